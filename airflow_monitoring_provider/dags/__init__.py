@@ -1,0 +1,1 @@
+"""From a job definition to an Airflow DAG."""

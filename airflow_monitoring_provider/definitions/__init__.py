@@ -1,0 +1,1 @@
+"""What to monitor: definitions, their payload forms, schedules and windows."""

@@ -1,0 +1,115 @@
+"""Every error this package raises on purpose, and whether trying again can help.
+
+::
+
+    MonitoringError
+    ├── RetryableError            the same call may succeed later; Airflow retries it
+    │   ├── SourceUnavailable     intake could not be reached or broke off
+    │   ├── OutputUnavailable     output could not be reached, is locked, or broke off
+    │   ├── StoreUnavailable      the monitoring store could not be reached or is locked
+    │   └── OutcomeUnknown        a commit was sent and its answer was lost
+    └── TerminalError             trying again gives the same answer; Airflow fails at once
+        ├── DefinitionError       a definition breaks a rule; carries the path of the field
+        ├── ConfigurationError    a connection, setting or permission is missing or wrong
+        │   └── StoreSchemaError  the store's tables are absent, older or newer than this code
+        ├── SourceError           intake is there but is not what the definition says
+        ├── OutputError           output is there but cannot take these rows
+        ├── WindowError           no window, or one that ends before it starts
+        ├── CorruptData           a checksum or format version does not match
+        ├── TooManyRejectedRows   more rows were rejected than the definition allows
+        ├── JobAborted            somebody asked for the job to end
+        ├── BatchLocked           the job's batch takes no more rows
+        ├── NotFound              an id names nothing in the store
+        └── Superseded            a newer attempt owns this window; this one wrote nothing
+
+Messages say what is wrong, the type that was found where it matters, and what to do. They never hold a
+row value, a password or a connection URL.
+"""
+
+from __future__ import annotations
+
+
+class MonitoringError(Exception):
+    """Base of every error of this package."""
+
+
+class RetryableError(MonitoringError):
+    """The same call may succeed later."""
+
+
+class SourceUnavailable(RetryableError):
+    """Intake could not be reached, or the read broke off."""
+
+
+class OutputUnavailable(RetryableError):
+    """Output could not be reached, is locked by another process, or the write broke off."""
+
+
+class StoreUnavailable(RetryableError):
+    """The monitoring store could not be reached, or is locked by another process."""
+
+
+class OutcomeUnknown(RetryableError):
+    """A commit was sent and the answer was lost; the next attempt looks before it writes."""
+
+
+class TerminalError(MonitoringError):
+    """Trying again would give the same answer."""
+
+
+class DefinitionError(TerminalError):
+    """A definition breaks a rule.
+
+    :param message: what is wrong and what to do, naming the field.
+    :param field: dotted path of the field in the caller's own spelling, or ``""`` for the whole payload.
+    :param problems: every problem found, as ``(field, message)``; the first one is in ``message``.
+    """
+
+    def __init__(self, message: str, *, field: str = "", problems: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.field = field
+        self.problems = problems or ((field, message),)
+
+
+class ConfigurationError(TerminalError):
+    """A connection, setting or permission is missing or wrong."""
+
+
+class StoreSchemaError(ConfigurationError):
+    """The store's tables are absent, older or newer than this code."""
+
+
+class SourceError(TerminalError):
+    """Intake is there but is not what the definition says: a table, column or type is missing or wrong."""
+
+
+class OutputError(TerminalError):
+    """Output is there but cannot take these rows."""
+
+
+class WindowError(TerminalError):
+    """No window could be determined, or it ends before it starts."""
+
+
+class CorruptData(TerminalError):
+    """A stored value fails its checksum or carries an unknown format version."""
+
+
+class TooManyRejectedRows(TerminalError):
+    """More rows were rejected than the definition allows."""
+
+
+class JobAborted(TerminalError):
+    """Somebody asked for the running job to end."""
+
+
+class BatchLocked(TerminalError):
+    """The batch of this job is locked and takes no more rows."""
+
+
+class NotFound(TerminalError):
+    """An id names nothing in the store."""
+
+
+class Superseded(TerminalError):
+    """A newer attempt owns this window; this attempt wrote nothing after it noticed."""

@@ -1,0 +1,1 @@
+"""The only place where an Airflow connection becomes an engine or a filesystem."""

@@ -1,0 +1,1 @@
+"""The use cases: run a job, evaluate it, keep its baseline."""

@@ -1,0 +1,1 @@
+"""From values to statuses: thresholds, monitor states, alerts. Pure functions."""

@@ -1,0 +1,1 @@
+"""Where row results go."""

@@ -1,0 +1,110 @@
+"""What a profile of some rows is to hold: columns, kinds, roles and how predictions meet actuals.
+
+A plan is a value: it is frozen with the baseline, pinned on every job by its digest, and says everything an engine
+needs to know, so that the same plan gives the same profile on every engine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from enum import StrEnum
+
+from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
+
+
+class ColumnRole(StrEnum):
+    """What a column is to the model."""
+
+    FEATURE = "feature"
+    PREDICTION = "prediction"
+    ACTUAL = "actual"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ColumnPlan:
+    """One column to profile.
+
+    :param mirrored: the values are probabilities: the histogram is kept of ``x`` below 0.5 and of ``1 - x`` above, so
+        that both ends of [0, 1] have full relative precision.
+    :param edges: values that matter by themselves (a decision threshold); counts below each are kept exactly.
+    :param named_levels: levels that keep their names past the level cap (the baseline's top ones).
+    """
+
+    name: str
+    kind: ColumnKind
+    role: ColumnRole = ColumnRole.FEATURE
+    mirrored: bool = False
+    edges: tuple[float, ...] = ()
+    named_levels: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TargetPlan:
+    """How predictions are read from the rows and meet the actuals.
+
+    ``prediction_columns`` pairs a class name with the column of its probability; a regression has one pair whose class
+    name is empty. A binary target may name one column only: the probability of ``positive_class``. ``classes`` are all
+    class names in a fixed order (binary: negative, positive; the negative one of a single-column target is ``""``, and
+    every other non-null actual belongs to it).
+    """
+
+    target_type: TargetType
+    prediction_columns: tuple[tuple[str, str], ...]
+    actual_column: str | None = None
+    classes: tuple[str, ...] = ()
+    positive_class: str | None = None
+    threshold: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProfilePlan:
+    """Everything a profile of some rows is to hold."""
+
+    columns: tuple[ColumnPlan, ...]
+    target: TargetPlan | None = None
+    timestamp_column: str | None = None
+    level_names: str = "keep"
+    histogram_buckets: int = 2048
+    level_cap: int = 10_000
+
+    def digest(self) -> str:
+        """SHA-256 of the plan's canonical JSON, as hex."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, object]:
+        """The plan as JSON-ready data; :meth:`from_dict` reads it back."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_dict(cls, data: dict[str, object]) -> ProfilePlan:
+        """Read what :meth:`to_dict` wrote."""
+        raw = dict(data)
+        columns = tuple(
+            ColumnPlan(
+                name=c["name"],
+                kind=ColumnKind(c["kind"]),
+                role=ColumnRole(c["role"]),
+                mirrored=c["mirrored"],
+                edges=tuple(c["edges"]),
+                named_levels=tuple(c["named_levels"]),
+            )
+            for c in raw.pop("columns")  # type: ignore[attr-defined]
+        )
+        target = raw.pop("target")
+        return cls(
+            columns=columns,
+            target=None
+            if target is None
+            else TargetPlan(
+                target_type=TargetType(target["target_type"]),  # type: ignore[index]
+                prediction_columns=tuple((a, b) for a, b in target["prediction_columns"]),  # type: ignore[index]
+                actual_column=target["actual_column"],  # type: ignore[index]
+                classes=tuple(target["classes"]),  # type: ignore[index]
+                positive_class=target["positive_class"],  # type: ignore[index]
+                threshold=target["threshold"],  # type: ignore[index]
+            ),
+            **raw,  # type: ignore[arg-type]
+        )
