@@ -1,0 +1,82 @@
+# Nothing is installed outside this folder: every target that needs Python first fills $(VENV) from the lock files,
+# and later runs find it ready. The outcome depends on this checkout alone, not on an active virtual environment or
+# on Airflow settings of the shell.
+
+PYTHON ?= python3
+VENV ?= .venv
+# More options for pytest, for example: make test PYTEST_ARGS="-k drift -x"
+PYTEST_ARGS ?=
+
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+$(foreach name,$(filter AIRFLOW_% _AIRFLOW_%,$(.VARIABLES)),$(eval unexport $(name)))
+unexport PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE PYTHONWARNINGS PYTHONOPTIMIZE PYTEST_ADDOPTS MYPYPATH
+unexport VIRTUAL_ENV CONDA_PREFIX UV_PROJECT_ENVIRONMENT UV_PYTHON UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint up down clean bench lock
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(STAMP) ## Monitor the flights of New York on real data in a real Airflow, from nothing to an alert
+	@$(RUN) dags_examples/demo/run.py
+
+test: $(STAMP) ## Run every test; PYTEST_ARGS passes options on
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
+	AIRFLOW_HOME="$$home" $(RUN) -m pytest --numprocesses auto $(PYTEST_ARGS)
+
+lint: $(STAMP) ## Check style, formatting and types
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+
+up: $(STAMP) ## Start Airflow with the demo's DAGs in the background
+	@$(RUN) dags_examples/demo/instance.py up
+
+down: $(STAMP) ## Stop it
+	@$(RUN) dags_examples/demo/instance.py down
+
+clean: ## Stop Airflow; remove its files, builds and caches (not .venv)
+	@if [ -d .airflow ] && [ -e $(STAMP) ]; then $(RUN) dags_examples/demo/instance.py down; fi
+	@rm -rf .airflow build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -path './.venv*' -prune -o -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+bench: $(STAMP) ## Run the benchmarks
+	@for script in benchmarks/bench_*.py; do \
+		[ -e "$$script" ] || { echo "there are no benchmarks yet"; break; }; \
+		echo "== $$script"; $(RUN) "$$script" || exit 1; \
+	done
+
+# --no-config and the unset variables: hashes come from PyPI whatever mirrors this machine is set up for.
+COMPILE = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS -u UV_CONSTRAINT \
+	-u UV_OVERRIDE $(VENV)/bin/uv pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" $(LOCK_ARGS)
+
+lock: $(STAMP) ## Pin the dependencies again; LOCK_ARGS=--upgrade takes newer versions
+	@$(COMPILE) --group pyproject.toml:bootstrap --output-file requirements-bootstrap.lock
+	@$(COMPILE) --extra postgres --extra demo --group test --group lint pyproject.toml --output-file requirements.lock
+
+# The stamp is younger than what it was made from, so an unchanged checkout costs one comparison. pip installs the few
+# packages of the bootstrap lock; uv then installs the rest in a quarter of pip's time, and where uv cannot (a mirror
+# that only pip is set up for), pip does. Builds use the locked build backends instead of fetching their own.
+CHECK_VERSION := import sys; v = sys.version_info; \
+	sys.exit(not (3, 11) <= v[:2] <= (3, 13) and f"$(PYTHON) is Python {v[0]}.{v[1]}, but this project needs 3.11, 3.12 or 3.13: name one, as in make test PYTHON=python3.11")
+HASHED := --quiet --require-hashes --no-build-isolation
+PIP := $(RUN) -m pip --disable-pip-version-check install
+
+$(STAMP): pyproject.toml requirements.lock requirements-bootstrap.lock
+	@rm -f $(STAMP)
+	@if ! $(RUN) -c '$(CHECK_VERSION)' 2>/dev/null; then \
+		command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11, 3.12 or 3.13, or name it, as in make test PYTHON=python3.11" >&2; exit 1; }; \
+		$(PYTHON) -c '$(CHECK_VERSION)' || exit 1; \
+		echo "Making $(VENV) with $$($(PYTHON) --version)"; \
+		$(PYTHON) -m venv --clear $(VENV) || { echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
+	fi
+	@echo "Installing what requirements.lock names"
+	@$(PIP) $(HASHED) --requirement requirements-bootstrap.lock
+	@$(VENV)/bin/uv pip install --python $(RUN) $(HASHED) --compile-bytecode --requirement requirements.lock || \
+		{ echo "uv could not install; trying pip, which takes longer"; $(PIP) $(HASHED) --requirement requirements.lock; }
+	@$(PIP) --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
