@@ -108,3 +108,23 @@ class ProfilePlan:
             ),
             **raw,  # type: ignore[arg-type]
         )
+
+
+def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
+    """One plan with the columns of both, sorted by name; the plans of merged profiles must agree in all else.
+
+    :raises ValueError: a shared column or the rest of the plans differ.
+    """
+    if a == b:
+        return a
+    columns = {column.name: column for column in a.columns}
+    for column in b.columns:
+        if columns.setdefault(column.name, column) != column:
+            raise ValueError(f"the plans of both profiles differ in column {column.name!r}")
+    merged = tuple(columns[name] for name in sorted(columns))
+    target = a.target if b.target is None else b.target
+    if dataclasses.replace(a, columns=merged, target=target) != dataclasses.replace(b, columns=merged, target=target):
+        raise ValueError("the plans of both profiles differ")
+    if a.target is not None and b.target is not None and a.target != b.target:
+        raise ValueError("the targets of both profiles differ")
+    return dataclasses.replace(a, columns=merged, target=target)

@@ -1,0 +1,87 @@
+"""Counting of ordered int64 codes that coarsen themselves: the kernel below histograms and hashed levels.
+
+A set of buckets is a pair of arrays: strictly increasing ``codes`` and their ``counts`` (> 0), both int64. Dropping low
+bits of the codes joins neighbours. How many bits must go so that at most ``limit`` buckets stay is a function of the set
+of codes alone, and a union never needs fewer bits than a part; that makes every merge exact, associative and commutative.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+
+_DENSE_RANGE = 1 << 18
+"""Widest range of codes that is counted through a dense table; past it the zeroing costs more than a sort."""
+
+
+def empty() -> tuple[IntArray, IntArray]:
+    """No buckets."""
+    return np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+
+def count(codes: IntArray) -> tuple[IntArray, IntArray]:
+    """Count equal codes of an unsorted array; the array may be overwritten.
+
+    :returns: increasing distinct codes and how often each occurs.
+    """
+    if codes.size == 0:
+        return empty()
+    low, high = int(codes.min()), int(codes.max())
+    if high - low < min(_DENSE_RANGE, 16 * codes.size + 1024):
+        codes -= low
+        table = np.bincount(codes)
+        occupied = np.flatnonzero(table)
+        return occupied + low, table[occupied]
+    codes.sort()
+    return runs(codes)
+
+
+def runs(codes: IntArray, counts: IntArray | None = None) -> tuple[IntArray, IntArray]:
+    """Join equal neighbours of a sorted array; without ``counts`` every element counts one."""
+    if codes.size == 0:
+        return empty()
+    starts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
+    if counts is None:
+        return codes[starts], np.diff(starts, append=codes.size)
+    return codes[starts], np.add.reduceat(counts, starts)
+
+
+def drop_bits(codes: IntArray, counts: IntArray, bits: int) -> tuple[IntArray, IntArray]:
+    """The same buckets with ``bits`` (0..63) low bits of the codes dropped."""
+    if bits == 0 or codes.size == 0:
+        return codes, counts
+    return runs(codes >> bits, counts)
+
+
+def union(
+    codes: IntArray, counts: IntArray, other_codes: IntArray, other_counts: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Both sets of buckets (of one precision) added up."""
+    if codes.size == 0:
+        return other_codes, other_counts
+    if other_codes.size == 0:
+        return codes, counts
+    joined = np.concatenate((codes, other_codes))
+    order = np.argsort(joined, kind="stable")  # two sorted runs: linear
+    return runs(joined[order], np.concatenate((counts, other_counts))[order])
+
+
+def surplus_bits(codes: IntArray, limit: int) -> int:
+    """How many low bits (0..63) of the increasing codes must go until at most ``limit`` (>= 2) buckets stay.
+
+    Neighbours stay apart at ``b`` bits if and only if their highest differing bit lies at or above ``b``, so one pass
+    over the gaps answers for every ``b`` at once.
+    """
+    if codes.size <= limit:
+        return 0
+    apart = _bit_lengths((codes[1:] ^ codes[:-1]).view(np.uint64))
+    still_apart = codes.size - 1 - np.cumsum(np.bincount(apart, minlength=65))
+    return int(np.flatnonzero(still_apart <= limit - 1)[0])
+
+
+def _bit_lengths(values: npt.NDArray[np.uint64]) -> IntArray:
+    high = np.frexp((values >> np.uint64(32)).astype(np.float64))[1]
+    low = np.frexp((values & np.uint64(0xFFFFFFFF)).astype(np.float64))[1]
+    return np.where(high > 0, high + 32, low).astype(np.int64)

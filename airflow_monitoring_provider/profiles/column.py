@@ -1,0 +1,302 @@
+"""The profile of one column, and the builder that collects it batch by batch.
+
+Every row of a column is exactly one of: missing (null or NaN), invalid (a value that cannot be of the column's kind),
+positive infinite, negative infinite, or a value. All statistics speak of the values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from airflow_monitoring_provider.definitions.terms import ColumnKind
+from airflow_monitoring_provider.profiles.histogram import DEFAULT_BUCKETS, Histogram, HistogramBuilder
+from airflow_monitoring_provider.profiles.levels import DEFAULT_CAP, LevelCounts, LevelsBuilder
+from airflow_monitoring_provider.profiles.moments import Moments
+from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Number = int | float
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnProfile:
+    """What is remembered of one column.
+
+    :param rows: all rows, :attr:`count` + ``missing`` + ``invalid`` + the infinite ones.
+    :param zero, negative: values equal to and below zero (numeric).
+    :param minimum, maximum: of the values (numeric); a Python int, exact, for integers beyond 2**53, else a float.
+    :param moments, histogram: of the values (numeric).
+    :param edge_counts: the plan's edge -> values strictly below it (numeric).
+    :param levels: rows per level (categorical, boolean).
+    :param lengths, length_histogram: characters per text (text; categorical columns of texts).
+    :param earliest, latest: microseconds since 1970 UTC (timestamp); their ``histogram`` is of seconds since 1970.
+    """
+
+    name: str
+    kind: ColumnKind
+    role: ColumnRole = ColumnRole.FEATURE
+    rows: int = 0
+    missing: int = 0
+    invalid: int = 0
+    positive_inf: int = 0
+    negative_inf: int = 0
+    zero: int = 0
+    negative: int = 0
+    minimum: Number | None = None
+    maximum: Number | None = None
+    moments: Moments | None = None
+    histogram: Histogram | None = None
+    edge_counts: dict[float, int] = dataclasses.field(default_factory=dict)
+    levels: LevelCounts | None = None
+    lengths: Moments | None = None
+    length_histogram: Histogram | None = None
+    earliest: int | None = None
+    latest: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        values: Iterable[Any],
+        name: str = "x",
+        kind: ColumnKind = ColumnKind.NUMERIC,
+        role: ColumnRole = ColumnRole.FEATURE,
+        *,
+        mirrored: bool = False,
+        edges: Sequence[float] = (),
+        named_levels: Sequence[str] = (),
+        buckets: int = DEFAULT_BUCKETS,
+        cap: int = DEFAULT_CAP,
+        level_names: str = "keep",
+    ) -> ColumnProfile:
+        """Profile plain Python values: numbers; canonical texts of levels; texts; int microseconds. None is missing."""
+        plan = ColumnPlan(name, kind, role, mirrored, tuple(edges), tuple(named_levels))
+        builder = ColumnBuilder(plan, buckets=buckets, level_cap=cap, level_names=level_names)
+        if kind is ColumnKind.NUMERIC:
+            numbers = values if isinstance(values, np.ndarray) else list(values)
+            builder.add_numbers(np.asarray(numbers, np.float64))  # None becomes NaN
+            return builder.finish()
+        everything = list(values)
+        present = [value for value in everything if value is not None]
+        builder.add_missing(len(everything) - len(present))
+        if kind is ColumnKind.TIMESTAMP:
+            builder.add_instants(np.asarray(present, np.int64))
+            return builder.finish()
+        if kind is not ColumnKind.TEXT:
+            builder.add_levels(pa.array(present, pa.string()), np.ones(len(present), np.int64))
+        if kind in (ColumnKind.TEXT, ColumnKind.CATEGORICAL):
+            builder.add_lengths(np.array([len(text) for text in present], np.int64), counted=kind is ColumnKind.TEXT)
+        return builder.finish()
+
+    @property
+    def count(self) -> int:
+        """Rows that hold a value."""
+        return self.rows - self.missing - self.invalid - self.positive_inf - self.negative_inf
+
+    @property
+    def distinct(self) -> int | None:
+        """Distinct values; None where the kind keeps none. See :attr:`distinct_exact`."""
+        if self.levels is not None:
+            return self.levels.distinct
+        return int(self.histogram.codes.size) if self.histogram is not None else None
+
+    @property
+    def distinct_exact(self) -> bool:
+        """:attr:`distinct` is a count; otherwise an estimate (levels) or a lower bound (histogram)."""
+        if self.levels is not None:
+            return self.levels.distinct_exact
+        return self.histogram is not None and self.histogram.exact
+
+    def merge(self, other: ColumnProfile) -> ColumnProfile:
+        """The profile of both sets of rows.
+
+        :raises ValueError: the two are not the same column.
+        """
+        if (self.name, self.kind, self.role) != (other.name, other.kind, other.role):
+            raise ValueError(f"columns {self.name!r} ({self.kind}) and {other.name!r} ({other.kind}) cannot be merged")
+        counted = ("rows", "missing", "invalid", "positive_inf", "negative_inf", "zero", "negative")
+        edges = self.edge_counts.keys() & other.edge_counts.keys()
+        return ColumnProfile(
+            self.name,
+            self.kind,
+            self.role,
+            **{field: getattr(self, field) + getattr(other, field) for field in counted},
+            minimum=_least(self.minimum, other.minimum),
+            maximum=_greatest(self.maximum, other.maximum),
+            moments=_both(self.moments, other.moments),
+            histogram=_both(self.histogram, other.histogram),
+            edge_counts={edge: self.edge_counts[edge] + other.edge_counts[edge] for edge in sorted(edges)},
+            levels=_both(self.levels, other.levels),
+            lengths=_both(self.lengths, other.lengths),
+            length_histogram=_both(self.length_histogram, other.length_histogram),
+            earliest=_least(self.earliest, other.earliest),
+            latest=_greatest(self.latest, other.latest),
+        )
+
+
+class ColumnBuilder:
+    """Collects one column; each row is added by exactly one call that counts rows."""
+
+    def __init__(
+        self,
+        plan: ColumnPlan,
+        *,
+        buckets: int = DEFAULT_BUCKETS,
+        level_cap: int = DEFAULT_CAP,
+        level_names: str = "keep",
+    ) -> None:
+        self._plan = plan
+        kind = plan.kind
+        self._rows = self._missing = self._invalid = self._positive_inf = self._negative_inf = 0
+        self._zero = self._negative = 0
+        self._low: Number | None = None
+        self._high: Number | None = None
+        numeric = kind is ColumnKind.NUMERIC
+        measured = kind in (ColumnKind.TEXT, ColumnKind.CATEGORICAL)
+        self._moments = Moments() if numeric else None
+        self._histogram = (
+            HistogramBuilder(buckets, mirrored=plan.mirrored and numeric)
+            if kind in (ColumnKind.NUMERIC, ColumnKind.TIMESTAMP)
+            else None
+        )
+        self._edges = dict.fromkeys(sorted(plan.edges), 0) if numeric else {}
+        self._levels = (
+            LevelsBuilder(level_cap, named=plan.named_levels, names=level_names)
+            if kind in (ColumnKind.CATEGORICAL, ColumnKind.BOOLEAN)
+            else None
+        )
+        self._lengths = Moments() if measured else None
+        self._length_histogram = HistogramBuilder(buckets) if measured else None
+
+    def add_missing(self, rows: int) -> None:
+        """Count rows that are null."""
+        self._rows += rows
+        self._missing += rows
+
+    def add_invalid(self, rows: int) -> None:
+        """Count rows whose value cannot be of the column's kind."""
+        self._rows += rows
+        self._invalid += rows
+
+    def add_numbers(self, values: FloatArray, integers: npt.NDArray[Any] | None = None) -> None:
+        """Count rows of a numeric column; NaN is missing, a value outside [0, 1] of a mirrored column invalid.
+
+        :param integers: the same values before they became doubles, where the source had whole numbers.
+        """
+        assert self._histogram is not None
+        assert self._moments is not None
+        self._rows += values.size
+        if not values.size:
+            return
+        low, high = values.min(), values.max()
+        if not (np.isfinite(low) and np.isfinite(high)):
+            values = self._without_special(values)
+        if self._plan.mirrored and values.size and not (values.min() >= 0.0 and values.max() <= 1.0):
+            inside = (values >= 0.0) & (values <= 1.0)
+            self._invalid += int(values.size - np.count_nonzero(inside))
+            values, integers = values[inside], None
+        if not values.size:
+            return
+        self._bounds(values, integers)
+        if float(values.min()) <= 0:
+            self._zero += int(values.size - np.count_nonzero(values))
+            self._negative += int(np.count_nonzero(values < 0))
+        for edge in self._edges:
+            self._edges[edge] += int(np.count_nonzero(values < edge))
+        self._moments = self._moments.merge(Moments.of(values))
+        self._histogram.update(values)
+
+    def add_levels(self, levels: pa.Array, rows: IntArray) -> None:
+        """Count ``rows[i]`` rows of canonical text ``levels[i]`` (a string array without nulls)."""
+        assert self._levels is not None
+        self._rows += int(rows.sum())
+        self._levels.update(levels, rows)
+
+    def add_lengths(self, lengths: IntArray, rows: IntArray | None = None, *, counted: bool) -> None:
+        """Measure texts of the given lengths in characters, ``rows[i]`` times each (once without).
+
+        :param counted: these rows have not been counted by :meth:`add_levels`.
+        """
+        assert self._lengths is not None
+        assert self._length_histogram is not None
+        if not lengths.size:
+            return
+        distinct, inverse = np.unique(lengths, return_inverse=True)
+        times = np.bincount(inverse, rows).astype(np.int64)
+        if counted:
+            self._rows += int(times.sum())
+        distinct, times = distinct[times > 0].astype(np.float64), times[times > 0]
+        self._lengths = self._lengths.merge(Moments.of_counts(distinct, times))
+        self._length_histogram.update_counts(distinct, times)
+
+    def add_instants(self, microseconds: IntArray) -> None:
+        """Count rows of a timestamp column, as microseconds since 1970 UTC."""
+        assert self._histogram is not None
+        self._rows += microseconds.size
+        if microseconds.size:
+            self._low = _least(self._low, int(microseconds.min()))
+            self._high = _greatest(self._high, int(microseconds.max()))
+            self._histogram.update(microseconds / 1e6)
+
+    def finish(self) -> ColumnProfile:
+        """The profile of everything so far."""
+        timed = self._plan.kind is ColumnKind.TIMESTAMP
+        return ColumnProfile(
+            self._plan.name,
+            self._plan.kind,
+            self._plan.role,
+            self._rows,
+            self._missing,
+            self._invalid,
+            self._positive_inf,
+            self._negative_inf,
+            self._zero,
+            self._negative,
+            None if timed else self._low,
+            None if timed else self._high,
+            self._moments,
+            self._histogram.finish() if self._histogram is not None else None,
+            dict(self._edges),
+            self._levels.finish() if self._levels is not None else None,
+            self._lengths,
+            self._length_histogram.finish() if self._length_histogram is not None else None,
+            int(self._low) if timed and self._low is not None else None,
+            int(self._high) if timed and self._high is not None else None,
+        )
+
+    def _without_special(self, values: FloatArray) -> FloatArray:
+        finite = np.isfinite(values)
+        special = values[~finite]
+        nan = int(np.count_nonzero(np.isnan(special)))
+        positive = int(np.count_nonzero(special > 0))
+        self._missing += nan
+        self._positive_inf += positive
+        self._negative_inf += special.size - nan - positive
+        return values[finite]
+
+    def _bounds(self, values: FloatArray, integers: npt.NDArray[Any] | None) -> None:
+        low: Number = float(values.min()) + 0.0
+        high: Number = float(values.max()) + 0.0
+        if integers is not None:
+            exact_low, exact_high = int(integers.min()), int(integers.max())
+            low = exact_low if abs(exact_low) > 1 << 53 else low
+            high = exact_high if abs(exact_high) > 1 << 53 else high
+        self._low, self._high = _least(self._low, low), _greatest(self._high, high)
+
+
+def _least(a: Any, b: Any) -> Any:
+    return b if a is None else a if b is None or a <= b else b
+
+
+def _greatest(a: Any, b: Any) -> Any:
+    return b if a is None else a if b is None or a >= b else b
+
+
+def _both(a: Any, b: Any) -> Any:
+    return None if a is None or b is None else a.merge(b)

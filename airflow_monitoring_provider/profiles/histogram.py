@@ -1,0 +1,279 @@
+"""The self-coarsening histogram: exact while few values are distinct, bounded after, and a function of the values alone.
+
+A double is mapped to an int64 that keeps the order of the numbers, its low ``shift`` bits are dropped, and equal codes
+are counted. While at most ``buckets`` codes are occupied the shift is 0 and the histogram *is* the multiset of values;
+when more are, one more bit goes until they fit. No baseline, no parameters, no randomness: any split, order, chunk size
+or merge tree of the same values gives the same bytes. Relatives: HdrHistogram, DDSketch's uniform collapse,
+OpenTelemetry's exponential histogram.
+
+Relative precision is spent near zero. For probabilities the ``mirrored`` form spends it at both ends: above one half
+the code counts down from 1 by the code of ``1 - x`` (exact there, Sterbenz), so buckets stay in the order of the values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from airflow_monitoring_provider.profiles import buckets as kernel
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+DEFAULT_BUCKETS = 2048
+
+_MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
+_LARGEST = int(np.array(np.finfo(np.float64).max).view(np.int64))
+_HALF = int(np.array(0.5).view(np.int64))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Histogram:
+    """Counts of finite doubles in buckets that are intervals of the real line, in increasing order.
+
+    :param shift: bits of precision dropped, 0..63; 0 means that every value is kept exactly.
+    :param codes: int64, strictly increasing; bucket ``codes[i]`` holds the doubles whose order code, shifted, is it.
+    :param counts: int64, > 0, of the same length.
+    :param buckets: most buckets that may be occupied (>= 2).
+    :param mirrored: the values lie in [0, 1] and have their precision at both ends.
+    """
+
+    shift: int
+    codes: IntArray
+    counts: IntArray
+    buckets: int = DEFAULT_BUCKETS
+    mirrored: bool = False
+
+    def __post_init__(self) -> None:
+        if self.buckets < 2:
+            raise ValueError(f"a histogram needs at least 2 buckets, not {self.buckets}")
+        for name in ("codes", "counts"):
+            array = np.ascontiguousarray(getattr(self, name), np.int64)
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    @classmethod
+    def of(cls, values: npt.ArrayLike, buckets: int = DEFAULT_BUCKETS, *, mirrored: bool = False) -> Histogram:
+        """The histogram of finite values.
+
+        :raises ValueError: a value is NaN or infinite, or outside [0, 1] where ``mirrored``.
+        """
+        builder = HistogramBuilder(buckets, mirrored=mirrored)
+        array = np.asarray(values, np.float64).ravel()
+        if not np.isfinite(array).all():
+            raise ValueError("a histogram takes finite values only")
+        builder.update(array)
+        return builder.finish()
+
+    @property
+    def exact(self) -> bool:
+        """Every value is kept as it was."""
+        return self.shift == 0
+
+    @functools.cached_property
+    def total(self) -> int:
+        """How many values are counted."""
+        return int(self.counts.sum())
+
+    @property
+    def largest_share(self) -> float:
+        """Share of the values in the fullest bucket, 0..1 (0 when empty): bounds the error of binned KS."""
+        return float(self.counts.max()) / self.total if self.total else 0.0
+
+    def lower_edges(self) -> FloatArray:
+        """The smallest double of each bucket; equal to :meth:`upper_edges` when exact."""
+        return _decode(self.codes << self.shift, self.mirrored, up=True)
+
+    def upper_edges(self) -> FloatArray:
+        """The largest double of each bucket (inclusive)."""
+        last = (self.codes << self.shift) | np.int64((1 << self.shift) - 1)
+        return _decode(last, self.mirrored, up=False)
+
+    def representatives(self) -> FloatArray:
+        """The middle of each bucket: the value itself when exact, else within half a bucket of each value in it."""
+        lower = self.lower_edges()
+        if self.exact:
+            return lower
+        upper = self.upper_edges()
+        middle: FloatArray = lower * 0.5 + upper * 0.5  # halves first: the sum of two huge bounds would overflow
+        return np.clip(middle, lower, upper)
+
+    def merge(self, other: Histogram) -> Histogram:
+        """The histogram of both sets of values.
+
+        :raises ValueError: one is mirrored and the other is not.
+        """
+        if self.mirrored != other.mirrored:
+            raise ValueError("a mirrored and a plain histogram cannot be merged")
+        limit = min(self.buckets, other.buckets)
+        shift = max(self.shift, other.shift)
+        codes, counts = kernel.union(
+            *kernel.drop_bits(self.codes, self.counts, shift - self.shift),
+            *kernel.drop_bits(other.codes, other.counts, shift - other.shift),
+        )
+        extra = kernel.surplus_bits(codes, limit)
+        codes, counts = kernel.drop_bits(codes, counts, extra)
+        return Histogram(shift + extra, codes, counts, limit, self.mirrored)
+
+    def coarsen(self, shift: int) -> Histogram:
+        """The same values at a larger shift (a smaller one leaves it as it is)."""
+        if shift <= self.shift:
+            return self
+        codes, counts = kernel.drop_bits(self.codes, self.counts, shift - self.shift)
+        return Histogram(shift, codes, counts, self.buckets, self.mirrored)
+
+    def counts_below(self, edges: npt.ArrayLike) -> IntArray:
+        """How many values lie strictly below each edge; exact when the histogram is.
+
+        An edge inside a bucket moves down to the bucket's lower bound (see :meth:`snap`), so two histograms of one
+        shift are always cut at the same places.
+        """
+        points = np.atleast_1d(np.asarray(edges, np.float64))
+        index = np.searchsorted(self.codes, self._codes_of(points), side="left")
+        cumulated = np.concatenate(([0], np.cumsum(self.counts)))
+        below = cumulated[np.where(np.isneginf(points), 0, np.where(np.isposinf(points), self.codes.size, index))]
+        return below.astype(np.int64)
+
+    def snap(self, edges: npt.ArrayLike) -> FloatArray:
+        """The edges :meth:`counts_below` really cuts at: lower bounds of their buckets at this shift."""
+        points = np.atleast_1d(np.asarray(edges, np.float64))
+        if self.exact:
+            return points + 0.0
+        inside = np.isfinite(points) & ((points >= 0) & (points <= 1) if self.mirrored else True)
+        moved = _decode(self._codes_of(points) << self.shift, self.mirrored, up=True)
+        return np.where(inside, moved, points)
+
+    def cdf(self, points: npt.ArrayLike) -> FloatArray:
+        """Share of values <= each point (NaN when empty); the bucket around a point counts as a whole."""
+        at = np.atleast_1d(np.asarray(points, np.float64))
+        if not self.total:
+            return np.full(at.shape, np.nan)
+        index = np.searchsorted(self.codes, self._codes_of(at), side="right")
+        cumulated = np.concatenate(([0], np.cumsum(self.counts)))
+        reached = np.where(np.isneginf(at), 0, np.where(np.isposinf(at), self.codes.size, index))
+        return cumulated[reached] / self.total
+
+    def quantile(self, q: float) -> float:
+        """One quantile; see :meth:`quantiles`."""
+        return float(self.quantiles(q)[0])
+
+    def quantiles(self, qs: npt.ArrayLike) -> FloatArray:
+        """``numpy.quantile(values, qs, method="linear")``: equal when exact, else within half a bucket; NaN when empty.
+
+        :raises ValueError: a ``q`` outside [0, 1].
+        """
+        wanted = np.atleast_1d(np.asarray(qs, np.float64))
+        if not ((wanted >= 0) & (wanted <= 1)).all():
+            raise ValueError("quantiles must lie between 0 and 1")
+        if not self.total:
+            return np.full(wanted.shape, np.nan)
+        position = wanted * (self.total - 1)
+        below = np.floor(position)
+        part = position - below
+        reached = np.cumsum(self.counts)
+        values = self.representatives()
+        last = self.codes.size - 1
+        a = values[np.minimum(np.searchsorted(reached, below, side="right"), last)]
+        b = values[np.minimum(np.searchsorted(reached, below + 1, side="right"), last)]
+        return _interpolate(a, b, part)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Histogram):
+            return NotImplemented
+        return (
+            (self.shift, self.buckets, self.mirrored) == (other.shift, other.buckets, other.mirrored)
+            and np.array_equal(self.codes, other.codes)
+            and np.array_equal(self.counts, other.counts)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.shift, self.mirrored, self.codes.tobytes(), self.counts.tobytes()))
+
+    def _codes_of(self, points: FloatArray) -> IntArray:
+        if self.mirrored:
+            return np.where(points < 0, -1, _encode(np.clip(points, 0.0, 1.0), True) + (points > 1)) >> self.shift
+        return _encode(points, False) >> self.shift
+
+
+class HistogramBuilder:
+    """Collects values batch by batch; :meth:`finish` may be called at any time."""
+
+    def __init__(self, buckets: int = DEFAULT_BUCKETS, *, mirrored: bool = False) -> None:
+        self._limit = buckets
+        self._mirrored = mirrored
+        self._shift = 0
+        self._codes, self._counts = kernel.empty()
+
+    def update(self, values: FloatArray) -> None:
+        """Count finite float64 values (the array is not changed).
+
+        :raises ValueError: the histogram is mirrored and a value lies outside [0, 1].
+        """
+        if values.size == 0:
+            return
+        if self._mirrored and not (values.min() >= 0.0 and values.max() <= 1.0):
+            raise ValueError("a mirrored histogram takes values between 0 and 1 only")
+        codes = _encode(values, self._mirrored)
+        if self._shift:
+            codes >>= self._shift
+        self._add(*kernel.count(codes))
+
+    def update_counts(self, values: FloatArray, counts: IntArray) -> None:
+        """Count ``values[i]`` (finite, in any order) ``counts[i]`` (> 0) times."""
+        codes = _encode(values, self._mirrored) >> self._shift
+        order = np.argsort(codes, kind="stable")
+        self._add(*kernel.runs(codes[order], counts[order]))
+
+    def _add(self, codes: IntArray, counts: IntArray) -> None:
+        self._codes, self._counts = kernel.union(self._codes, self._counts, codes, counts)
+        extra = kernel.surplus_bits(self._codes, self._limit)
+        if extra:
+            self._codes, self._counts = kernel.drop_bits(self._codes, self._counts, extra)
+            self._shift += extra
+
+    def finish(self) -> Histogram:
+        """The histogram of everything so far."""
+        return Histogram(self._shift, self._codes.copy(), self._counts.copy(), self._limit, self._mirrored)
+
+
+def _encode(values: FloatArray, mirrored: bool) -> IntArray:
+    """Order codes as a fresh int64 array; ``mirrored`` values must lie in [0, 1]."""
+    if mirrored:
+        above = values > 0.5
+        folded = np.where(above, 1.0 - values, values) + 0.0
+        codes: IntArray = folded.view(np.int64)
+        np.subtract(2 * _HALF, codes, out=codes, where=above)
+        return codes
+    codes = (values + 0.0).view(np.int64)  # adding zero turns -0.0 into 0.0
+    codes ^= (codes >> 63) & _MAGNITUDE
+    return codes
+
+
+def _decode(codes: IntArray, mirrored: bool, *, up: bool) -> FloatArray:
+    """The doubles of order codes; a mirrored code between two doubles gives the next one up or down."""
+    if not mirrored:
+        clipped = np.clip(codes, -_LARGEST - 1, _LARGEST)
+        clipped -= clipped == -1  # the code of -0.0, which is never counted
+        bits: IntArray = clipped ^ ((clipped >> 63) & _MAGNITUDE)
+        return bits.view(np.float64) + 0.0
+    clipped = np.clip(codes, 0, 2 * _HALF)
+    above = clipped > _HALF
+    small = np.where(above, 2 * _HALF - clipped, clipped).view(np.float64)
+    values = np.where(above, 1.0 - small, small)
+    rest = 1.0 - values
+    if up:
+        return np.where(above & (rest > small), np.nextafter(values, 2.0), values)
+    return np.where(above & (rest < small), np.nextafter(values, 0.0), values)
+
+
+def _interpolate(a: FloatArray, b: FloatArray, part: FloatArray) -> FloatArray:
+    """numpy.quantile's linear interpolation, rounding included: from the nearer end."""
+    with np.errstate(over="ignore"):
+        gap = b - a
+        result: Any = np.where(part < 0.5, a + gap * part, b - gap * (1.0 - part))
+    overflown = ~np.isfinite(gap)
+    return np.where(overflown, a * (1.0 - part) + b * part, result) if overflown.any() else result

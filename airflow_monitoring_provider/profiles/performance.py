@@ -1,0 +1,376 @@
+"""Where predictions met actuals: what accuracy, AUC, log loss, calibration and every regression error are made of.
+
+Counts and histograms merge exactly; sums of non-negative terms and moments merge to 1e-9 relative to scale.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from airflow_monitoring_provider.profiles.histogram import DEFAULT_BUCKETS, Histogram, HistogramBuilder
+from airflow_monitoring_provider.profiles.moments import Moments
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+MISSING_ACTUAL = -1
+UNKNOWN_ACTUAL = -2
+TOP_K = 5
+CURVE_CLASSES = 20
+"""Multiclass targets keep score histograms per class up to this many classes."""
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ClassificationProfile:
+    """K classes in the order of the plan; *scored* rows have a valid prediction, *labelled* ones an actual as well.
+
+    :param classes: class names; binary: negative, positive.
+    :param positive_class: binary only, else None.
+    :param threshold: binary: positive is predicted iff its probability is at or above it.
+    :param scored: rows with a valid prediction.
+    :param predicted: int64 (K,), scored rows per predicted class.
+    :param labelled: scored rows whose actual is one of the classes.
+    :param invalid_actual: scored rows whose actual is none of the classes.
+    :param confusion: int64 (K, K), labelled rows; row = actual class, column = predicted class (as scikit-learn).
+    :param scores_when: class -> histogram (mirrored) of its probability over labelled rows whose actual it is.
+    :param scores_otherwise: class -> the same over labelled rows whose actual it is not. Both hold the positive class
+        of a binary target, every class of a multiclass target of at most 20 classes, and nothing beyond.
+    :param log_loss_sum: of ``-ln p(actual)`` over labelled rows; probabilities clipped to [eps, 1 - eps] of float64.
+    :param brier_sum: over labelled rows: binary ``(p - y)**2``; multiclass the sum of it over the classes.
+    :param renormalised: labelled rows whose multiclass probabilities did not sum to 1 within 1e-6.
+    :param calibration_counts: int64 (10,), labelled rows per tenth ``min(9, floor(10 s))`` of the score ``s``: binary the
+        probability of the positive class, multiclass that of the predicted class.
+    :param calibration_scores: float64 (10,), sums of the scores per tenth.
+    :param calibration_positives: int64 (10,), rows per tenth whose actual is the class the score speaks of.
+    :param top_k_hits: int64 (5,), labelled rows whose actual is among the k most probable classes, k = 1..5 (ties
+        count against the model).
+    """
+
+    classes: tuple[str, ...]
+    positive_class: str | None
+    threshold: float
+    scored: int
+    predicted: IntArray
+    labelled: int
+    invalid_actual: int
+    confusion: IntArray
+    scores_when: dict[str, Histogram]
+    scores_otherwise: dict[str, Histogram]
+    log_loss_sum: float
+    brier_sum: float
+    renormalised: int
+    calibration_counts: IntArray
+    calibration_scores: FloatArray
+    calibration_positives: IntArray
+    top_k_hits: IntArray
+
+    @classmethod
+    def of(
+        cls,
+        classes: tuple[str, ...],
+        scores: npt.ArrayLike,
+        actual: npt.ArrayLike,
+        *,
+        positive_class: str | None = None,
+        threshold: float = 0.5,
+        buckets: int = DEFAULT_BUCKETS,
+    ) -> ClassificationProfile:
+        """Profile scored rows.
+
+        :param scores: (n, K) probabilities, or (n,) of the positive class of a binary target (the last class).
+        :param actual: (n,) class indices; -1 is no actual, -2 one that is none of the classes.
+        """
+        builder = ClassificationBuilder(classes, positive_class=positive_class, threshold=threshold, buckets=buckets)
+        builder.update(np.asarray(scores, np.float64), np.asarray(actual, np.int64))
+        return builder.finish()
+
+    @property
+    def actual(self) -> IntArray:
+        """int64 (K,), labelled rows per actual class."""
+        return self.confusion.sum(axis=1)
+
+    def merge(self, other: ClassificationProfile) -> ClassificationProfile:
+        """The profile of both sets of rows.
+
+        :raises ValueError: classes, positive class or threshold differ.
+        """
+        mine = (self.classes, self.positive_class, self.threshold)
+        if mine != (other.classes, other.positive_class, other.threshold):
+            raise ValueError("profiles of different classes, positive class or threshold cannot be merged")
+        summed = {field: getattr(self, field) + getattr(other, field) for field in _SUMMED}
+        curves = {
+            field: {name: h.merge(getattr(other, field)[name]) for name, h in getattr(self, field).items()}
+            for field in ("scores_when", "scores_otherwise")
+        }
+        return ClassificationProfile(*mine, **summed, **curves)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ClassificationProfile):
+            return NotImplemented
+        return all(
+            np.array_equal(mine, theirs) if isinstance(mine, np.ndarray) else mine == theirs
+            for mine, theirs in (
+                (getattr(self, f.name), getattr(other, f.name)) for f in dataclasses.fields(ClassificationProfile)
+            )
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+_SUMMED = (
+    "scored",
+    "predicted",
+    "labelled",
+    "invalid_actual",
+    "confusion",
+    "log_loss_sum",
+    "brier_sum",
+    "renormalised",
+    "calibration_counts",
+    "calibration_scores",
+    "calibration_positives",
+    "top_k_hits",
+)
+
+
+class ClassificationBuilder:
+    """Collects scored rows batch by batch."""
+
+    def __init__(
+        self,
+        classes: tuple[str, ...],
+        *,
+        positive_class: str | None = None,
+        threshold: float = 0.5,
+        buckets: int = DEFAULT_BUCKETS,
+    ) -> None:
+        k = len(classes)
+        if k < 2:
+            raise ValueError("a classification needs at least two classes")
+        self._classes = classes
+        self._binary = k == 2
+        self._positive = positive_class if positive_class is not None or not self._binary else classes[1]
+        if self._binary and self._positive not in classes:
+            raise ValueError("the positive class must be one of the classes")
+        self._positive_index = classes.index(self._positive) if self._binary and self._positive is not None else 1
+        self._threshold = threshold
+        curves = (self._positive_index,) if self._binary else tuple(range(k)) if k <= CURVE_CLASSES else ()
+        self._when = {i: HistogramBuilder(buckets, mirrored=True) for i in curves}
+        self._otherwise = {i: HistogramBuilder(buckets, mirrored=True) for i in curves}
+        self._scored = self._labelled = self._invalid_actual = self._renormalised = 0
+        self._predicted = np.zeros(k, np.int64)
+        self._confusion = np.zeros((k, k), np.int64)
+        self._log_loss_sum = self._brier_sum = 0.0
+        self._tenths = (np.zeros(10, np.int64), np.zeros(10), np.zeros(10, np.int64))
+        self._top_k_hits = np.zeros(TOP_K, np.int64)
+
+    def update(self, scores: FloatArray, actual: IntArray) -> None:
+        """Add rows with valid predictions.
+
+        :param scores: (n, K) probabilities in [0, 1], or (n,) of the positive class of a binary target.
+        :param actual: (n,) class indices; -1 is no actual, -2 one that is none of the classes.
+        """
+        if self._binary:
+            score = scores if scores.ndim == 1 else scores[:, self._positive_index]
+            other = 1 - self._positive_index
+            predicted = np.where(score >= self._threshold, self._positive_index, other)
+        else:
+            score = scores
+            predicted = np.argmax(scores, axis=1) if scores.size else np.zeros(0, np.int64)
+        k = len(self._classes)
+        self._scored += predicted.size
+        self._predicted += np.bincount(predicted, minlength=k)
+        self._invalid_actual += int(np.count_nonzero(actual == UNKNOWN_ACTUAL))
+        labelled = actual >= 0
+        n = int(np.count_nonzero(labelled))
+        if not n:
+            return
+        if n < labelled.size:
+            score, predicted, actual = score[labelled], predicted[labelled], actual[labelled]
+        self._labelled += n
+        self._confusion += np.bincount(actual * k + predicted, minlength=k * k).reshape(k, k)
+        if self._binary:
+            self._add_binary(score, predicted, actual == self._positive_index, actual)
+        else:
+            self._add_multiclass(score, predicted, actual)
+
+    def finish(self) -> ClassificationProfile:
+        """The profile of everything so far."""
+        return ClassificationProfile(
+            classes=self._classes,
+            positive_class=self._positive if self._binary else None,
+            threshold=self._threshold,
+            scored=self._scored,
+            predicted=self._predicted.copy(),
+            labelled=self._labelled,
+            invalid_actual=self._invalid_actual,
+            confusion=self._confusion.copy(),
+            scores_when={self._classes[i]: builder.finish() for i, builder in self._when.items()},
+            scores_otherwise={self._classes[i]: builder.finish() for i, builder in self._otherwise.items()},
+            log_loss_sum=self._log_loss_sum,
+            brier_sum=self._brier_sum,
+            renormalised=self._renormalised,
+            calibration_counts=self._tenths[0].copy(),
+            calibration_scores=self._tenths[1].copy(),
+            calibration_positives=self._tenths[2].copy(),
+            top_k_hits=self._top_k_hits.copy(),
+        )
+
+    def _add_binary(
+        self, score: FloatArray, predicted: IntArray, positive: npt.NDArray[np.bool_], actual: IntArray
+    ) -> None:
+        self._when[self._positive_index].update(score[positive])
+        self._otherwise[self._positive_index].update(score[~positive])
+        own = np.where(positive, score, 1.0 - score)
+        self._log_loss_sum -= float(np.log(np.clip(own, _EPS, 1.0 - _EPS)).sum())
+        self._brier_sum += float(np.square(1.0 - own).sum())
+        self._add_tenths(score, positive)
+        self._top_k_hits[0] += int(np.count_nonzero(predicted == actual))
+        self._top_k_hits[1:] += score.size
+
+    def _add_multiclass(self, scores: FloatArray, predicted: IntArray, actual: IntArray) -> None:
+        n, k = scores.shape
+        rows = np.arange(n)
+        sums = scores.sum(axis=1)
+        off = np.abs(sums - 1.0) > 1e-6
+        self._renormalised += int(np.count_nonzero(off))
+        if off.any():
+            proper = np.where((sums > 0)[:, None], scores / np.where(sums > 0, sums, 1.0)[:, None], 1.0 / k)
+            scores = np.where(off[:, None], proper, scores)
+        own = scores[rows, actual]
+        self._log_loss_sum -= float(np.log(np.clip(own, _EPS, 1.0 - _EPS)).sum())
+        self._brier_sum += float((np.square(scores).sum(axis=1) - 2.0 * own + 1.0).sum())
+        self._add_tenths(scores[rows, predicted], predicted == actual)
+        rank = np.count_nonzero(scores >= own[:, None], axis=1)
+        self._top_k_hits += np.array([np.count_nonzero(rank <= place) for place in range(1, TOP_K + 1)])
+        for i in self._when:
+            is_it = actual == i
+            self._when[i].update(scores[is_it, i])
+            self._otherwise[i].update(scores[~is_it, i])
+
+    def _add_tenths(self, score: FloatArray, hit: npt.NDArray[np.bool_]) -> None:
+        tenth = np.minimum((10.0 * score).astype(np.int64), 9)
+        counts, sums, positives = self._tenths
+        counts += np.bincount(tenth, minlength=10)
+        sums += np.bincount(tenth, score, minlength=10)
+        positives += np.bincount(tenth[hit], minlength=10)
+
+
+@dataclasses.dataclass(frozen=True)
+class RegressionProfile:
+    """Errors are prediction - actual; *labelled* rows have a valid prediction and a finite actual.
+
+    :param scored: rows with a valid prediction.
+    :param labelled: rows that have both.
+    :param invalid_actual: scored rows whose actual is there but is no finite number.
+    :param errors, predicted, actual: moments over labelled rows.
+    :param absolute_errors: moments of ``|e|``; ``absolute_error_histogram`` the same values; ``max_error`` the largest.
+    :param squared_error_sum: of ``e**2``.
+    :param percentage_errors: moments of ``|e / y|`` over non-zero actuals; ``zero_actuals`` rows were left out.
+    :param smape_sum: of ``2 |e| / (|y| + |prediction|)``, 0/0 = 0.
+    :param squared_log_error_sum: of ``(ln(1 + prediction) - ln(1 + y))**2`` where both are above -1;
+        ``log_undefined`` rows are not.
+    :param absolute_actual_sum: of ``|y|``.
+    """
+
+    scored: int = 0
+    labelled: int = 0
+    invalid_actual: int = 0
+    errors: Moments = Moments()
+    absolute_errors: Moments = Moments()
+    absolute_error_histogram: Histogram = dataclasses.field(default_factory=lambda: Histogram.of(()))
+    max_error: float | None = None
+    squared_error_sum: float = 0.0
+    predicted: Moments = Moments()
+    actual: Moments = Moments()
+    percentage_errors: Moments = Moments()
+    zero_actuals: int = 0
+    smape_sum: float = 0.0
+    squared_log_error_sum: float = 0.0
+    log_undefined: int = 0
+    absolute_actual_sum: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        predictions: npt.ArrayLike,
+        actuals: npt.ArrayLike,
+        *,
+        invalid_actual: int = 0,
+        buckets: int = DEFAULT_BUCKETS,
+    ) -> RegressionProfile:
+        """Profile scored rows.
+
+        :param predictions: (n,) finite numbers.
+        :param actuals: (n,), NaN is no actual.
+        :param invalid_actual: how many of those NaN stand for an actual that is there but is no finite number.
+        """
+        builder = RegressionBuilder(buckets)
+        builder.update(np.asarray(predictions, np.float64), np.asarray(actuals, np.float64), invalid_actual)
+        return builder.finish()
+
+    def merge(self, other: RegressionProfile) -> RegressionProfile:
+        """The profile of both sets of rows."""
+        values = {}
+        for field in dataclasses.fields(self):
+            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            if field.name == "max_error":
+                values[field.name] = mine if theirs is None else theirs if mine is None else max(mine, theirs)
+            elif isinstance(mine, Moments | Histogram):
+                values[field.name] = mine.merge(theirs)
+            else:
+                values[field.name] = mine + theirs
+        return RegressionProfile(**values)
+
+
+class RegressionBuilder:
+    """Collects scored rows batch by batch."""
+
+    def __init__(self, buckets: int = DEFAULT_BUCKETS) -> None:
+        self._histogram = HistogramBuilder(buckets)
+        self._sum = RegressionProfile(absolute_error_histogram=Histogram.of((), buckets))
+        self._empty = self._sum.absolute_error_histogram
+
+    def update(self, predictions: FloatArray, actuals: FloatArray, invalid_actual: int = 0) -> None:
+        """Add rows with finite predictions; NaN actuals are missing, ``invalid_actual`` of them invalid."""
+        labelled = np.isfinite(actuals)
+        y, p = actuals[labelled], predictions[labelled]
+        self._sum = self._sum.merge(self._of_labelled(predictions.size, y, p, invalid_actual))
+
+    def finish(self) -> RegressionProfile:
+        """The profile of everything so far."""
+        return dataclasses.replace(self._sum, absolute_error_histogram=self._histogram.finish())
+
+    def _of_labelled(self, scored: int, y: FloatArray, p: FloatArray, invalid_actual: int) -> RegressionProfile:
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            errors = np.clip(p - y, -np.finfo(np.float64).max, np.finfo(np.float64).max)
+            absolute = np.abs(errors)
+            self._histogram.update(absolute)
+            nonzero = y != 0
+            ratios = absolute[nonzero] / np.abs(y[nonzero])
+            scale = np.abs(y) + np.abs(p)
+            defined = (y > -1) & (p > -1)
+            logs = np.log1p(p[defined]) - np.log1p(y[defined])
+            return RegressionProfile(
+                scored=scored,
+                labelled=y.size,
+                invalid_actual=invalid_actual,
+                errors=Moments.of(errors),
+                absolute_errors=Moments.of(absolute),
+                absolute_error_histogram=self._empty,
+                max_error=float(absolute.max()) if y.size else None,
+                squared_error_sum=float(np.square(errors).sum()),
+                predicted=Moments.of(p),
+                actual=Moments.of(y),
+                percentage_errors=Moments.of(ratios[np.isfinite(ratios)]),
+                zero_actuals=int(y.size - np.count_nonzero(nonzero)),
+                smape_sum=float((2.0 * absolute[scale > 0] / scale[scale > 0]).sum()),
+                squared_log_error_sum=float(np.square(logs).sum()),
+                log_undefined=int(y.size - np.count_nonzero(defined)),
+                absolute_actual_sum=float(np.abs(y).sum()),
+            )
