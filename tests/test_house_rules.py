@@ -179,7 +179,8 @@ def test_a_module_keeps_the_house_rules(path: Path) -> None:
     assert [] == sql_as_text(source, free_query=free_query)
     assert [] == unsafe_loading(source)
     assert [] == slow_imports(source)
-    assert len(source.splitlines()) <= LONGEST_MODULE
+    if "versions" not in path.parts:  # a migration is one version of the tables, however long
+        assert len(source.splitlines()) <= LONGEST_MODULE
 
 
 def test_no_tracked_file_names_a_path_of_a_machine() -> None:
