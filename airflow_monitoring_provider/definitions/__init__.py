@@ -1,1 +1,89 @@
-"""What to monitor: definitions, their payload forms, schedules and windows."""
+"""What to monitor: definitions, their payload forms, schedules and windows.
+
+Light by rule: the standard library, pydantic and yaml (croniter once an instant is computed). Errors are
+:class:`~airflow_monitoring_provider.exceptions.DefinitionError` with the path of the field as the caller wrote it.
+"""
+
+from __future__ import annotations
+
+from airflow_monitoring_provider.definitions.baseline import Baseline, FirstWindowBaseline, ReferenceBaseline
+from airflow_monitoring_provider.definitions.columns import (
+    CsvSettings,
+    MonitoringAggregation,
+    MonitoringColumns,
+    MonitoringOutputSettings,
+    PredictionColumn,
+    RetentionPolicy,
+)
+from airflow_monitoring_provider.definitions.identifiers import check_column, check_identifier
+from airflow_monitoring_provider.definitions.intake import (
+    FileFormat,
+    FileIntake,
+    IntakeSettings,
+    SqlIntake,
+    UnservedIntake,
+)
+from airflow_monitoring_provider.definitions.load import load_definition
+from airflow_monitoring_provider.definitions.metric_terms import METRICS, MetricTerm
+from airflow_monitoring_provider.definitions.model import JobDefinition
+from airflow_monitoring_provider.definitions.output import (
+    FileOutput,
+    OutputSettings,
+    SqlOutput,
+    StatementType,
+    UnservedOutput,
+)
+from airflow_monitoring_provider.definitions.schedule import Schedule
+from airflow_monitoring_provider.definitions.terms import (
+    ColumnKind,
+    JobState,
+    ResultStatus,
+    RowStatus,
+    TargetType,
+    WindowKind,
+)
+from airflow_monitoring_provider.definitions.verdict import Adjustment, Limits, Minimums, Significance, Threshold
+from airflow_monitoring_provider.definitions.window import Window, job_id, resolve_window
+
+__all__ = [
+    "METRICS",
+    "Adjustment",
+    "Baseline",
+    "ColumnKind",
+    "CsvSettings",
+    "FileFormat",
+    "FileIntake",
+    "FileOutput",
+    "FirstWindowBaseline",
+    "IntakeSettings",
+    "JobDefinition",
+    "JobState",
+    "Limits",
+    "MetricTerm",
+    "Minimums",
+    "MonitoringAggregation",
+    "MonitoringColumns",
+    "MonitoringOutputSettings",
+    "OutputSettings",
+    "PredictionColumn",
+    "ReferenceBaseline",
+    "ResultStatus",
+    "RetentionPolicy",
+    "RowStatus",
+    "Schedule",
+    "Significance",
+    "SqlIntake",
+    "SqlOutput",
+    "StatementType",
+    "TargetType",
+    "Threshold",
+    "UnservedIntake",
+    "UnservedOutput",
+    "Window",
+    "WindowKind",
+    "check_column",
+    "check_identifier",
+    "job_id",
+    "load_definition",
+    "resolve_window",
+]

@@ -1,0 +1,93 @@
+"""The closed list of metric ids a threshold may name, with the way that is worse and the range of each.
+
+Ids and formulas: distances, data quality and performance of the metrics room. A range lets a threshold that could
+never be reached (a missing rate of 5 where 0.05 is meant) be refused when the definition is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
+LOWER_IS_BETTER = "lower_is_better"
+HIGHER_IS_BETTER = "higher_is_better"
+TWO_SIDED = "two_sided"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MetricTerm:
+    """One metric id.
+
+    :param direction: ``lower_is_better``, ``higher_is_better`` or ``two_sided`` (the texts of ``metrics.Direction``).
+    :param low, high: the range of the metric's value. A two-sided metric's threshold is the distance from
+        ``neutral`` that is allowed on either side, so it runs from 0.
+    :param neutral: the value of a two-sided metric when nothing is wrong; None when that is the baseline's value.
+    """
+
+    direction: str
+    low: float = 0.0
+    high: float = math.inf
+    neutral: float | None = None
+
+
+def _lower(*names: str, high: float = math.inf) -> dict[str, MetricTerm]:
+    return {name: MetricTerm(LOWER_IS_BETTER, high=high) for name in names}
+
+
+def _higher(*names: str, low: float = 0.0, high: float = 1.0) -> dict[str, MetricTerm]:
+    return {name: MetricTerm(HIGHER_IS_BETTER, low=low, high=high) for name in names}
+
+
+def _two_sided(*names: str, neutral: float | None = None) -> dict[str, MetricTerm]:
+    return {name: MetricTerm(TWO_SIDED, neutral=neutral) for name in names}
+
+
+_DISTANCES = {
+    **_lower("psi", "kl_cr", "kl_rc", "wasserstein", "wasserstein_norm", "energy", "centroid_euclidean", "mmd2"),
+    **_lower("js_distance", "js_divergence", "hellinger", "tvd", "l_inf", "ks", high=1.0),
+    **_lower("centroid_cosine", high=2.0),
+}
+
+_QUALITY = {
+    **_lower("missing_rate", "inf_rate", "new_values_share", "out_of_range_share", "type_mismatch_share", high=1.0),
+    **_lower("new_values", "vanished_values", "duplicate_rows", "duplicate_keys", "empty_rows", "empty_columns"),
+    **_lower("constant", "almost_constant", "top_share", high=1.0),
+    **_lower("freshness", "label_lag_p50", "label_lag_p95"),
+    **_higher("label_coverage"),
+    **_two_sided("zero_rate", "negative_rate", "distinct", "unique_rate", "row_count"),
+    **_two_sided("row_count_ratio", neutral=1.0),
+}
+
+_CLASSIFICATION = {
+    **_higher("accuracy", "balanced_accuracy", "precision", "recall", "tpr", "specificity", "tnr", "npv"),
+    **_higher("f1", "f0.5", "f2", "roc_auc", "average_precision", "ks_score", "top_k_accuracy"),
+    **_higher("mcc", "kappa", "gini", low=-1.0),
+    **_higher("lift_top_5", "lift_top_10", "gain_top_5", "gain_top_10", high=math.inf),
+    **_higher("rate_top_5", "rate_top_10"),
+    **_higher(*(f"{average}_{name}" for average in ("macro", "micro", "weighted") for name in ("precision", "recall"))),
+    **_higher("macro_f1", "micro_f1", "weighted_f1", "macro_roc_auc"),
+    **_lower("fpr", "fnr", "brier", "ece", high=1.0),
+    **_lower("log_loss"),
+    **_two_sided("calibration", neutral=1.0),
+}
+
+_REGRESSION = {
+    **_lower("mae", "mse", "rmse", "rmsle", "medae", "max_error", "mape", "wape", "mase"),
+    **_lower("smape", high=2.0),
+    **_lower("poisson_deviance", "gamma_deviance", "tweedie_deviance", "pinball"),
+    **_higher("r2", low=-math.inf),
+    **_higher("interval_coverage"),
+    **_two_sided("mean_error", neutral=0.0),
+}
+
+_RANKING_AND_FAIRNESS = {
+    **_higher("ndcg_at_k", "map_at_k", "mrr", "recall_at_k", "precision_at_k", "group_auc"),
+    **_lower("selection_rate_difference", "tpr_difference", "fpr_difference", high=1.0),
+    **_higher("selection_rate_ratio"),
+}
+
+METRICS: Mapping[str, MetricTerm] = MappingProxyType(
+    {**_DISTANCES, **_QUALITY, **_CLASSIFICATION, **_REGRESSION, **_RANKING_AND_FAIRNESS}
+)

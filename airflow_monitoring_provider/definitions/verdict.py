@@ -1,0 +1,108 @@
+"""When a value counts as a finding: thresholds, significance and the rows that are needed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from airflow_monitoring_provider.definitions.metric_terms import HIGHER_IS_BETTER, METRICS, TWO_SIDED, MetricTerm
+from airflow_monitoring_provider.definitions.part import (
+    Column,
+    Flag,
+    FrozenDict,
+    Number,
+    Part,
+    PartPath,
+    Whole,
+    breaches,
+)
+
+
+class Limits(Part):
+    """Where a value starts to be a warning and where it is critical; either may be absent."""
+
+    warning: Number | None = Field(None, description="From here on a potential detection.")
+    critical: Number | None = Field(None, description="From here on a detection.")
+
+
+class Threshold(Limits):
+    """The limits of one metric, and other limits for some columns."""
+
+    columns: Annotated[dict[Column, Limits], AfterValidator(FrozenDict)] = Field(
+        FrozenDict(), description="Other limits for the columns named."
+    )
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        if self.warning is None and self.critical is None and not self.columns:
+            raise breaches(((), "must give `warning`, `critical` or `columns`"))
+        return self
+
+
+class Adjustment(StrEnum):
+    """How p-values are adjusted for the number of columns looked at."""
+
+    BH = "bh"
+    BY = "by"
+    BONFERRONI = "bonferroni"
+    NONE = "none"
+
+
+class Significance(Part):
+    """How much chance alone may do."""
+
+    alpha: Number = Field(0.05, gt=0, lt=1, description="Share of false findings allowed.")
+    guard: Flag = Field(True, description="A drift finding needs its adjusted p-value at or under alpha, too.")
+    adjustment: Adjustment = Field(Adjustment.BH, description="bh, by, bonferroni or none.")
+
+
+class Minimums(Part):
+    """The rows a result needs; with fewer it is irrelevant, with reason insufficient_data."""
+
+    reference_rows: Whole = Field(200, ge=0)
+    current_rows: Whole = Field(100, ge=0)
+    labelled_rows: Whole = Field(100, ge=0)
+    per_class: Whole = Field(10, ge=0)
+    segment_rows: Whole = Field(50, ge=0)
+
+
+def _known_and_ordered(thresholds: dict[str, Threshold]) -> FrozenDict[Threshold]:
+    problems: list[tuple[PartPath, str]] = []
+    for metric, threshold in thresholds.items():
+        term = METRICS.get(metric)
+        if term is None:
+            problems.append(((metric,), _unknown(metric)))
+            continue
+        problems += [((metric, *path), text) for path, text in _faults(term, threshold)]
+        for column, limits in threshold.columns.items():
+            problems += [((metric, "columns", column, *path), text) for path, text in _faults(term, limits)]
+    if problems:
+        raise breaches(*problems)
+    return FrozenDict(thresholds)
+
+
+def _faults(term: MetricTerm, limits: Limits) -> list[tuple[PartPath, str]]:
+    low = 0.0 if term.direction == TWO_SIDED else term.low
+    problems: list[tuple[PartPath, str]] = [
+        ((name,), f"can never be reached: the metric runs from {low:g} to {term.high:g}")
+        for name, value in (("warning", limits.warning), ("critical", limits.critical))
+        if value is not None and not low <= value <= term.high
+    ]
+    if limits.warning is not None and limits.critical is not None:
+        if term.direction == HIGHER_IS_BETTER and limits.warning < limits.critical:
+            problems.append((("warning",), "must be at or over `critical`: lower values are worse"))
+        elif term.direction != HIGHER_IS_BETTER and limits.warning > limits.critical:
+            problems.append((("warning",), "must be at or under `critical`: higher values are worse"))
+    return problems
+
+
+def _unknown(metric: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(metric.lower(), METRICS, n=1)
+    return f"is not a known metric{f'; did you mean {close[0]}?' if close else ''}"
+
+
+Thresholds = Annotated[dict[str, Threshold], AfterValidator(_known_and_ordered)]
