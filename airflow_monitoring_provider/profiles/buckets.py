@@ -1,8 +1,8 @@
 """Counting of ordered int64 codes that coarsen themselves: the kernel below histograms and hashed levels.
 
 A set of buckets is a pair of arrays: strictly increasing ``codes`` and their ``counts`` (> 0), both int64. Dropping low
-bits of the codes joins neighbours. How many bits must go so that at most ``limit`` buckets stay is a function of the set
-of codes alone, and a union never needs fewer bits than a part; that makes every merge exact, associative and commutative.
+bits of the codes joins neighbours. How many bits must go so that at most ``limit`` buckets stay is a function of the
+set of codes alone, and a union never needs less coarsening than a part: so merges are exact, associative, commutative.
 """
 
 from __future__ import annotations

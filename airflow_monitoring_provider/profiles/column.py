@@ -7,6 +7,7 @@ positive infinite, negative infinite, or a value. All statistics speak of the va
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind
+from airflow_monitoring_provider.profiles.arrays import from_texts
 from airflow_monitoring_provider.profiles.histogram import DEFAULT_BUCKETS, Histogram, HistogramBuilder
 from airflow_monitoring_provider.profiles.levels import DEFAULT_CAP, LevelCounts, LevelsBuilder
 from airflow_monitoring_provider.profiles.moments import Moments
@@ -23,6 +25,9 @@ from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Number = int | float
+
+_LEVELLED = (ColumnKind.CATEGORICAL, ColumnKind.BOOLEAN)
+_MEASURED = (ColumnKind.CATEGORICAL, ColumnKind.TEXT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,9 +93,9 @@ class ColumnProfile:
         if kind is ColumnKind.TIMESTAMP:
             builder.add_instants(np.asarray(present, np.int64))
             return builder.finish()
-        if kind is not ColumnKind.TEXT:
-            builder.add_levels(pa.array(present, pa.string()), np.ones(len(present), np.int64))
-        if kind in (ColumnKind.TEXT, ColumnKind.CATEGORICAL):
+        if kind in _LEVELLED:
+            builder.add_levels(from_texts(present), np.ones(len(present), np.int64))
+        if kind in _MEASURED:
             builder.add_lengths(np.array([len(text) for text in present], np.int64), counted=kind is ColumnKind.TEXT)
         return builder.finish()
 
@@ -152,27 +157,16 @@ class ColumnBuilder:
         level_names: str = "keep",
     ) -> None:
         self._plan = plan
-        kind = plan.kind
         self._rows = self._missing = self._invalid = self._positive_inf = self._negative_inf = 0
         self._zero = self._negative = 0
         self._low: Number | None = None
         self._high: Number | None = None
-        numeric = kind is ColumnKind.NUMERIC
-        measured = kind in (ColumnKind.TEXT, ColumnKind.CATEGORICAL)
-        self._moments = Moments() if numeric else None
-        self._histogram = (
-            HistogramBuilder(buckets, mirrored=plan.mirrored and numeric)
-            if kind in (ColumnKind.NUMERIC, ColumnKind.TIMESTAMP)
-            else None
-        )
-        self._edges = dict.fromkeys(sorted(plan.edges), 0) if numeric else {}
-        self._levels = (
-            LevelsBuilder(level_cap, named=plan.named_levels, names=level_names)
-            if kind in (ColumnKind.CATEGORICAL, ColumnKind.BOOLEAN)
-            else None
-        )
-        self._lengths = Moments() if measured else None
-        self._length_histogram = HistogramBuilder(buckets) if measured else None
+        self._moments = Moments()
+        self._histogram = HistogramBuilder(buckets, mirrored=plan.mirrored and plan.kind is ColumnKind.NUMERIC)
+        self._edges = dict.fromkeys(sorted(plan.edges), 0)
+        self._levels = LevelsBuilder(level_cap, named=plan.named_levels, names=level_names)
+        self._lengths = Moments()
+        self._length_histogram = HistogramBuilder(buckets)
 
     def add_missing(self, rows: int) -> None:
         """Count rows that are null."""
@@ -189,32 +183,33 @@ class ColumnBuilder:
 
         :param integers: the same values before they became doubles, where the source had whole numbers.
         """
-        assert self._histogram is not None
-        assert self._moments is not None
         self._rows += values.size
         if not values.size:
             return
-        low, high = values.min(), values.max()
-        if not (np.isfinite(low) and np.isfinite(high)):
+        low, high = float(values.min()), float(values.max())  # NaN if any value is
+        if not (math.isfinite(low) and math.isfinite(high)):
             values = self._without_special(values)
-        if self._plan.mirrored and values.size and not (values.min() >= 0.0 and values.max() <= 1.0):
+            low, high = _bounds(values)
+        if self._plan.mirrored and not (low >= 0.0 and high <= 1.0):
             inside = (values >= 0.0) & (values <= 1.0)
             self._invalid += int(values.size - np.count_nonzero(inside))
-            values, integers = values[inside], None
+            values = values[inside]
+            low, high = _bounds(values)
         if not values.size:
             return
-        self._bounds(values, integers)
-        if float(values.min()) <= 0:
+        if low <= 0:
             self._zero += int(values.size - np.count_nonzero(values))
             self._negative += int(np.count_nonzero(values < 0))
         for edge in self._edges:
             self._edges[edge] += int(np.count_nonzero(values < edge))
-        self._moments = self._moments.merge(Moments.of(values))
+        self._moments = self._moments.merge(Moments.bounded(values, low, high))
         self._histogram.update(values)
+        if integers is not None:
+            low, high = _exact(integers.min(), low), _exact(integers.max(), high)
+        self._low, self._high = _least(self._low, low + 0), _greatest(self._high, high + 0)
 
     def add_levels(self, levels: pa.Array, rows: IntArray) -> None:
         """Count ``rows[i]`` rows of canonical text ``levels[i]`` (a string array without nulls)."""
-        assert self._levels is not None
         self._rows += int(rows.sum())
         self._levels.update(levels, rows)
 
@@ -223,21 +218,18 @@ class ColumnBuilder:
 
         :param counted: these rows have not been counted by :meth:`add_levels`.
         """
-        assert self._lengths is not None
-        assert self._length_histogram is not None
         if not lengths.size:
             return
         distinct, inverse = np.unique(lengths, return_inverse=True)
         times = np.bincount(inverse, rows).astype(np.int64)
         if counted:
             self._rows += int(times.sum())
-        distinct, times = distinct[times > 0].astype(np.float64), times[times > 0]
-        self._lengths = self._lengths.merge(Moments.of_counts(distinct, times))
-        self._length_histogram.update_counts(distinct, times)
+        sizes, times = distinct[times > 0].astype(np.float64), times[times > 0]
+        self._lengths = self._lengths.merge(Moments.of_counts(sizes, times))
+        self._length_histogram.update_counts(sizes, times)
 
     def add_instants(self, microseconds: IntArray) -> None:
         """Count rows of a timestamp column, as microseconds since 1970 UTC."""
-        assert self._histogram is not None
         self._rows += microseconds.size
         if microseconds.size:
             self._low = _least(self._low, int(microseconds.min()))
@@ -246,28 +238,30 @@ class ColumnBuilder:
 
     def finish(self) -> ColumnProfile:
         """The profile of everything so far."""
-        timed = self._plan.kind is ColumnKind.TIMESTAMP
+        kind = self._plan.kind
+        numeric, timed = kind is ColumnKind.NUMERIC, kind is ColumnKind.TIMESTAMP
+        levelled, measured = kind in _LEVELLED, kind in _MEASURED
         return ColumnProfile(
-            self._plan.name,
-            self._plan.kind,
-            self._plan.role,
-            self._rows,
-            self._missing,
-            self._invalid,
-            self._positive_inf,
-            self._negative_inf,
-            self._zero,
-            self._negative,
-            None if timed else self._low,
-            None if timed else self._high,
-            self._moments,
-            self._histogram.finish() if self._histogram is not None else None,
-            dict(self._edges),
-            self._levels.finish() if self._levels is not None else None,
-            self._lengths,
-            self._length_histogram.finish() if self._length_histogram is not None else None,
-            int(self._low) if timed and self._low is not None else None,
-            int(self._high) if timed and self._high is not None else None,
+            name=self._plan.name,
+            kind=kind,
+            role=self._plan.role,
+            rows=self._rows,
+            missing=self._missing,
+            invalid=self._invalid,
+            positive_inf=self._positive_inf,
+            negative_inf=self._negative_inf,
+            zero=self._zero,
+            negative=self._negative,
+            minimum=self._low if numeric else None,
+            maximum=self._high if numeric else None,
+            moments=self._moments if numeric else None,
+            histogram=self._histogram.finish() if numeric or timed else None,
+            edge_counts=dict(self._edges) if numeric else {},
+            levels=self._levels.finish() if levelled else None,
+            lengths=self._lengths if measured else None,
+            length_histogram=self._length_histogram.finish() if measured else None,
+            earliest=int(self._low) if timed and self._low is not None else None,
+            latest=int(self._high) if timed and self._high is not None else None,
         )
 
     def _without_special(self, values: FloatArray) -> FloatArray:
@@ -280,14 +274,14 @@ class ColumnBuilder:
         self._negative_inf += special.size - nan - positive
         return values[finite]
 
-    def _bounds(self, values: FloatArray, integers: npt.NDArray[Any] | None) -> None:
-        low: Number = float(values.min()) + 0.0
-        high: Number = float(values.max()) + 0.0
-        if integers is not None:
-            exact_low, exact_high = int(integers.min()), int(integers.max())
-            low = exact_low if abs(exact_low) > 1 << 53 else low
-            high = exact_high if abs(exact_high) > 1 << 53 else high
-        self._low, self._high = _least(self._low, low), _greatest(self._high, high)
+
+def _bounds(values: FloatArray) -> tuple[float, float]:
+    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+
+
+def _exact(whole: Any, rounded: Number) -> Number:
+    """The integer itself where a double cannot hold every integer."""
+    return int(whole) if abs(int(whole)) > 1 << 53 else rounded
 
 
 def _least(a: Any, b: Any) -> Any:

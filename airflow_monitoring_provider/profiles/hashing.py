@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from airflow_monitoring_provider.profiles.arrays import from_texts, text_bytes
+
 UInt64Array = npt.NDArray[np.uint64]
 
 _SEEDS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03))
@@ -40,7 +42,7 @@ def hash_texts(texts: pa.Array, *, lane: int = 0) -> UInt64Array:
 
     :param texts: a ``string`` or ``large_string`` array.
     """
-    data, offsets = text_buffers(texts)
+    data, offsets = text_bytes(texts)
     starts, lengths = offsets[:-1], np.diff(offsets)
     state = hash_words(lengths.astype(np.uint64), lane=lane)
     if not state.size or not lengths.any():
@@ -61,19 +63,4 @@ def hash_texts(texts: pa.Array, *, lane: int = 0) -> UInt64Array:
 
 def hash_text(text: str, *, lane: int = 0) -> int:
     """The hash of one text, equal to :func:`hash_texts` of an array that holds it."""
-    return int(hash_texts(pa.array([text], pa.string()), lane=lane)[0])
-
-
-def text_buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The UTF-8 bytes of a string array and the offsets of its rows in them (length ``len(texts) + 1``)."""
-    wide = pa.types.is_large_string(texts.type) or pa.types.is_large_binary(texts.type)
-    _, offset_buffer, data_buffer = texts.buffers()
-    if len(texts) == 0 or offset_buffer is None:
-        return np.zeros(0, np.uint8), np.zeros(len(texts) + 1, np.int64)
-    dtype = np.dtype(np.int64 if wide else np.int32)
-    offsets = np.frombuffer(offset_buffer, dtype, len(texts) + 1, texts.offset * dtype.itemsize).astype(np.int64)
-    first = int(offsets[0])
-    length = int(offsets[-1]) - first
-    if data_buffer is None or not length:
-        return np.zeros(0, np.uint8), offsets - first
-    return np.frombuffer(data_buffer, np.uint8, length, first), offsets - first
+    return int(hash_texts(from_texts([text]), lane=lane)[0])

@@ -1,4 +1,4 @@
-"""The self-coarsening histogram: exact while few values are distinct, bounded after, and a function of the values alone.
+"""The self-coarsening histogram: exact while few values are distinct, bounded after, a function of the values alone.
 
 A double is mapped to an int64 that keeps the order of the numbers, its low ``shift`` bits are dropped, and equal codes
 are counted. While at most ``buckets`` codes are occupied the shift is 0 and the histogram *is* the multiset of values;
@@ -7,7 +7,7 @@ or merge tree of the same values gives the same bytes. Relatives: HdrHistogram, 
 OpenTelemetry's exponential histogram.
 
 Relative precision is spent near zero. For probabilities the ``mirrored`` form spends it at both ends: above one half
-the code counts down from 1 by the code of ``1 - x`` (exact there, Sterbenz), so buckets stay in the order of the values.
+the code is ``2 code(0.5) - code(1 - x)``, where ``1 - x`` is exact (Sterbenz) and the order of the values is kept.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Counts of the levels of a categorical column: exact up to a cap, bounded after, and a function of the rows alone.
 
-Up to ``cap`` distinct levels every one keeps its name and exact count. Past it, levels named in the plan keep theirs, and
-all others fall into buckets of equal hash prefix: like the histogram's, bits are dropped until at most ``cap`` buckets
-are occupied, so any split, order or merge tree gives the same state and the buckets are valid drift bins. Distinct
-levels are then estimated from the smallest hashes (KMV; Bar-Yossef et al. 2002, Beyer et al. 2007; 3 % standard error).
+Up to ``cap`` distinct levels every one keeps its name and exact count. Past it, levels named in the plan keep theirs,
+and all others fall into buckets of equal hash prefix: like the histogram's, bits are dropped until at most ``cap``
+buckets are occupied, so any split, order or merge tree gives the same state and the buckets are valid drift bins.
+Distinct levels are then estimated from the smallest hashes (KMV; Beyer et al. 2007; 3 % standard error).
 
 Names can be kept, replaced by their hash (``hash``: a pseudonym, open to guessing), or dropped (``drop``: only 16-bit
 prefixes ever exist, so a bucket cannot be tied to one level).
@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from airflow_monitoring_provider.profiles import buckets as kernel
+from airflow_monitoring_provider.profiles.arrays import from_texts
 from airflow_monitoring_provider.profiles.hashing import hash_texts
 
 UInt64Array = npt.NDArray[np.uint64]
@@ -66,7 +67,7 @@ class LevelCounts:
         """Count canonical texts, or take a mapping of text to rows."""
         counted = dict(levels) if isinstance(levels, Mapping) else collections.Counter(levels)
         builder = LevelsBuilder(cap, named=named, names=names)
-        builder.update(pa.array(list(counted), pa.string()), np.fromiter(counted.values(), np.int64, len(counted)))
+        builder.update(from_texts(list(counted)), np.fromiter(counted.values(), np.int64, len(counted)))
         return builder.finish()
 
     @property
@@ -223,7 +224,7 @@ class LevelsBuilder:
         self, levels: pa.Array, hashes: UInt64Array, rows: npt.NDArray[np.int64]
     ) -> tuple[UInt64Array, npt.NDArray[np.int64]]:
         ours = sorted(self._named)
-        wanted = hash_texts(pa.array(ours, pa.string())) if self._names == "keep" else _hashes_of(ours, self._names)
+        wanted = hash_texts(from_texts(ours)) if self._names == "keep" else _hashes_of(ours, self._names)
         unnamed = np.ones(hashes.size, bool)
         for i in np.flatnonzero(np.isin(hashes, wanted)).tolist():
             text = levels[i].as_py() if self._names == "keep" else pseudonym(int(hashes[i]))
@@ -273,7 +274,7 @@ def _settle(
 def _hashes_of(levels: list[str], names: str) -> UInt64Array:
     if names == "hash":
         return np.array([int(level[1:], 16) for level in levels], np.uint64)
-    return hash_texts(pa.array(levels, pa.string()))
+    return hash_texts(from_texts(levels))
 
 
 def _prefixes(hashed: dict[int, int], bits: int) -> dict[int, int]:

@@ -1,11 +1,10 @@
-"""Count, mean and central moments that merge without losing digits.
+"""Count, mean and central moments that merge without losing digits, at any magnitude.
 
 Plain float64 merges of means lose the variance of values such as 1e9 ± 0.001: the difference of two rounded means is
 mostly rounding. Here a mean is a pair of doubles (its value is their exact sum), a batch is summed around its own mean,
-and merging takes the difference of the pairs (Chan, Golub, LeVeque 1983; Pébay 2008). The result agrees with the whole
-to 1e-9 relative to scale for any split.
-
-Moments whose powers leave the range of doubles are infinite; what depends on them is then NaN.
+and merging takes the difference of the pairs (Chan, Golub, LeVeque 1983; Pébay 2008). Deviations that are very large or
+very small carry a common power of two, so their fourth powers neither overflow nor vanish. The result agrees with the
+whole to 1e-9 relative to scale for any split.
 """
 
 from __future__ import annotations
@@ -18,18 +17,23 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
+_PLAIN_EXPONENTS = 100
+"""Deviations between 2**-100 and 2**100 are summed as they are: their fourth powers are far from a double's limits."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Moments:
     """Central moments of finite values; undefined answers are NaN, as SciPy gives them.
 
     :param mean_high, mean_low: the mean is the exact sum of both.
-    :param m2, m3, m4: sums of powers of the deviations from the mean. ``m3`` is 0 when ``m4`` is infinite.
+    :param exponent: the unit of the deviations is ``2**exponent``.
+    :param m2, m3, m4: sums of powers of the deviations from the mean, in powers of that unit.
     """
 
     count: int = 0
     mean_high: float = 0.0
     mean_low: float = 0.0
+    exponent: int = 0
     m2: float = 0.0
     m3: float = 0.0
     m4: float = 0.0
@@ -40,24 +44,21 @@ class Moments:
         array = np.asarray(values, np.float64).ravel()
         if array.size == 0:
             return cls()
-        low, high = float(array.min()), float(array.max())
-        if low == high:
-            return cls(array.size, low + 0.0)
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            return _spread(array, array.size)
+        return _around_mean(array, array.size, float(array.min()), float(array.max()))
 
     @classmethod
     def of_counts(cls, values: npt.ArrayLike, counts: npt.ArrayLike) -> Moments:
         """The moments of ``values[i]`` taken ``counts[i]`` (> 0) times."""
         array = np.asarray(values, np.float64).ravel()
         weights = np.asarray(counts, np.float64).ravel()
-        n = int(weights.sum())
         if array.size == 0:
             return cls()
-        if float(array.min()) == float(array.max()):
-            return cls(n, float(array[0]) + 0.0)
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            return _spread(array, n, weights)
+        return _around_mean(array, int(weights.sum()), float(array.min()), float(array.max()), weights)
+
+    @classmethod
+    def bounded(cls, values: FloatArray, low: float, high: float) -> Moments:
+        """:meth:`of` a non-empty array whose smallest and largest values are known already."""
+        return _around_mean(values, values.size, low, high)
 
     @property
     def mean(self) -> float:
@@ -67,35 +68,31 @@ class Moments:
     @property
     def sum(self) -> float:
         """Sum of the values; 0 when there are none."""
-        return self.mean_high * self.count + self.mean_low * self.count if self.count else 0.0
+        return self.mean_high * self.count + self.mean_low * self.count
 
     @property
     def sum_of_squares(self) -> float:
         """Sum of the squared values; 0 when there are none."""
         mean = self.mean_high + self.mean_low
-        return self.m2 + self.count * mean * mean
+        return _scaled(self.m2, 2 * self.exponent) + self.count * mean * mean
 
     def variance(self, ddof: int = 1) -> float:
         """``numpy.var(values, ddof=ddof)``; NaN when ``count <= ddof``."""
-        return self.m2 / (self.count - ddof) if self.count > ddof else math.nan
+        return _scaled(self.m2 / (self.count - ddof), 2 * self.exponent) if self.count > ddof else math.nan
 
     def std(self, ddof: int = 1) -> float:
-        """``numpy.std(values, ddof=ddof)``."""
-        return math.sqrt(self.variance(ddof))
+        """``numpy.std(values, ddof=ddof)``; finite where the variance would overflow."""
+        return _scaled(math.sqrt(self.m2 / (self.count - ddof)), self.exponent) if self.count > ddof else math.nan
 
     @property
     def skew(self) -> float:
-        """``scipy.stats.skew(values)`` (biased); NaN for constant, empty or overflown values."""
-        if not (self.m2 > 0 and math.isfinite(self.m4)):
-            return math.nan
-        return _ratio(self.m3 / self.count, (self.m2 / self.count) ** 1.5)
+        """``scipy.stats.skew(values)`` (biased); NaN for constant or no values."""
+        return self.m3 / self.count / (self.m2 / self.count) ** 1.5 if self.m2 > 0 else math.nan
 
     @property
     def kurtosis(self) -> float:
-        """``scipy.stats.kurtosis(values)`` (excess, biased); NaN for constant, empty or overflown values."""
-        if not (self.m2 > 0 and math.isfinite(self.m4)):
-            return math.nan
-        return _ratio(self.m4 / self.count, (self.m2 / self.count) ** 2) - 3.0
+        """``scipy.stats.kurtosis(values)`` (excess, biased); NaN for constant or no values."""
+        return self.m4 / self.count / (self.m2 / self.count) ** 2 - 3.0 if self.m2 > 0 else math.nan
 
     def merge(self, other: Moments) -> Moments:
         """The moments of both sets of values."""
@@ -105,22 +102,29 @@ class Moments:
             return other
         a, b = (self, other) if self.count >= other.count else (other, self)  # the larger side's mean moves least
         n = a.count + b.count
-        delta = _difference(b, a)
+        delta, unit = _difference(b, a)
         share_a, share_b = a.count / n, b.count / n
-        high, low = two_sum(a.mean_high, delta * share_b)
+        high, low = two_sum(a.mean_high, math.ldexp(delta * share_b, unit))
         high, low = two_sum(high, low + a.mean_low)
+        exponent = _common_exponent(a, b, delta, unit)
+        a2, a3, a4 = _in_unit(a, exponent)
+        b2, b3, b4 = _in_unit(b, exponent)
+        delta = math.ldexp(delta, unit - exponent)
         square = delta * delta
         weight = a.count * share_b
-        m2 = a.m2 + b.m2 + square * weight
-        m3 = a.m3 + b.m3 + square * delta * weight * (share_a - share_b) + 3 * delta * (share_a * b.m2 - share_b * a.m2)
-        m4 = (
-            a.m4
-            + b.m4
+        return Moments(
+            n,
+            high,
+            low,
+            exponent,
+            a2 + b2 + square * weight,
+            a3 + b3 + square * delta * weight * (share_a - share_b) + 3 * delta * (share_a * b2 - share_b * a2),
+            a4
+            + b4
             + square * square * weight * (share_a * share_a - share_a * share_b + share_b * share_b)
-            + 6 * square * (share_a * share_a * b.m2 + share_b * share_b * a.m2)
-            + 4 * delta * (share_a * b.m3 - share_b * a.m3)
+            + 6 * square * (share_a * share_a * b2 + share_b * share_b * a2)
+            + 4 * delta * (share_a * b3 - share_b * a3),
         )
-        return _settled(n, high, low, m2, m3, m4)
 
 
 def two_sum(a: float, b: float) -> tuple[float, float]:
@@ -131,38 +135,64 @@ def two_sum(a: float, b: float) -> tuple[float, float]:
     return total, error if math.isfinite(error) else 0.0
 
 
-def _spread(values: FloatArray, n: int, weights: FloatArray | None = None) -> Moments:
+def _around_mean(values: FloatArray, n: int, low: float, high: float, weights: FloatArray | None = None) -> Moments:
+    if low == high:
+        return Moments(n, low + 0.0)
+
     def total(terms: FloatArray) -> float:
         return float((terms if weights is None else terms * weights).sum())
 
-    pivot = total(values) / n
-    if not math.isfinite(pivot):
-        pivot = total(values / n)
-    deviations = values - pivot
-    correction = total(deviations) / n
-    if not math.isfinite(correction):
-        correction = 0.0
-    deviations -= correction
-    squares = np.square(deviations)
-    m2 = total(squares)
-    deviations *= squares
-    m3 = total(deviations)
-    m4 = total(np.square(squares, out=squares))
-    high, low = two_sum(pivot, correction)
-    return _settled(n, high, low, m2, m3, m4)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        pivot = total(values) / n
+        pivot = pivot if math.isfinite(pivot) else total(values / n)
+        half = 0.5 if math.isinf(high - low) else 1.0
+        deviations = values - pivot if half == 1.0 else values * half - pivot * half
+        widest = max(high * half - pivot * half, pivot * half - low * half)
+        exponent = _plain(math.frexp(widest)[1])
+        if exponent:
+            deviations = np.ldexp(deviations, -exponent)
+        correction = total(deviations) / n
+        deviations -= correction
+        squares = np.square(deviations)
+        m2 = total(squares)
+        deviations *= squares
+        m3 = total(deviations)
+        m4 = total(np.square(squares, out=squares))
+        exponent += half == 0.5
+        mean_high, mean_low = two_sum(pivot, _scaled(correction, exponent))
+    return Moments(n, mean_high, mean_low, exponent, m2, m3, m4)
 
 
-def _settled(n: int, high: float, low: float, m2: float, m3: float, m4: float) -> Moments:
-    """Overflow makes infinity, never NaN: even moments are sums of positive terms, odd ones are given up."""
-    m2 = m2 if math.isfinite(m2) else math.inf
-    m4 = m4 if math.isfinite(m4) and math.isfinite(m2) else math.inf
-    return Moments(n, high, low, max(m2, 0.0), m3 if math.isfinite(m3) and math.isfinite(m4) else 0.0, max(m4, 0.0))
+def _plain(exponent: int) -> int:
+    return 0 if -_PLAIN_EXPONENTS < exponent < _PLAIN_EXPONENTS else exponent
 
 
-def _difference(b: Moments, a: Moments) -> float:
+def _common_exponent(a: Moments, b: Moments, delta: float, unit: int) -> int:
+    """The unit for both: that of the widest deviations."""
+    sizes = [side.exponent + math.frexp(math.sqrt(side.m2))[1] for side in (a, b) if side.m2 > 0]
+    if delta:
+        sizes.append(unit + math.frexp(delta)[1])
+    return _plain(max(sizes, default=0))
+
+
+def _in_unit(moments: Moments, exponent: int) -> tuple[float, float, float]:
+    by = moments.exponent - exponent
+    if not by:
+        return moments.m2, moments.m3, moments.m4
+    return math.ldexp(moments.m2, 2 * by), math.ldexp(moments.m3, 3 * by), math.ldexp(moments.m4, 4 * by)
+
+
+def _difference(b: Moments, a: Moments) -> tuple[float, int]:
+    """The difference of the means as ``(x, e)`` for ``x * 2**e``."""
     high, low = two_sum(b.mean_high, -a.mean_high)
-    return high + (low + (b.mean_low - a.mean_low))
+    if math.isinf(high):
+        return b.mean_high * 0.5 - a.mean_high * 0.5, 1
+    return high + (low + (b.mean_low - a.mean_low)), 0
 
 
-def _ratio(above: float, below: float) -> float:
-    return above / below if below else math.nan
+def _scaled(value: float, exponent: int) -> float:
+    """``value * 2**exponent``, infinite where that overflows."""
+    try:
+        return math.ldexp(value, exponent)
+    except OverflowError:
+        return math.copysign(math.inf, value)

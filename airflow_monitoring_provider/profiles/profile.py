@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 
+from airflow_monitoring_provider.profiles.classification import ClassificationProfile
 from airflow_monitoring_provider.profiles.column import ColumnProfile
-from airflow_monitoring_provider.profiles.performance import ClassificationProfile, RegressionProfile
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, merge_plans
+from airflow_monitoring_provider.profiles.regression import RegressionProfile
 
 __all__ = ["ClassificationProfile", "ColumnProfile", "Profile", "RegressionProfile", "merge", "merge_all"]
 
@@ -41,13 +42,15 @@ class Profile:
         :raises ValueError: the plans contradict each other.
         """
         statuses = self.status_counts.keys() | other.status_counts.keys()
-        names = [*self.columns, *(name for name in other.columns if name not in self.columns)]
+        columns = dict(other.columns)
+        for name, column in self.columns.items():
+            columns[name] = _merge_columns(column, columns.get(name))
         times = [t for t in (self.earliest, other.earliest, self.latest, other.latest) if t is not None]
         return Profile(
             plan=merge_plans(self.plan, other.plan),
             rows=self.rows + other.rows,
             status_counts={s: self.status_counts.get(s, 0) + other.status_counts.get(s, 0) for s in sorted(statuses)},
-            columns={name: _merge_columns(self.columns.get(name), other.columns.get(name)) for name in sorted(names)},
+            columns={name: columns[name] for name in sorted(columns)},
             target=_merge_targets(self.target, other.target),
             earliest=min(times, default=None),
             latest=max(times, default=None),
@@ -70,12 +73,8 @@ def merge_all(first: Profile, *others: Profile) -> Profile:
     return functools.reduce(merge, others, first)
 
 
-def _merge_columns(a: ColumnProfile | None, b: ColumnProfile | None) -> ColumnProfile:
-    if a is not None and b is not None:
-        return a.merge(b)
-    found = a if a is not None else b
-    assert found is not None
-    return found
+def _merge_columns(a: ColumnProfile, b: ColumnProfile | None) -> ColumnProfile:
+    return a if b is None else a.merge(b)
 
 
 def _merge_targets(
