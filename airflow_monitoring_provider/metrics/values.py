@@ -9,6 +9,8 @@ import dataclasses
 from enum import StrEnum
 from typing import Any
 
+from airflow_monitoring_provider.definitions.metric_terms import METRICS
+
 
 class ResultKind(StrEnum):
     """What a metric speaks of: MLRun's result kinds, and data quality."""
@@ -28,12 +30,18 @@ class Direction(StrEnum):
     TWO_SIDED = "two_sided"
 
 
+def direction_of(name: str) -> Direction:
+    """The way a metric gets worse, as the definition's terms say; lower is better for ids they do not list."""
+    term = METRICS.get(name)
+    return Direction(term.direction) if term is not None else Direction.LOWER_IS_BETTER
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class MetricValue:
     """One metric of one column (or of the whole batch, ``column`` None) in one segment (or all rows, None).
 
     :param value: the number, or None with ``reason`` set.
-    :param reason: why there is no value, or why it must be read with care; one of the closed list in ``metrics.reasons``.
+    :param reason: why there is no value, or why to read it with care; one of ``metrics.reasons``, a closed list.
     :param n: baseline rows behind the value; None where no baseline takes part.
     :param m: current rows behind the value.
     :param binning: id of the binning scheme and the edges it was cut at.

@@ -1,0 +1,106 @@
+"""The whole comparison of one batch: two profiles in, metric values in long form out. Pure, and in a fixed order.
+
+Order: the batch's quality; then each column by role (features, predictions, actuals) and name, drift before quality;
+then the shares of predicted classes; then performance. No result depends on the order of rows, columns or levels.
+
+p-values are adjusted within a family: all values of one metric in the batch. The family of the primary metric therefore
+holds features, predictions and actuals together, because any of them can turn the batch's verdict.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from airflow_monitoring_provider.definitions.verdict import Adjustment
+from airflow_monitoring_provider.metrics.drift import column_drift
+from airflow_monitoring_provider.metrics.performance import performance
+from airflow_monitoring_provider.metrics.predictions import predicted_shares
+from airflow_monitoring_provider.metrics.quality import batch_quality, column_quality
+from airflow_monitoring_provider.metrics.reasons import Reason
+from airflow_monitoring_provider.metrics.settings import ComparisonSettings, SchemaChanges
+from airflow_monitoring_provider.metrics.significance import adjust
+from airflow_monitoring_provider.metrics.values import MetricValue
+from airflow_monitoring_provider.profiles.plan import ColumnRole
+from airflow_monitoring_provider.profiles.profile import ClassificationProfile, Profile
+
+__all__ = ["ComparisonSettings", "SchemaChanges", "compare"]
+
+_ROLES = (ColumnRole.FEATURE, ColumnRole.PREDICTION, ColumnRole.ACTUAL)
+
+
+def compare(
+    current: Profile,
+    baseline: Profile | None,
+    settings: ComparisonSettings,
+    *,
+    schema_changes: SchemaChanges | None = None,
+    null_timestamps: int = 0,
+) -> list[MetricValue]:
+    """Everything two profiles say of each other, without a status.
+
+    :param baseline: None while there is none: drift values are then None with reason ``baseline_missing``; quality and
+        performance are computed all the same.
+    :param schema_changes: how the columns found differ from the frozen ones; None where nobody looked.
+    :param null_timestamps: rows of the source without an event time, which belong to no window.
+    """
+    changes = schema_changes if schema_changes is not None else SchemaChanges()
+    values = batch_quality(current, baseline, changes, null_timestamps)
+    for name in _columns(current, baseline, changes):
+        values += _column(name, current, baseline, settings, changes)
+    values += _target(current, baseline, settings)
+    return _adjusted([_finite(value) for value in values], settings.adjustment)
+
+
+def _columns(current: Profile, baseline: Profile | None, changes: SchemaChanges) -> list[str]:
+    """Every column that either side has, by role and name."""
+    found = {name: column for name, column in current.columns.items() if name not in changes.missing}
+    found |= baseline.columns if baseline is not None else {}
+    return sorted(found, key=lambda name: (_ROLES.index(found[name].role), name))
+
+
+def _column(
+    name: str, current: Profile, baseline: Profile | None, settings: ComparisonSettings, changes: SchemaChanges
+) -> list[MetricValue]:
+    column = current.columns.get(name) if name not in changes.missing else None
+    reference = baseline.columns.get(name) if baseline is not None else None
+    reason = Reason.BASELINE_MISSING if baseline is None else None
+    if reason is None and name in {retyped for retyped, _, _ in changes.retyped}:
+        reason = Reason.COLUMN_RETYPED
+    show_levels = all(p.plan.level_names == "keep" for p in (current, baseline) if p is not None)
+    values = column_drift(reference, column, settings, reason=reason, show_levels=show_levels)
+    return values if column is None else values + column_quality(column, reference)
+
+
+def _target(current: Profile, baseline: Profile | None, settings: ComparisonSettings) -> list[MetricValue]:
+    plan, target = current.plan.target, current.target
+    if plan is None or target is None:
+        return []
+    before = baseline.target if baseline is not None else None
+    values: list[MetricValue] = []
+    if isinstance(target, ClassificationProfile):
+        values += predicted_shares(
+            plan, target, before if isinstance(before, ClassificationProfile) else None, settings
+        )
+    return values if plan.actual_column is None else values + performance(target, before, settings)
+
+
+def _finite(value: MetricValue) -> MetricValue:
+    """No NaN and no infinity leaves this room: JSON and databases disagree on both."""
+    if value.value is not None and not math.isfinite(value.value):
+        return dataclasses.replace(value, value=None, p_value=None, reason=Reason.NOT_FINITE)
+    return value
+
+
+def _adjusted(values: Sequence[MetricValue], method: Adjustment) -> list[MetricValue]:
+    families: dict[str, list[int]] = collections.defaultdict(list)
+    for place, value in enumerate(values):
+        if value.p_value is not None and value.value is not None:
+            families[value.name].append(place)
+    result = list(values)
+    for places in families.values():
+        for place, p_value in zip(places, adjust([values[i].p_value for i in places], method), strict=True):
+            result[place] = dataclasses.replace(values[place], adjusted_p_value=p_value)
+    return result

@@ -1,0 +1,52 @@
+"""Why a metric has no value, or why a value has no verdict: a closed list, one sentence each.
+
+A reason is stored beside the result and shown to people, so the words are stable: add to the list, never rename.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """One word for payloads and tables; :attr:`sentence` for people."""
+
+    NO_DATA = "no_data"
+    INSUFFICIENT_DATA = "insufficient_data"
+    BASELINE_MISSING = "baseline_missing"
+    COLUMN_MISSING = "column_missing"
+    COLUMN_NEW = "column_new"
+    COLUMN_RETYPED = "column_retyped"
+    LEVELS_TRUNCATED = "levels_truncated"
+    NOT_RECORDED = "not_recorded"
+    NO_ACTUALS = "no_actuals"
+    NO_PREDICTIONS = "no_predictions"
+    ONE_CLASS = "one_class"
+    ZERO_DENOMINATOR = "zero_denominator"
+    NEGATIVE_VALUES = "negative_values"
+    NOT_FINITE = "not_finite"
+    NO_THRESHOLD = "no_threshold"
+
+    @property
+    def sentence(self) -> str:
+        """What the word means, as one sentence without a value in it."""
+        return _SENTENCES[self]
+
+
+_SENTENCES: dict[Reason, str] = {
+    Reason.NO_DATA: "There are no values to compute it from on at least one side.",
+    Reason.INSUFFICIENT_DATA: "There are fewer rows than the minimum that the definition asks for.",
+    Reason.BASELINE_MISSING: "There is no baseline to compare with yet.",
+    Reason.COLUMN_MISSING: "The baseline has the column and the current rows do not.",
+    Reason.COLUMN_NEW: "The current rows have the column and the baseline does not.",
+    Reason.COLUMN_RETYPED: "The column has another type than in the baseline.",
+    Reason.LEVELS_TRUNCATED: "The column has more distinct values than a profile keeps apart.",
+    Reason.NOT_RECORDED: "The profile does not hold what the metric is computed from.",
+    Reason.NO_ACTUALS: "No row has an actual value.",
+    Reason.NO_PREDICTIONS: "No row has a usable prediction.",
+    Reason.ONE_CLASS: "All actual values belong to one class.",
+    Reason.ZERO_DENOMINATOR: "The metric divides by a count or sum that is zero here.",
+    Reason.NEGATIVE_VALUES: "The metric takes logarithms and some value is at or below -1.",
+    Reason.NOT_FINITE: "The values are too large for the result to be a finite number.",
+    Reason.NO_THRESHOLD: "Neither the definition nor the defaults set a threshold for the metric.",
+}

@@ -1,0 +1,64 @@
+"""What a comparison is told besides the two profiles: level, correction, minimum rows, cells."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from airflow_monitoring_provider.definitions.verdict import Adjustment
+from airflow_monitoring_provider.metrics.binning import BinningRule
+
+if TYPE_CHECKING:
+    from airflow_monitoring_provider.definitions.model import JobDefinition
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ComparisonSettings:
+    """Below a minimum a value is None with reason ``insufficient_data``: a number that few rows make is noise.
+
+    :param alpha: significance level, 0..1; of the critical values here, of the verdicts in ``monitors``.
+    :param guard: ``monitors`` asks for significance besides size; kept here because it is one setting of a definition.
+    :param adjustment: how p-values are corrected for the number of columns.
+    :param reference_rows, current_rows: least rows of baseline and current side for a drift value.
+    :param rows_per_cell: least current rows per baseline cell for a PSI (it is a sum of one noise term per cell).
+    :param labelled_rows: least rows with prediction and actual for a performance value.
+    :param per_class: least rows of each actual class for what is a rate within a class.
+    :param binning: how columns are cut into cells.
+    """
+
+    alpha: float = 0.05
+    guard: bool = True
+    adjustment: Adjustment = Adjustment.BH
+    reference_rows: int = 200
+    current_rows: int = 100
+    rows_per_cell: int = 5
+    labelled_rows: int = 100
+    per_class: int = 10
+    binning: BinningRule = dataclasses.field(default_factory=BinningRule)
+
+    @classmethod
+    def from_definition(cls, definition: JobDefinition) -> ComparisonSettings:
+        """The settings that a definition's ``significance`` and ``minimums`` ask for."""
+        return cls(
+            alpha=definition.significance.alpha,
+            guard=definition.significance.guard,
+            adjustment=definition.significance.adjustment,
+            reference_rows=definition.minimums.reference_rows,
+            current_rows=definition.minimums.current_rows,
+            labelled_rows=definition.minimums.labelled_rows,
+            per_class=definition.minimums.per_class,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SchemaChanges:
+    """How the columns found differ from the frozen ones.
+
+    :param missing: frozen columns that the rows do not have.
+    :param new: columns without a role that the frozen list does not have.
+    :param retyped: ``(column, frozen type, type found)``.
+    """
+
+    missing: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+    retyped: tuple[tuple[str, str, str], ...] = ()
