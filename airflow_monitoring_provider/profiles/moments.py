@@ -4,7 +4,7 @@ Plain float64 merges of means lose the variance of values such as 1e9 ± 0.001: 
 mostly rounding. Here a mean is a pair of doubles (its value is their exact sum), a batch is summed around its own mean,
 and merging takes the difference of the pairs (Chan, Golub, LeVeque 1983; Pébay 2008). Deviations that are very large or
 very small carry a common power of two, so their fourth powers neither overflow nor vanish. The result agrees with the
-whole to 1e-9 relative to scale for any split.
+whole to 1e-9 relative to scale for any split (spreads below 1e-300 excepted, where doubles have few digits).
 """
 
 from __future__ import annotations

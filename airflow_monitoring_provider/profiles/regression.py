@@ -104,13 +104,15 @@ class RegressionBuilder:
         return dataclasses.replace(self._sum, absolute_error_histogram=self._histogram.finish())
 
     def _of_labelled(self, scored: int, y: FloatArray, p: FloatArray, invalid_actual: int) -> RegressionProfile:
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
             errors = np.clip(p - y, -np.finfo(np.float64).max, np.finfo(np.float64).max)
             absolute = np.abs(errors)
             self._histogram.update(absolute)
             nonzero = y != 0
             ratios = absolute[nonzero] / np.abs(y[nonzero])
             scale = np.abs(y) + np.abs(p)
+            halves = np.abs(y) * 0.5 + np.abs(p) * 0.5  # where the sum overflows
+            ratio = np.where(np.isinf(scale), absolute / halves, 2.0 * (absolute / scale))
             defined = (y > -1) & (p > -1)
             logs = np.log1p(p[defined]) - np.log1p(y[defined])
             return RegressionProfile(
@@ -126,7 +128,7 @@ class RegressionBuilder:
                 actual=Moments.of(y),
                 percentage_errors=Moments.of(ratios[np.isfinite(ratios)]),
                 zero_actuals=int(y.size - np.count_nonzero(nonzero)),
-                smape_sum=float((2.0 * absolute[scale > 0] / scale[scale > 0]).sum()),
+                smape_sum=float(ratio[scale > 0].sum()),
                 squared_log_error_sum=float(np.square(logs).sum()),
                 log_undefined=int(y.size - np.count_nonzero(defined)),
                 absolute_actual_sum=float(np.abs(y).sum()),
