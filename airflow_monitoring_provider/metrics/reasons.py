@@ -26,6 +26,7 @@ class Reason(StrEnum):
     NEGATIVE_VALUES = "negative_values"
     NOT_FINITE = "not_finite"
     NO_THRESHOLD = "no_threshold"
+    NOT_SIGNIFICANT = "not_significant"
 
     @property
     def sentence(self) -> str:
@@ -48,5 +49,6 @@ _SENTENCES: dict[Reason, str] = {
     Reason.ZERO_DENOMINATOR: "The metric divides by a count or sum that is zero here.",
     Reason.NEGATIVE_VALUES: "The metric takes logarithms and some value is at or below -1.",
     Reason.NOT_FINITE: "The values are too large for the result to be a finite number.",
+    Reason.NOT_SIGNIFICANT: "The value has reached its threshold, but chance alone could have brought it there.",
     Reason.NO_THRESHOLD: "Neither the definition nor the defaults set a threshold for the metric.",
 }

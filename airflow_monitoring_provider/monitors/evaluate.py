@@ -1,0 +1,200 @@
+"""From values to statuses: of each value, and of the batch.
+
+A value is *detected* when it has reached its critical limit and a *potential detection* when it has reached its warning
+limit; where it has a p-value and the guard is on, the adjusted p-value must be at or under alpha as well, for primary
+and other values alike (a distance without a test of its own carries that of its column). Otherwise it is *no
+detection*, with reason ``not_significant`` if only the p-value spoke against it. Without a value or a limit it is
+*irrelevant*, with the reason: silence is never reported as good news.
+
+The batch takes the worst status of the values that decide: the primary drift value of each column (features,
+predictions, actuals), and every data-quality and performance value that has a limit. Other drift values describe. One
+drifting column is enough: p-values are adjusted over the batch, so that no more than about 5 % of unchanged batches are
+flagged however many columns they have. A batch is *no detection* only if some primary drift value could be judged (or
+there is none to judge); a batch without rows or without a baseline is irrelevant, unless its quality is at fault.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+
+from airflow_monitoring_provider.definitions.terms import ResultStatus
+from airflow_monitoring_provider.metrics.reasons import Reason
+from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
+from airflow_monitoring_provider.monitors.thresholds import Limits, Rules, severity
+
+DRIFT_SHARE = "drift_share"
+
+_DRIFT = (ResultKind.DATA_DRIFT, ResultKind.CONCEPT_DRIFT)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """A metric value and what is thought of it.
+
+    :param reason: why there is no verdict, or what it was that spoke against a detection.
+    :param warning, critical: the limits it was judged by.
+    :param severity: how far past the limit of its status it is, in units of the limit; None without a detection.
+    """
+
+    metric: MetricValue
+    status: ResultStatus
+    reason: str | None = None
+    warning: float | None = None
+    critical: float | None = None
+    severity: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The metric's id."""
+        return self.metric.name
+
+    @property
+    def kind(self) -> ResultKind:
+        """What the metric speaks of."""
+        return self.metric.kind
+
+    @property
+    def column(self) -> str | None:
+        """Its column; None: the batch."""
+        return self.metric.column
+
+    @property
+    def segment(self) -> str | None:
+        """Its segment; None: all rows."""
+        return self.metric.segment
+
+    @property
+    def value(self) -> float | None:
+        """The number, or None."""
+        return self.metric.value
+
+    @property
+    def primary(self) -> bool:
+        """It decides its column's verdict."""
+        return self.metric.primary
+
+    @property
+    def decides(self) -> bool:
+        """The batch's status depends on it."""
+        if self.kind in _DRIFT:
+            return self.primary or (self.name == DRIFT_SHARE and self.limited)
+        return self.limited
+
+    @property
+    def limited(self) -> bool:
+        """There is a limit to judge it by."""
+        return self.warning is not None or self.critical is not None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The verdict on one batch.
+
+    :param results: one per value, in the same order.
+    :param status: of the batch.
+    :param reason: why the batch is irrelevant, None where it is not.
+    :param drifted_columns: columns whose primary value is detected, sorted; ``suspected_columns`` potentially.
+    :param drift_share: the share of feature columns that are detected, over those that could be judged.
+    :param worst: the deciding result that is furthest past its limit; None where nothing was detected.
+    """
+
+    results: tuple[Result, ...]
+    status: ResultStatus
+    reason: str | None
+    drifted_columns: tuple[str, ...]
+    suspected_columns: tuple[str, ...]
+    drift_share: Result
+    worst: Result | None
+
+
+def evaluate(values: Sequence[MetricValue], rules: Rules) -> Evaluation:
+    """Judge every value and the batch; evaluating again gives the same."""
+    results = tuple(judge(value, rules) for value in values)
+    primaries = [result for result in results if result.primary]
+    share = judge(_drift_share(primaries), rules)
+    deciding = [result for result in (*results, share) if result.decides]
+    worst = _worst(deciding)
+    status = worst.status if worst is not None else _quiet(primaries, deciding)
+    return Evaluation(
+        results=results,
+        status=status,
+        reason=_common_reason(primaries or deciding) if status is ResultStatus.IRRELEVANT else None,
+        drifted_columns=_columns(primaries, ResultStatus.DETECTED),
+        suspected_columns=_columns(primaries, ResultStatus.POTENTIAL_DETECTION),
+        drift_share=share,
+        worst=worst,
+    )
+
+
+def judge(value: MetricValue, rules: Rules) -> Result:
+    """The status of one value."""
+    limits = rules.limits_for(value.name, value.column)
+    if value.value is None:
+        return _result(value, limits, ResultStatus.IRRELEVANT, value.reason or Reason.NO_DATA)
+    if limits.empty:
+        return _result(value, limits, ResultStatus.IRRELEVANT, Reason.NO_THRESHOLD)
+    past = {
+        ResultStatus.DETECTED: severity(value, limits.critical),
+        ResultStatus.POTENTIAL_DETECTION: severity(value, limits.warning),
+    }
+    if all(amount is None for amount in past.values()):
+        return _result(value, limits, ResultStatus.IRRELEVANT, Reason.BASELINE_MISSING)
+    for status, amount in past.items():
+        if amount is not None and amount >= 0:
+            if rules.guard and not _significant(value, rules.alpha):
+                return _result(value, limits, ResultStatus.NO_DETECTION, Reason.NOT_SIGNIFICANT)
+            return _result(value, limits, status, value.reason, amount)
+    return _result(value, limits, ResultStatus.NO_DETECTION, value.reason)
+
+
+def _significant(value: MetricValue, alpha: float) -> bool:
+    p_value = value.adjusted_p_value if value.adjusted_p_value is not None else value.p_value
+    return p_value is None or p_value <= alpha
+
+
+def _result(
+    value: MetricValue, limits: Limits, status: ResultStatus, reason: str | None, amount: float | None = None
+) -> Result:
+    text = str(reason) if reason is not None else None
+    return Result(value, status, text, limits.warning, limits.critical, amount)
+
+
+def _drift_share(primaries: Sequence[Result]) -> MetricValue:
+    features = [result for result in primaries if result.metric.details.get("role") == "feature"]
+    judged = [result for result in features if result.status is not ResultStatus.IRRELEVANT]
+    detected = [result for result in judged if result.status is ResultStatus.DETECTED]
+    return MetricValue(
+        name=DRIFT_SHARE,
+        kind=ResultKind.DATA_DRIFT,
+        direction=Direction.LOWER_IS_BETTER,
+        value=len(detected) / len(judged) if judged else None,
+        reason=None if judged else _common_reason(features) or Reason.NO_DATA,
+        details={"columns": len(features), "judged": len(judged), "detected": len(detected)},
+    )
+
+
+def _quiet(primaries: Sequence[Result], deciding: Sequence[Result]) -> ResultStatus:
+    judged = any(result.status is not ResultStatus.IRRELEVANT for result in primaries or deciding)
+    return ResultStatus.NO_DETECTION if judged else ResultStatus.IRRELEVANT
+
+
+def _worst(deciding: Sequence[Result]) -> Result | None:
+    found = [result for result in deciding if result.status > ResultStatus.NO_DETECTION]
+    order = {kind: place for place, kind in enumerate(ResultKind)}
+    return min(
+        found,
+        key=lambda r: (-int(r.status), -(r.severity or 0.0), order[r.kind], r.name, r.column or "", r.segment or ""),
+        default=None,
+    )
+
+
+def _columns(primaries: Sequence[Result], status: ResultStatus) -> tuple[str, ...]:
+    return tuple(sorted({r.column for r in primaries if r.status is status and r.column is not None}))
+
+
+def _common_reason(results: Sequence[Result]) -> str | None:
+    """The reason that most results share, ties by name."""
+    counted = collections.Counter(result.reason for result in results if result.reason is not None)
+    return min(counted, key=lambda reason: (-counted[reason], reason)) if counted else None

@@ -1,0 +1,80 @@
+"""One sentence for a whole batch: what to say in an alert's title, a task's log line or beside a status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_monitoring_provider.definitions.terms import ResultStatus
+from airflow_monitoring_provider.metrics.reasons import Reason
+from airflow_monitoring_provider.metrics.values import ResultKind
+from airflow_monitoring_provider.monitors.evaluate import Evaluation, Result
+
+_NAMED = 3
+
+
+def explain(evaluation: Evaluation) -> str:
+    """Why the batch has its status; names at most three columns and three other metrics, and no row value."""
+    primaries = [result for result in evaluation.results if result.primary]
+    judged = [result for result in primaries if result.status is not ResultStatus.IRRELEVANT]
+    if evaluation.status is ResultStatus.IRRELEVANT:
+        why = _sentence(evaluation.reason)
+        return f"Nothing could be judged: {why[:1].lower()}{why[1:]}" if why else "There was nothing to judge."
+    parts = [*_drift(primaries, judged, evaluation), *_others(evaluation)]
+    if not parts:
+        parts = [f"no drift in {_count(len(judged), 'column')}" if judged else "no limit was reached"]
+    unjudged = len(primaries) - len(judged)
+    if unjudged and judged:
+        parts.append(f"{_count(unjudged, 'column')} could not be judged")
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _drift(primaries: Sequence[Result], judged: Sequence[Result], evaluation: Evaluation) -> list[str]:
+    parts = []
+    for columns, status, verb in (
+        (evaluation.drifted_columns, ResultStatus.DETECTED, "drifted"),
+        (evaluation.suspected_columns, ResultStatus.POTENTIAL_DETECTION, "may have drifted"),
+    ):
+        if not columns:
+            continue
+        found = sorted(
+            (r for r in primaries if r.status is status), key=lambda r: (-(r.severity or 0.0), r.column or "")
+        )
+        parts.append(f"{len(columns)} of {_count(len(judged), 'column')} {verb}: {_listed(found)}")
+    return parts
+
+
+def _others(evaluation: Evaluation) -> list[str]:
+    """Data quality and performance beyond their limits, critical ones first."""
+    parts = []
+    for kind, words in (
+        (ResultKind.DATA_QUALITY, "data quality"),
+        (ResultKind.MODEL_PERFORMANCE, "performance"),
+        (ResultKind.SYSTEM_PERFORMANCE, "system"),
+    ):
+        found = [r for r in evaluation.results if r.kind is kind and r.decides and r.status > ResultStatus.NO_DETECTION]
+        found.sort(key=lambda r: (-int(r.status), -(r.severity or 0.0), r.name, r.column or ""))
+        if found:
+            parts.append(f"{words} beyond its limits: {_listed(found)}")
+    share = evaluation.drift_share
+    if share.decides and share.status > ResultStatus.NO_DETECTION:
+        parts.append(f"{share.name} {share.value:.3g} beyond its limit")
+    return parts
+
+
+def _listed(results: Sequence[Result]) -> str:
+    named = [f"{_where(result)}{result.name} {result.value:.3g}" for result in results[:_NAMED]]
+    rest = len(results) - len(named)
+    return ", ".join(named) + (f" and {rest} more" if rest else "")
+
+
+def _where(result: Result) -> str:
+    return f"{result.column} " if result.column is not None else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _sentence(reason: str | None) -> str:
+    return Reason(reason).sentence if reason in set(Reason) else ""

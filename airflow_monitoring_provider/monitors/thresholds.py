@@ -1,0 +1,124 @@
+"""From where on a value is worth a warning, and from where on critical: defaults, and what a definition says instead.
+
+What a definition says of a metric replaces the metric's default as a whole; what it says of a column replaces both. A
+limit counts as reached at equality. Which side is worse is the metric's direction; a two-sided metric is measured by
+its distance from its neutral value (1 for a ratio, 0 for a signed error), or from the baseline's value.
+
+Defaults:
+
+- Drift: the values practitioners use for PSI (0.10, 0.25), 0.1 / 0.3 for the normed Wasserstein distance and 0.1 / 0.2
+  for the Jensen-Shannon distance of base 2. The others describe and have no default.
+- Data quality: what is almost never meant. A column of the baseline that is gone or has another type is critical, a new
+  one a warning. Shares warn at 5 % and are critical at 20 %, of unreadable values at 1 % and 5 %; the missing share is
+  judged by its change against the baseline, so that a column that is always half empty is no news.
+- Performance: none. How good is good enough is the owner's to say.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from airflow_monitoring_provider.definitions.metric_terms import METRICS
+from airflow_monitoring_provider.metrics.values import Direction, MetricValue
+
+if TYPE_CHECKING:
+    from airflow_monitoring_provider.definitions.model import JobDefinition
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a value starts to be a warning and where it is critical; None: never."""
+
+    warning: float | None = None
+    critical: float | None = None
+
+    @property
+    def empty(self) -> bool:
+        """There is no limit to judge by."""
+        return self.warning is None and self.critical is None
+
+
+DEFAULTS: Mapping[str, Limits] = MappingProxyType(
+    {
+        "psi": Limits(0.10, 0.25),
+        "wasserstein_norm": Limits(0.1, 0.3),
+        "js_distance": Limits(0.1, 0.2),
+        "missing_columns": Limits(None, 1),
+        "retyped_columns": Limits(None, 1),
+        "new_columns": Limits(1, None),
+        "type_mismatch_share": Limits(0.01, 0.05),
+        "missing_rate_change": Limits(0.05, 0.20),
+        "new_values_share": Limits(0.05, 0.20),
+        "out_of_range_share": Limits(0.05, 0.20),
+        "rejected_rate": Limits(0.05, 0.20),
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rules:
+    """What values are judged by.
+
+    :param limits: metric -> limits, over :data:`DEFAULTS`.
+    :param columns: metric -> column -> limits, over both.
+    :param alpha: a value with a p-value must have an adjusted one at or under it.
+    :param guard: False judges by size alone.
+    """
+
+    limits: Mapping[str, Limits] = dataclasses.field(default_factory=dict)
+    columns: Mapping[str, Mapping[str, Limits]] = dataclasses.field(default_factory=dict)
+    alpha: float = 0.05
+    guard: bool = True
+
+    @classmethod
+    def from_definition(cls, definition: JobDefinition) -> Rules:
+        """The rules that a definition's ``thresholds`` and ``significance`` make."""
+        limits: dict[str, Limits] = {}
+        columns: dict[str, dict[str, Limits]] = {}
+        for metric, threshold in definition.thresholds.items():
+            own = Limits(threshold.warning, threshold.critical)
+            if not own.empty:
+                limits[metric] = own
+            columns[metric] = {
+                column: Limits(other.warning, other.critical) for column, other in threshold.columns.items()
+            }
+        return cls(limits, columns, definition.significance.alpha, definition.significance.guard)
+
+    def limits_for(self, metric: str, column: str | None) -> Limits:
+        """The limits of one metric of one column (None: of the batch)."""
+        if column is not None:
+            of_column = self.columns.get(metric, {}).get(column)
+            if of_column is not None:
+                return of_column
+        return self.limits.get(metric, DEFAULTS.get(metric, Limits()))
+
+
+def severity(value: MetricValue, limit: float | None) -> float | None:
+    """How far past its limit a value is, in units of the limit: >= 0 means reached. None where that is undefined.
+
+    Undefined: no value, no limit, or a two-sided metric without a value to measure its distance from.
+    """
+    if limit is None or value.value is None:
+        return None
+    if value.direction is Direction.HIGHER_IS_BETTER:
+        past = limit - value.value
+    elif value.direction is Direction.TWO_SIDED:
+        neutral = neutral_of(value)
+        if neutral is None:
+            return None
+        past = abs(value.value - neutral) - limit
+    else:
+        past = value.value - limit
+    return past / abs(limit) if limit else past
+
+
+def neutral_of(value: MetricValue) -> float | None:
+    """What a two-sided value would be if nothing were wrong: the metric's own constant, else the baseline's value."""
+    term = METRICS.get(value.name)
+    if term is not None and term.neutral is not None:
+        return term.neutral
+    before = value.details.get("baseline_value")
+    return float(before) if isinstance(before, int | float) else None
