@@ -23,8 +23,16 @@ from airflow_monitoring_provider.definitions.intake import (
     SqlIntake,
     UnservedIntake,
 )
-from airflow_monitoring_provider.definitions.load import load_definition
-from airflow_monitoring_provider.definitions.metric_terms import METRICS, MetricTerm
+from airflow_monitoring_provider.definitions.json_schema import json_schema
+from airflow_monitoring_provider.definitions.load import (
+    definition_digest,
+    dump_definition,
+    load_definition,
+    parse_definition,
+    read_definition_file,
+    read_definition_folder,
+)
+from airflow_monitoring_provider.definitions.metric_terms import MetricTerm
 from airflow_monitoring_provider.definitions.model import JobDefinition
 from airflow_monitoring_provider.definitions.output import (
     FileOutput,
@@ -46,7 +54,6 @@ from airflow_monitoring_provider.definitions.verdict import Adjustment, Limits, 
 from airflow_monitoring_provider.definitions.window import Window, job_id, resolve_window
 
 __all__ = [
-    "METRICS",
     "Adjustment",
     "Baseline",
     "ColumnKind",
@@ -83,7 +90,13 @@ __all__ = [
     "WindowKind",
     "check_column",
     "check_identifier",
+    "definition_digest",
+    "dump_definition",
     "job_id",
+    "json_schema",
     "load_definition",
+    "parse_definition",
+    "read_definition_file",
+    "read_definition_folder",
     "resolve_window",
 ]

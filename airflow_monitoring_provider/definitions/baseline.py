@@ -22,8 +22,8 @@ class ReferenceBaseline(Part):
 
     type: Literal["reference"]
     intake_settings: IntakeSettings
-    start: Moment | None = Field(None, description="Rows from this instant on.")
-    end: Moment | None = Field(None, description="Rows before this instant.")
+    start: Moment | None = Field(default=None, description="Rows from this instant on.")
+    end: Moment | None = Field(default=None, description="Rows before this instant.")
 
 
 class FirstWindowBaseline(Part):

@@ -50,12 +50,13 @@ class MonitoringColumns(Part):
     """Where predictions and actuals stand in the intake."""
 
     predictions_columns: PredictionsColumns | None = Field(
-        None, description="One column (a number, or a binary score), or a list of class and probability column pairs."
+        default=None,
+        description="One column (a number, or a binary score), or a list of class and probability column pairs.",
     )
-    association_id_column: Column | None = Field(None, description="Joins predictions with later actuals.")
-    actuals_value_column: Column | None = Field(None, description="The true value or class.")
-    actuals_timestamp_column: Column | None = Field(None, description="When the actual became known.")
-    acted_upon_column: Column | None = Field(None, description="Whether somebody acted on the prediction.")
+    association_id_column: Column | None = Field(default=None, description="Joins predictions with later actuals.")
+    actuals_value_column: Column | None = Field(default=None, description="The true value or class.")
+    actuals_timestamp_column: Column | None = Field(default=None, description="When the actual became known.")
+    acted_upon_column: Column | None = Field(default=None, description="Whether somebody acted on the prediction.")
     custom_metric_id: Text | None = None
     custom_metric_value_column: Column | None = None
     custom_metric_timestamp_column: Column | None = None
@@ -63,10 +64,10 @@ class MonitoringColumns(Part):
     report_drift: Flag | None = None
     report_predictions: Flag | None = None
     monitored_status_column: Column | None = Field(
-        None, description="Older place of monitoringOutputSettings.monitoredStatusColumn."
+        default=None, description="Older place of monitoringOutputSettings.monitoredStatusColumn."
     )
     unique_row_identifier_columns: Columns | None = Field(
-        None,
+        default=None,
         max_length=MOST_IDENTIFIERS,
         description="Older place of monitoringOutputSettings.uniqueRowIdentifierColumns.",
     )
@@ -109,10 +110,12 @@ class MonitoringOutputSettings(Part):
     """What each output row is made of, beside the passthrough columns."""
 
     unique_row_identifier_columns: Columns = Field(
-        (), max_length=MOST_IDENTIFIERS, description="Intake columns that tell rows apart; copied to the output."
+        default=(),
+        max_length=MOST_IDENTIFIERS,
+        description="Intake columns that tell rows apart; copied to the output.",
     )
     monitored_status_column: Column = Field(
-        DEFAULT_STATUS_COLUMN, description="The output column with the monitored status."
+        default=DEFAULT_STATUS_COLUMN, description="The output column with the monitored status."
     )
 
 
@@ -150,9 +153,9 @@ Delimiter = Annotated[str, Strict(), Field(min_length=1), AfterValidator(_delimi
 class CsvSettings(Part):
     """How CSV files are written and read."""
 
-    delimiter: Delimiter = Field(",", description="One character, or the word tab.")
-    quotechar: Text = Field('"', description="One character.")
-    encoding: Text = Field("utf-8", description="A text encoding that Python knows.")
+    delimiter: Delimiter = Field(default=",", description="One character, or the word tab.")
+    quotechar: Text = Field(default='"', description="One character.")
+    encoding: Text = Field(default="utf-8", description="A text encoding that Python knows.")
 
     @property
     def delimiter_character(self) -> str:

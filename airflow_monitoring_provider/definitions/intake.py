@@ -17,6 +17,7 @@ from airflow_monitoring_provider.definitions.part import (
     Choice,
     Flag,
     Identifier,
+    Name,
     Part,
     PartPath,
     Query,
@@ -64,16 +65,16 @@ class SqlPlace(Part):
     """What a table to read and a table to write have in common."""
 
     type: SqlType
-    data_store_id: Text = Field("", description="Airflow connection of the database.", validate_default=False)
-    credential_id: Text | None = Field(None, description="Airflow connection whose login is used instead.")
+    data_store_id: Name = Field(default="", description="Airflow connection of the database.", validate_default=False)
+    credential_id: Name | None = Field(default=None, description="Airflow connection whose login is used instead.")
     table: Identifier | None = None
-    schema_: Identifier | None = Field(None, alias="schema")
+    schema_: Identifier | None = Field(default=None, alias="schema")
     catalog: Identifier | None = None
-    dataset: Identifier | None = Field(None, description="BigQuery's word for schema.")
+    dataset: Identifier | None = Field(default=None, description="BigQuery's word for schema.")
     bucket: Text | None = None
     external_stage: Text | None = None
     cloud_storage_type: Literal["s3", "azure", "gcp"] | None = None
-    cloud_storage_credential_id: Text | None = None
+    cloud_storage_credential_id: Name | None = None
     external_data_source: Text | None = None
 
     @property
@@ -109,8 +110,8 @@ class SqlPlace(Part):
 class SqlIntake(SqlPlace):
     """Rows of one table, or of one query."""
 
-    query: Query | None = Field(None, description="A SELECT statement instead of a table.")
-    fetch_size: Whole | None = Field(None, ge=1, le=1_000_000, description="Rows a round trip.")
+    query: Query | None = Field(default=None, description="A SELECT statement instead of a table.")
+    fetch_size: Whole | None = Field(default=None, ge=1, le=1_000_000, description="Rows a round trip.")
 
     @model_validator(mode="after")
     def _rules(self) -> Self:
@@ -126,10 +127,14 @@ class FilePlace(Part):
 
     type: FileType
     url: Text = Field(description="Path or URL of the file or folder, without a login.")
-    data_store_id: Text | None = Field(None, description="Airflow connection of the storage.")
-    credential_id: Text | None = Field(None, description="Airflow connection of the storage, DataRobot's word for it.")
-    format: FileFormat | None = Field(None, description="csv, parquet or jsonl; by the file's suffix when absent.")
-    endpoint_url: Text | None = Field(None, description="Endpoint of an S3-compatible store.")
+    data_store_id: Name | None = Field(default=None, description="Airflow connection of the storage.")
+    credential_id: Name | None = Field(
+        default=None, description="Airflow connection of the storage, DataRobot's word for it."
+    )
+    format: FileFormat | None = Field(
+        default=None, description="csv, parquet or jsonl; by the file's suffix when absent."
+    )
+    endpoint_url: Text | None = Field(default=None, description="Endpoint of an S3-compatible store.")
 
     @property
     def connection_id(self) -> str | None:
@@ -155,14 +160,14 @@ class UnservedIntake(Part):
 
     type: UnservedIntakeType
     multipart: Flag | None = None
-    async_: Flag | None = Field(None, alias="async")
+    async_: Flag | None = Field(default=None, alias="async")
     url: Text | None = None
     dataset_id: Text | None = None
     dataset_version_id: Text | None = None
     project_id: Text | None = None
     partition: Literal["holdout", "validation", "allBacktests"] | None = None
-    data_store_id: Text | None = None
-    credential_id: Text | None = None
+    data_store_id: Name | None = None
+    credential_id: Name | None = None
 
     @property
     def connection_id(self) -> str | None:

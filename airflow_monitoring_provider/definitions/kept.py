@@ -76,10 +76,10 @@ class PredictionMembers(Part):
     include_probabilities: Flag | None = None
     include_probabilities_classes: Texts | None = None
     prediction_warning_enabled: Flag | None = None
-    max_explanations: Whole | None = Field(None, ge=0, le=100)
+    max_explanations: Whole | None = Field(default=None, ge=0, le=100)
     explanation_algorithm: Text | None = None
     explanation_class_names: Texts | None = None
-    explanation_num_top_classes: Whole | None = Field(None, ge=1, le=10)
+    explanation_num_top_classes: Whole | None = Field(default=None, ge=1, le=10)
     threshold_high: Number | None = None
     threshold_low: Number | None = None
     timeseries_settings: TimeseriesSettings | None = None

@@ -46,12 +46,16 @@ def _two_sided(*names: str, neutral: float | None = None) -> dict[str, MetricTer
 
 _DISTANCES = {
     **_lower("psi", "kl_cr", "kl_rc", "wasserstein", "wasserstein_norm", "energy", "centroid_euclidean", "mmd2"),
+    **_lower("chi_square"),
     **_lower("js_distance", "js_divergence", "hellinger", "tvd", "l_inf", "ks", high=1.0),
     **_lower("centroid_cosine", high=2.0),
 }
 
 _QUALITY = {
     **_lower("missing_rate", "inf_rate", "new_values_share", "out_of_range_share", "type_mismatch_share", high=1.0),
+    **_lower("rejected_rate", high=1.0),
+    "missing_rate_change": MetricTerm(LOWER_IS_BETTER, low=-1.0, high=1.0),
+    **_lower("null_timestamps", "missing_columns", "new_columns", "retyped_columns"),
     **_lower("new_values", "vanished_values", "duplicate_rows", "duplicate_keys", "empty_rows", "empty_columns"),
     **_lower("constant", "almost_constant", "top_share", high=1.0),
     **_lower("freshness", "label_lag_p50", "label_lag_p95"),
@@ -71,6 +75,7 @@ _CLASSIFICATION = {
     **_lower("fpr", "fnr", "brier", "ece", high=1.0),
     **_lower("log_loss"),
     **_two_sided("calibration", neutral=1.0),
+    **_two_sided("predicted_share"),
 }
 
 _REGRESSION = {

@@ -6,11 +6,11 @@ Make one from keywords, or read one with :func:`~airflow_monitoring_provider.def
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from airflow_monitoring_provider.definitions.baseline import BASELINES, Baseline
+from airflow_monitoring_provider.definitions.baseline import BASELINES, Baseline, ReferenceBaseline
 from airflow_monitoring_provider.definitions.columns import (
     CsvSettings,
     MonitoringAggregation,
@@ -19,7 +19,7 @@ from airflow_monitoring_provider.definitions.columns import (
 )
 from airflow_monitoring_provider.definitions.intake import INTAKES, IntakeSettings, UnservedIntake
 from airflow_monitoring_provider.definitions.kept import PredictionMembers
-from airflow_monitoring_provider.definitions.names import slug
+from airflow_monitoring_provider.definitions.names import ID_PATTERN, slug
 from airflow_monitoring_provider.definitions.output import OUTPUTS, OutputSettings
 from airflow_monitoring_provider.definitions.part import (
     Choice,
@@ -28,15 +28,19 @@ from airflow_monitoring_provider.definitions.part import (
     Flag,
     FrozenDict,
     Moment,
+    Name,
     Number,
+    PartPath,
     Text,
     Whole,
     Zone,
     breaches,
 )
+from airflow_monitoring_provider.definitions.rules import broken_rules, in_utc
 from airflow_monitoring_provider.definitions.schedule import Schedule
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 from airflow_monitoring_provider.definitions.verdict import Minimums, Significance, Thresholds
+from airflow_monitoring_provider.definitions.writing import content_digest
 
 
 def _chunk_size(value: Any) -> Any:
@@ -63,48 +67,59 @@ class JobDefinition(PredictionMembers):
         "baseline": BASELINES,
     }
 
-    id: Text = Field("", description="Immutable id; a slug of the name when absent.", validate_default=False)
-    name: Text = Field("", description="Unique name; made from the deployment id and the content when absent.")
-    deployment_id: Text = Field(description="The deployment that is monitored.")
-    enabled: Flag = Field(True, description="Whether the schedule is on; true needs a schedule.")
+    id: Name = Field(default="", description="Immutable id; a slug of the name when absent.", validate_default=False)
+    name: Name = Field(default="", description="Unique name; made from the deployment id and the content when absent.")
+    deployment_id: Name = Field(description="The deployment that is monitored.")
+    enabled: Flag = Field(default=True, description="Whether the schedule is on; true needs a schedule.")
     batch_job_type: Literal["monitoring", "prediction"] = "monitoring"
-    intake_settings: IntakeSettings = Field(UnservedIntake(type="localFile"), description="Where rows come from.")
-    output_settings: OutputSettings | None = Field(None, description="Where row results go; absent: nowhere.")
+    intake_settings: IntakeSettings = Field(
+        default=UnservedIntake(type="localFile"), description="Where rows come from."
+    )
+    output_settings: OutputSettings | None = Field(default=None, description="Where row results go; absent: nowhere.")
     csv_settings: CsvSettings = CsvSettings()
-    passthrough_columns: Columns = Field((), description="Intake columns copied to the output.")
-    passthrough_columns_set: Literal["all"] | None = Field(None, description="Copy every intake column.")
+    passthrough_columns: Columns = Field(default=(), description="Intake columns copied to the output.")
+    passthrough_columns_set: Literal["all"] | None = Field(default=None, description="Copy every intake column.")
     monitoring_columns: MonitoringColumns
     monitoring_output_settings: MonitoringOutputSettings = MonitoringOutputSettings()
     monitoring_aggregation: MonitoringAggregation | None = None
-    schedule: Schedule | None = Field(None, description="When the job runs: five lists, or one cron expression.")
-    monitoring_batch_prefix: Text | None = Field(None, description="Batches are named prefix + date and time.")
-    num_concurrent: Whole = Field(1, ge=1)
+    schedule: Schedule | None = Field(
+        default=None, description="When the job runs: five lists, or one cron expression."
+    )
+    monitoring_batch_prefix: Name | None = Field(default=None, description="Batches are named prefix + date and time.")
+    num_concurrent: Whole = Field(default=1, ge=1)
     chunk_size: ChunkSize = "auto"
     abort_on_error: Flag = True
     disable_row_level_error_handling: Flag = False
 
-    timezone: Zone = Field("UTC", description="Where midnight is: the clock of the schedule and of windows.")
-    timestamp_column: Column | None = Field(None, description="When a row happened; absent: the whole table each run.")
-    timestamp_timezone: Zone = Field("UTC", description="The zone of timestamps that carry none.")
-    features: Columns | None = Field(None, description="Columns to watch; absent: every column without a role.")
-    column_types: Annotated[dict[Column, ColumnKind], AfterValidator(FrozenDict)] = Field(
-        FrozenDict(), description="How columns are summarised, where it must not be inferred."
+    timezone: Zone = Field(default="UTC", description="Where midnight is: the clock of the schedule and of windows.")
+    timestamp_column: Column | None = Field(
+        default=None, description="When a row happened; absent: the whole table each run."
     )
-    baseline: Baseline | None = Field(None, description="What rows are compared with.")
-    start_date: Moment | None = Field(None, description="The first window starts here or after.")
+    timestamp_timezone: Zone = Field(default="UTC", description="The zone of timestamps that carry none.")
+    features: Columns | None = Field(default=None, description="Columns to watch; absent: every column without a role.")
+    column_types: Annotated[dict[Column, ColumnKind], AfterValidator(FrozenDict)] = Field(
+        default=FrozenDict(), description="How columns are summarised, where it must not be inferred."
+    )
+    baseline: Baseline | None = Field(default=None, description="What rows are compared with.")
+    start_date: Moment | None = Field(default=None, description="The first window starts here or after.")
+    end_date: Moment | None = Field(default=None, description="No window starts after this instant.")
     catchup: Flag = False
-    retries: Whole = Field(2, ge=0, le=1000)
-    target_type: TargetType | None = Field(None, description="Binary, Multiclass or Regression; inferred when absent.")
-    positive_class: Text | None = Field(None, description="The class a binary score speaks of.")
-    prediction_threshold: Number = Field(0.5, ge=0, le=1, description="Scores at or over it predict the class.")
-    thresholds: Thresholds = Field(FrozenDict(), description="Limits per metric id.")
+    retries: Whole = Field(default=2, ge=0, le=1000)
+    target_type: TargetType | None = Field(
+        default=None, description="Binary, Multiclass or Regression; inferred when absent."
+    )
+    positive_class: Text | None = Field(default=None, description="The class a binary score speaks of.")
+    prediction_threshold: Number = Field(default=0.5, ge=0, le=1, description="Scores at or over it predict the class.")
+    thresholds: Thresholds = Field(default=FrozenDict(), description="Limits per metric id.")
     significance: Significance = Significance()
     minimums: Minimums = Minimums()
-    level_names: Literal["keep", "hash", "drop"] = Field("keep", description="What profiles keep of category names.")
-    max_rejected_share: Number | None = Field(None, ge=0, le=1, description="The job fails above it.")
-    model_id: Text | None = None
-    model_version: Text | None = None
-    environment: Text = "production"
+    level_names: Literal["keep", "hash", "drop"] = Field(
+        default="keep", description="What profiles keep of category names."
+    )
+    max_rejected_share: Number | None = Field(default=None, ge=0, le=1, description="The job fails above it.")
+    model_id: Name | None = None
+    model_version: Name | None = None
+    environment: Name = "production"
 
     @property
     def dag_id(self) -> str:
@@ -136,3 +151,62 @@ class JobDefinition(PredictionMembers):
             return self.positive_class
         classes = self.monitoring_columns.class_names
         return next((name for name in classes if name.lower() in _POSITIVE_WORDS), classes[0] if classes else None)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        """Fill what follows from other fields, then check the rules between them."""
+        problems = [*self._fill_moments(), *self._fill_output_settings()]
+        problems += broken_rules(self)
+        if problems:
+            raise breaches(*problems)
+        if not self.name:
+            digest = content_digest(self, without=("id", "name"))
+            self._fill("name", f"{self.deployment_id}-{digest[:12]}")
+        if not self.id:
+            self._fill("id", slug(self.name))
+        elif ID_PATTERN.fullmatch(self.id) is None:
+            raise breaches((("id",), "must be made of A-Z, a-z, 0-9 and _ . - (at most 200, no leading dot)"))
+        return self
+
+    def _fill(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # the model is frozen for everybody else
+
+    def _fill_moments(self) -> list[tuple[PartPath, str]]:
+        """Instants become aware UTC; those without a zone are in the definition's."""
+        problems: list[tuple[PartPath, str]] = []
+        changed: dict[str, Any] = {}
+        baseline = self.baseline if isinstance(self.baseline, ReferenceBaseline) else None
+        for path, moment in (
+            (("start_date",), self.start_date),
+            (("end_date",), self.end_date),
+            (("baseline", "start"), baseline.start if baseline else None),
+            (("baseline", "end"), baseline.end if baseline else None),
+        ):
+            if moment is not None:
+                try:
+                    changed[".".join(path)] = in_utc(moment, self.timezone)
+                except ValueError as error:
+                    problems.append((path, str(error)))
+        for name in ("start_date", "end_date"):
+            if name in changed:
+                self._fill(name, changed.pop(name))
+        if baseline is not None and changed:
+            instants = {name.removeprefix("baseline."): instant for name, instant in changed.items()}
+            self._fill("baseline", baseline.model_copy(update=instants))
+        return problems
+
+    def _fill_output_settings(self) -> list[tuple[PartPath, str]]:
+        """Two members have an older place in ``monitoring_columns``; both places may not disagree."""
+        problems: list[tuple[PartPath, str]] = []
+        settings, changed = self.monitoring_output_settings, dict[str, Any]()
+        for name in ("monitored_status_column", "unique_row_identifier_columns"):
+            older, newer = getattr(self.monitoring_columns, name), getattr(settings, name)
+            if older is None or older == newer:
+                continue
+            if name in settings.model_fields_set:
+                problems.append((("monitoring_columns", name), f"differs from `monitoring_output_settings.{name}`"))
+            else:
+                changed[name] = older
+        if changed:
+            self._fill("monitoring_output_settings", settings.model_copy(update=changed))
+        return problems

@@ -19,6 +19,7 @@ from airflow_monitoring_provider.definitions.part import (
     Columns,
     Flag,
     Identifiers,
+    Name,
     Part,
     PartPath,
     Text,
@@ -52,17 +53,17 @@ class SqlOutput(SqlPlace):
     """Rows of one table."""
 
     statement_type: Statement = Field(
-        StatementType.INSERT, description="How rows are written; required except for bigquery."
+        default=StatementType.INSERT, description="How rows are written; required except for bigquery."
     )
-    create_table_if_not_exists: Flag = Field(False, description="Create a missing table first.")
+    create_table_if_not_exists: Flag = Field(default=False, description="Create a missing table first.")
     commit_interval: Whole | None = Field(
-        None,
+        default=None,
         ge=0,
         le=86_400,
         description="Seconds between commits; 0 = one commit at the end; absent = one transaction (DataRobot: 600).",
     )
-    where_columns: Identifiers = Field((), description="Columns that find the row to update.")
-    update_columns: Identifiers = Field((), description="Columns that an update sets.")
+    where_columns: Identifiers = Field(default=(), description="Columns that find the row to update.")
+    update_columns: Identifiers = Field(default=(), description="Columns that an update sets.")
 
     @model_validator(mode="after")
     def _rules(self) -> Self:
@@ -87,7 +88,7 @@ class SqlOutput(SqlPlace):
 class FileOutput(FilePlace):
     """One file a window, or a folder of partitions."""
 
-    partition_columns: Columns = Field((), description="Columns whose values become folders.")
+    partition_columns: Columns = Field(default=(), description="Columns whose values become folders.")
 
 
 class UnservedOutput(Part):
@@ -95,8 +96,8 @@ class UnservedOutput(Part):
 
     type: UnservedOutputType
     url: Text | None = None
-    data_store_id: Text | None = None
-    credential_id: Text | None = None
+    data_store_id: Name | None = None
+    credential_id: Name | None = None
 
     @model_validator(mode="after")
     def _rules(self) -> Self:

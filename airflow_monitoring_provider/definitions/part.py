@@ -113,9 +113,9 @@ class FrozenDict(dict[str, Value], Hashable):
     def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
         raise TypeError("a definition cannot be changed; load a new one")
 
-    __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = __ior__ = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = __ior__ = _refuse
 
-    def __hash__(self) -> int:  # type: ignore[override]
+    def __hash__(self) -> int:  # type: ignore[override]  # dict has none
         return hash(frozenset(self.items()))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -205,6 +205,7 @@ def shortened(value: str, limit: int = 40) -> str:
 
 
 Text = Annotated[str, Strict(), Field(min_length=1), AfterValidator(_text)]
+Name = Annotated[str, Strict(), Field(min_length=1, max_length=255), AfterValidator(_text)]
 Query = Annotated[str, Strict(), Field(min_length=1), AfterValidator(_query)]
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]

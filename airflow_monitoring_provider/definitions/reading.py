@@ -17,14 +17,13 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
-from airflow_monitoring_provider.definitions.part import Part, PartPath, shortened
-from airflow_monitoring_provider.definitions.wording import sentence
-from airflow_monitoring_provider.exceptions import DefinitionError
+from airflow_monitoring_provider.definitions.document import check_data
+from airflow_monitoring_provider.definitions.part import Part, PartPath
+from airflow_monitoring_provider.definitions.wording import error_of, sentence, written_path
 
 PartType = TypeVar("PartType", bound=Part)
 CAMEL, SNAKE = "camel", "snake"
 
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FIELD_MENTION = re.compile(r"`([a-z_.]+)`")
 
 
@@ -37,7 +36,7 @@ def read_part(part: type[PartType], payload: Mapping[str, Any], *, style: str = 
     values, reading = _spelt(part, payload, style)
     result: PartType | None = None
     try:
-        result = part.__pydantic_validator__.validate_python(values)  # type: ignore[assignment]
+        result = part.__pydantic_validator__.validate_python(values)
     except ValidationError as error:
         reading.add(error)
     reading.raise_problems()
@@ -56,27 +55,6 @@ def validate_into(instance: Part, keywords: dict[str, Any]) -> None:
     except ValidationError as error:
         reading.add(error)
     reading.raise_problems()
-
-
-def error_of(problems: list[tuple[str, str]]) -> DefinitionError:
-    """One error for all problems, as ``(field, sentence without its subject)``."""
-    lines = [f"{field}: {text}" if field else f"the definition {text}" for field, text in problems]
-    message = lines[0] if len(lines) == 1 else "\n".join([f"{len(lines)} problems:", *(f"- {line}" for line in lines)])
-    worded = tuple((field, line) for (field, _), line in zip(problems, lines, strict=True))
-    return DefinitionError(message, field=problems[0][0], problems=worded)
-
-
-def written_path(path: PartPath) -> str:
-    """A path as text: names joined by dots, list indexes and unusual names in brackets."""
-    text = ""
-    for step in path:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        elif _PLAIN_KEY.fullmatch(step):
-            text += f".{step}" if text else step
-        else:
-            text += f"[{shortened(step, 63)}]"
-    return text
 
 
 class Reading:
@@ -212,7 +190,7 @@ def _nested(annotation: Any, container: type | None) -> tuple[type[Part] | None,
     if isinstance(annotation, type) and issubclass(annotation, Part):
         return annotation, container
     origin = get_origin(annotation)
-    inner = {tuple: list, dict: dict}.get(origin, container) if isinstance(origin, type) else container
+    inner = _CONTAINERS.get(origin, container)
     for argument in get_args(annotation):
         found = _nested(argument, inner)
         if found[0] is not None:
@@ -220,7 +198,11 @@ def _nested(annotation: Any, container: type | None) -> tuple[type[Part] | None,
     return None, dict if origin is dict else container
 
 
+_CONTAINERS: dict[Any, type] = {tuple: list, dict: dict}
+
+
 def _spelt(part: type[Part], payload: Mapping[str, Any], style: str) -> tuple[dict[str, Any], Reading]:
+    check_data(payload)
     reading = Reading(style)
     return reading.part(part, payload, ()), reading
 

@@ -23,15 +23,15 @@ from airflow_monitoring_provider.definitions.part import (
 class Limits(Part):
     """Where a value starts to be a warning and where it is critical; either may be absent."""
 
-    warning: Number | None = Field(None, description="From here on a potential detection.")
-    critical: Number | None = Field(None, description="From here on a detection.")
+    warning: Number | None = Field(default=None, description="From here on a potential detection.")
+    critical: Number | None = Field(default=None, description="From here on a detection.")
 
 
 class Threshold(Limits):
     """The limits of one metric, and other limits for some columns."""
 
     columns: Annotated[dict[Column, Limits], AfterValidator(FrozenDict)] = Field(
-        FrozenDict(), description="Other limits for the columns named."
+        default=FrozenDict(), description="Other limits for the columns named."
     )
 
     @model_validator(mode="after")
@@ -53,19 +53,19 @@ class Adjustment(StrEnum):
 class Significance(Part):
     """How much chance alone may do."""
 
-    alpha: Number = Field(0.05, gt=0, lt=1, description="Share of false findings allowed.")
-    guard: Flag = Field(True, description="A drift finding needs its adjusted p-value at or under alpha, too.")
-    adjustment: Adjustment = Field(Adjustment.BH, description="bh, by, bonferroni or none.")
+    alpha: Number = Field(default=0.05, gt=0, lt=1, description="Share of false findings allowed.")
+    guard: Flag = Field(default=True, description="A drift finding needs its adjusted p-value at or under alpha, too.")
+    adjustment: Adjustment = Field(default=Adjustment.BH, description="bh, by, bonferroni or none.")
 
 
 class Minimums(Part):
     """The rows a result needs; with fewer it is irrelevant, with reason insufficient_data."""
 
-    reference_rows: Whole = Field(200, ge=0)
-    current_rows: Whole = Field(100, ge=0)
-    labelled_rows: Whole = Field(100, ge=0)
-    per_class: Whole = Field(10, ge=0)
-    segment_rows: Whole = Field(50, ge=0)
+    reference_rows: Whole = Field(default=200, ge=0)
+    current_rows: Whole = Field(default=100, ge=0)
+    labelled_rows: Whole = Field(default=100, ge=0)
+    per_class: Whole = Field(default=10, ge=0)
+    segment_rows: Whole = Field(default=50, ge=0)
 
 
 def _known_and_ordered(thresholds: dict[str, Threshold]) -> FrozenDict[Threshold]:

@@ -169,7 +169,7 @@ def _instant(value: Any, timezone: str, name: str) -> datetime.datetime:
     if not isinstance(value, datetime.date):
         raise WindowError(f"{name} must be an ISO 8601 date or date and time, not {type(value).__name__}")
     if not isinstance(value, datetime.datetime):
-        value = datetime.datetime.combine(value, datetime.time())  # noqa: DTZ001  the zone is added below
+        value = datetime.datetime.combine(value, datetime.time())
     if not _FIRST_YEAR <= value.year < _LAST_YEAR:
         raise WindowError(f"{name} must lie between the years {_FIRST_YEAR} and {_LAST_YEAR}")
     aware: datetime.datetime = value if value.tzinfo is not None else value.replace(tzinfo=ZoneInfo(timezone))

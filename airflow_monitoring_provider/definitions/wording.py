@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_monitoring_provider.definitions.part import Part, shortened
+from airflow_monitoring_provider.definitions.part import Part, PartPath, shortened
+from airflow_monitoring_provider.exceptions import DefinitionError
+
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _EXPECTED_TYPES = {
     "string_type": "text",
@@ -30,6 +34,27 @@ _BOUNDS = {
 }
 
 
+def error_of(problems: list[tuple[str, str]]) -> DefinitionError:
+    """One error for all problems, as ``(field, sentence without its subject)``."""
+    lines = [f"{field}: {text}" if field else f"the definition {text}" for field, text in problems]
+    message = lines[0] if len(lines) == 1 else "\n".join([f"{len(lines)} problems:", *(f"- {line}" for line in lines)])
+    worded = tuple((field, line) for (field, _), line in zip(problems, lines, strict=True))
+    return DefinitionError(message, field=problems[0][0], problems=worded)
+
+
+def written_path(path: PartPath) -> str:
+    """A path as text: names joined by dots, list indexes and unusual names in brackets."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif _PLAIN_KEY.fullmatch(step):
+            text += f".{step}" if text else step
+        else:
+            text += f"[{shortened(step, 63)}]"
+    return text
+
+
 def sentence(error: Mapping[str, Any]) -> str:
     """The end of the sentence that begins with the field's name, for one of pydantic's error details."""
     kind, found = error["type"], error["input"]
@@ -49,6 +74,8 @@ def sentence(error: Mapping[str, Any]) -> str:
         return f"must have at most {context['max_length']} items, not {len(found)}"
     if kind in ("too_short", "string_too_short"):
         return "must not be empty"
+    if kind == "string_too_long":
+        return f"must have at most {context['max_length']} characters, not {len(found)}"
     return {"missing": "is required", "finite_number": "must be a finite number"}.get(kind, "is not valid")
 
 

@@ -1,0 +1,176 @@
+"""The rules between the fields of a definition: each gives the field to change and the end of a sentence.
+
+DataRobot's rules are those of its monitoring jobs page and API; the others are ours and say why.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from airflow_monitoring_provider.definitions.baseline import ReferenceBaseline
+from airflow_monitoring_provider.definitions.identifiers import IDENTIFIER_BYTES, fault
+from airflow_monitoring_provider.definitions.intake import FileIntake, SqlIntake
+from airflow_monitoring_provider.definitions.output import FileOutput, SqlOutput, StatementType
+from airflow_monitoring_provider.definitions.part import PartPath
+from airflow_monitoring_provider.definitions.terms import TargetType
+
+if TYPE_CHECKING:
+    from airflow_monitoring_provider.definitions.model import JobDefinition
+
+JOB_ID_COLUMN = "monitoring_job_id"
+
+Problems = Iterator[tuple[PartPath, str]]
+
+
+def broken_rules(definition: JobDefinition) -> list[tuple[PartPath, str]]:
+    """Every rule the definition breaks, in the order of its fields."""
+    rules = (_job, _aggregation, _roles, _target, _output_columns, _output_place, _times)
+    return [problem for rule in rules for problem in rule(definition)]
+
+
+def _job(definition: JobDefinition) -> Problems:
+    if definition.enabled and "enabled" in definition.model_fields_set and definition.schedule is None:
+        yield ("schedule",), "is required where `enabled` is true"
+    if definition.batch_job_type != "monitoring":
+        yield ("batch_job_type",), "must be monitoring: batch predictions are not made here"
+    if definition.passthrough_columns and definition.passthrough_columns_set is not None:
+        yield ("passthrough_columns_set",), "must not be given together with `passthrough_columns`: keep one of them"
+
+
+def _aggregation(definition: JobDefinition) -> Problems:
+    """Aggregates hold no actuals: with aggregation the association id and the actuals are given together with the
+    predictions (DataRobot's accuracy preview), or neither is, since actuals that come later have no rows to join.
+    """
+    columns = definition.monitoring_columns
+    if definition.monitoring_aggregation is None:
+        return
+    if columns.actuals_value_column is not None:
+        for name in ("predictions_columns", "association_id_column"):
+            if getattr(columns, name) is None:
+                reason = "is required where `monitoring_aggregation` is used with `actuals_value_column`"
+                yield ("monitoring_columns", name), reason
+    elif columns.association_id_column is not None:
+        reason = (
+            "cannot be used with `monitoring_aggregation` unless `actuals_value_column` is given too:"
+            " actuals that come later cannot be joined with rows that are not kept"
+        )
+        yield ("monitoring_columns", "association_id_column"), reason
+
+
+def _roles(definition: JobDefinition) -> Problems:
+    """A column has one role; only the two timestamps may share one (a table that has a single time)."""
+    taken: dict[str, str] = {}
+    for path, column in _role_columns(definition):
+        role = ".".join(str(step) for step in path[:2])
+        first = taken.setdefault(column, role)
+        shared = {first, role} == {"timestamp_column", "monitoring_columns.actuals_timestamp_column"}
+        if first != role and not shared:
+            yield path, f"names the column that `{first}` names: a column has one role"
+    for index, column in enumerate(definition.features or ()):
+        if column in taken:
+            yield ("features", index), f"names the column that `{taken[column]}` names: a feature has no other role"
+
+
+def _role_columns(definition: JobDefinition) -> Iterator[tuple[PartPath, str]]:
+    columns = definition.monitoring_columns
+    if definition.timestamp_column is not None:
+        yield ("timestamp_column",), definition.timestamp_column
+    predictions = columns.predictions_columns
+    if isinstance(predictions, str):
+        yield ("monitoring_columns", "predictions_columns"), predictions
+    for index, pair in enumerate(predictions if isinstance(predictions, tuple) else ()):
+        yield ("monitoring_columns", "predictions_columns", index, "column_name"), pair.column_name
+    for name in ("association_id_column", "actuals_value_column", "actuals_timestamp_column", "acted_upon_column"):
+        column = getattr(columns, name)
+        if column is not None:
+            yield ("monitoring_columns", name), column
+
+
+def _target(definition: JobDefinition) -> Problems:
+    stated, predictions = definition.target_type, definition.monitoring_columns.predictions_columns
+    if isinstance(predictions, str):
+        if stated is TargetType.MULTICLASS:
+            yield ("target_type",), "cannot be Multiclass with one prediction column: list a column for each class"
+        if stated is TargetType.BINARY and definition.positive_class is None:
+            yield ("positive_class",), "is required where `target_type` is Binary and one column holds the score"
+    elif predictions is not None:
+        if stated is TargetType.REGRESSION:
+            yield ("target_type",), "cannot be Regression with a list of classes: name one prediction column"
+        if stated is TargetType.BINARY and len(predictions) > 2:
+            yield ("target_type",), f"cannot be Binary with {len(predictions)} classes"
+        if stated is TargetType.MULTICLASS and len(predictions) < 2:
+            yield ("target_type",), "cannot be Multiclass with one class"
+    if definition.positive_class is not None:
+        classes = definition.monitoring_columns.class_names
+        if definition.resolved_target_type is not TargetType.BINARY:
+            yield ("positive_class",), "has a meaning only where `target_type` is Binary"
+        elif classes and definition.positive_class not in classes:
+            yield ("positive_class",), "must be one of the classes in `monitoring_columns.predictions_columns`"
+
+
+def _output_columns(definition: JobDefinition) -> Problems:
+    """The columns of an output row are all different, and an SQL output can hold their names."""
+    settings = definition.monitoring_output_settings
+    status: PartPath = ("monitoring_output_settings", "monitored_status_column")
+    copied: list[tuple[PartPath, str]] = [
+        (("monitoring_output_settings", "unique_row_identifier_columns", index), column)
+        for index, column in enumerate(settings.unique_row_identifier_columns)
+    ]
+    copied += [(("passthrough_columns", index), column) for index, column in enumerate(definition.passthrough_columns)]
+    for path, column in copied:
+        if column == settings.monitored_status_column:
+            yield status, f"must differ from the columns in `{'.'.join(str(step) for step in path[:-1])}`"
+    for path, column in (*copied, (status, settings.monitored_status_column)):
+        if definition.output_settings is None:
+            return
+        if column == JOB_ID_COLUMN:
+            yield path, f"must not be {JOB_ID_COLUMN}: that output column tells which job wrote a row"
+        if isinstance(definition.output_settings, SqlOutput):
+            problem = fault(column, IDENTIFIER_BYTES)
+            if problem is not None:
+                yield path, problem
+
+
+def _output_place(definition: JobDefinition) -> Problems:
+    """Rows are not added to what is read: the next window would read its own results."""
+    intake, output = definition.intake_settings, definition.output_settings
+    if isinstance(intake, SqlIntake) and isinstance(output, SqlOutput):
+        same = all(
+            getattr(intake, name) == getattr(output, name) for name in ("data_store_id", "catalog", "schema_", "table")
+        )
+        if same and output.statement_type in (StatementType.INSERT, StatementType.CREATE_TABLE):
+            word = output.statement_type.value
+            yield ("output_settings", "table"), f"must not be the intake table where `statement_type` is {word}"
+    if isinstance(intake, FileIntake) and isinstance(output, FileOutput):
+        same = (intake.type, intake.connection_id, intake.url) == (output.type, output.connection_id, output.url)
+        if same:
+            yield ("output_settings", "url"), "must not be the intake's url: results would replace the rows"
+
+
+def _times(definition: JobDefinition) -> Problems:
+    start, end = definition.start_date, definition.end_date
+    if start is not None and end is not None and end <= start:
+        yield ("end_date",), "must lie after `start_date`"
+    baseline = definition.baseline
+    if not isinstance(baseline, ReferenceBaseline):
+        return
+    if definition.timestamp_column is None:
+        for name in ("start", "end"):
+            if getattr(baseline, name) is not None:
+                yield ("baseline", name), "needs `timestamp_column`: without it rows have no time"
+    if baseline.start is not None and baseline.end is not None and baseline.end <= baseline.start:
+        yield ("baseline", "end"), "must lie after `start`"
+
+
+def in_utc(moment: datetime.datetime, timezone: str) -> datetime.datetime:
+    """A moment as an aware instant in UTC; without a zone of its own it is in ``timezone``.
+
+    :raises ValueError: it lies outside the years 1900 to 2200, where nothing is monitored and arithmetic overflows.
+    """
+    if not 1900 <= moment.year < 2200:
+        raise ValueError("must lie between the years 1900 and 2200")
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=ZoneInfo(timezone))
+    return aware.astimezone(datetime.UTC)
