@@ -12,6 +12,9 @@ STAMP := $(VENV)/.installed
 
 $(foreach name,$(filter AIRFLOW_% _AIRFLOW_%,$(.VARIABLES)),$(eval unexport $(name)))
 unexport PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE PYTHONWARNINGS PYTHONOPTIMIZE PYTEST_ADDOPTS MYPYPATH
+# uv trusts the machine's certificates, as pip does, not only its own.
+UV_SYSTEM_CERTS ?= true
+export UV_SYSTEM_CERTS
 unexport VIRTUAL_ENV CONDA_PREFIX UV_PROJECT_ENVIRONMENT UV_PYTHON UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES
 
 .DEFAULT_GOAL := help
@@ -77,6 +80,6 @@ $(STAMP): pyproject.toml requirements.lock requirements-bootstrap.lock
 	@echo "Installing what requirements.lock names"
 	@$(PIP) $(HASHED) --requirement requirements-bootstrap.lock
 	@$(VENV)/bin/uv pip install --python $(RUN) $(HASHED) --compile-bytecode --requirement requirements.lock || \
-		{ echo "uv could not install; trying pip, which takes longer"; $(PIP) $(HASHED) --requirement requirements.lock; }
+		{ echo "uv could not install; trying pip, which takes longer"; $(PIP) $(HASHED) --use-pep517 --requirement requirements.lock; }
 	@$(PIP) --quiet --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
