@@ -1,0 +1,269 @@
+"""The prediction log: what was predicted for which association id, as Parquet files that late actuals join.
+
+A file has its final name only when it is whole; it counts only when the manifest in the store lists it, which happens
+in the job's commit. So a killed attempt leaves garbage, never a lie. File names carry the attempt's token: an older
+attempt cannot touch a newer one's file. Memory is that of one record batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import posixpath
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from airflow_monitoring_provider.exceptions import ConfigurationError, CorruptData, StoreUnavailable
+from airflow_monitoring_provider.store.records import PredictionFile
+
+PREDICTIONS = "predictions"
+
+_SEGMENT_LIMIT = 150
+
+
+def prediction_schema(
+    *, classes: Sequence[str] = (), identifier: pa.DataType | None = None, segments: Sequence[str] = ()
+) -> pa.Schema:
+    """Columns of the prediction log.
+
+    :param classes: class names of a classification, one ``probability:<class>`` column each; empty for a regression,
+        which has one ``prediction`` column.
+    :param identifier: Arrow type of the association id; text unless given.
+    :param segments: columns that segments are made of, each kept as ``segment:<column>`` text.
+    """
+    fields = [pa.field("association_id", identifier or pa.string())]
+    fields += [pa.field(f"probability:{name}", pa.float64()) for name in classes]
+    fields += [pa.field("predicted_class", pa.string())] if classes else [pa.field("prediction", pa.float64())]
+    fields += [pa.field("timestamp", pa.timestamp("us", "UTC")), pa.field("batch_id", pa.string())]
+    fields += [pa.field(f"segment:{name}", pa.string()) for name in segments]
+    return pa.schema(fields)
+
+
+class Storage:
+    """A folder of a filesystem; everything is written below ``root`` and nothing outside it."""
+
+    def __init__(self, filesystem: fsspec.AbstractFileSystem, root: str) -> None:
+        self._filesystem = filesystem
+        self._local = isinstance(filesystem, LocalFileSystem)
+        self._root = str(Path(root).absolute()) if self._local else root.rstrip("/")
+
+    @classmethod
+    def local(cls, root: str | os.PathLike[str]) -> Storage:
+        """A folder of this machine."""
+        return cls(LocalFileSystem(), os.fspath(root))
+
+    def write_predictions(
+        self, *, deployment_id: str, batch_id: str, job_id: str, token: int, schema: pa.Schema, part: int = 0
+    ) -> PredictionWriter:
+        """Open a file for one attempt's predictions (its ``part``, where several tasks write)."""
+        folder = self._folder(deployment_id, batch_id)
+        name = f"{_segment(job_id)}-{token}" + (f"-{part}" if part else "") + ".parquet"
+        with _translated("write"):
+            self._filesystem.makedirs(self._absolute(folder), exist_ok=True)
+            self._require_inside(folder)
+            return PredictionWriter(self, posixpath.join(folder, name), schema)
+
+    def read_predictions(self, file: PredictionFile) -> Iterator[pa.RecordBatch]:
+        """The rows of a listed file, at most 65 536 a batch, after its checksum was verified.
+
+        Raises :class:`CorruptData` where the file is missing or is not what was committed.
+        """
+        if any(part in {"", ".", ".."} for part in file.path.split("/")):
+            raise CorruptData("a path in the prediction log's manifest leaves the storage root")
+        self._require_inside(file.path)
+        path = self._absolute(file.path)
+        with _translated("read"):
+            try:
+                if self._digest(path) != file.sha256:
+                    raise CorruptData(f"prediction file {file.path} does not match its checksum")
+                stream = self._filesystem.open(path, "rb")
+            except FileNotFoundError:
+                raise CorruptData(f"prediction file {file.path} is listed, but gone") from None
+        with stream, pq.ParquetFile(stream) as parquet:
+            yield from parquet.iter_batches(batch_size=65_536)
+
+    def sweep(self, *, deployment_id: str, batch_id: str, job_id: str, token: int, keep: Iterable[str]) -> int:
+        """Remove this job's files of attempts up to ``token`` that are not among ``keep``; how many went.
+
+        Files of a newer attempt stay: it may be writing them.
+        """
+        folder = self._folder(deployment_id, batch_id)
+        own = re.compile(rf"\.?{re.escape(_segment(job_id))}-(\d+)(-\d+)?\.parquet(\.[0-9a-f]+\.tmp)?")
+        kept = {posixpath.basename(path) for path in keep}
+        removed = 0
+        with _translated("clean"):
+            if not self._filesystem.isdir(self._absolute(folder)):
+                return 0
+            for path in self._filesystem.ls(self._absolute(folder), detail=False):
+                name = posixpath.basename(path.rstrip("/"))
+                match = own.fullmatch(name)
+                if match and int(match[1]) <= token and name not in kept:
+                    with contextlib.suppress(FileNotFoundError):
+                        self._filesystem.rm_file(path)
+                        removed += 1
+        return removed
+
+    def _folder(self, deployment_id: str, batch_id: str) -> str:
+        return posixpath.join(PREDICTIONS, _segment(deployment_id), _segment(batch_id))
+
+    def _absolute(self, path: str) -> str:
+        return posixpath.join(self._root, path)
+
+    def _require_inside(self, path: str) -> None:
+        """Refuse a path that a symbolic link leads out of the root."""
+        if self._local and not Path(self._absolute(path)).resolve().is_relative_to(Path(self._root).resolve()):
+            raise ConfigurationError("a symbolic link leads out of the monitoring store's storage root; remove it")
+
+    def _digest(self, path: str) -> str:
+        with self._filesystem.open(path, "rb") as stream:
+            digest = hashlib.sha256()
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def _open(self, path: str) -> tuple[IO[bytes], str | None]:
+        """The stream to write ``path`` through, and the temporary name it has until it is whole (local files)."""
+        absolute = self._absolute(path)
+        if not self._local:
+            return self._filesystem.open(absolute, "wb"), None  # an object appears when it is closed, not before
+        folder, name = posixpath.split(absolute)
+        temporary = posixpath.join(folder, f".{name}.{uuid.uuid4().hex}.tmp")
+        return Path(temporary).open("xb"), temporary
+
+    def _publish(self, stream: IO[bytes], path: str, temporary: str | None) -> None:
+        if temporary is None:
+            stream.close()
+            return
+        stream.flush()
+        os.fsync(stream.fileno())
+        stream.close()
+        final = Path(self._absolute(path))
+        Path(temporary).replace(final)
+        folder = os.open(final.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name itself must survive a power cut
+        finally:
+            os.close(folder)
+
+    def _abandon(self, stream: IO[bytes], path: str, temporary: str | None) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if temporary is not None:
+                stream.close()
+                Path(temporary).unlink(missing_ok=True)
+                return
+            if hasattr(stream, "discard"):
+                stream.discard()
+            stream.close()
+            if self._filesystem.exists(self._absolute(path)):
+                self._filesystem.rm_file(self._absolute(path))
+
+
+class PredictionWriter:
+    """Writes one file batch by batch; :meth:`close` makes it final, leaving a ``with`` block early discards it."""
+
+    def __init__(self, storage: Storage, path: str, schema: pa.Schema) -> None:
+        self.path = path
+        self.schema = schema
+        self._storage = storage
+        self._stream, self._temporary = storage._open(path)
+        self._sink = _Counted(self._stream)
+        self._writer = pq.ParquetWriter(self._sink, schema, compression="zstd")
+        self._rows = 0
+        self._open = True
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Add the rows of a batch whose schema is the file's."""
+        with _translated("write"):
+            self._writer.write_batch(batch)
+        self._rows += batch.num_rows
+
+    def close(self) -> PredictionFile | None:
+        """Make the file final and return its manifest entry; None, and no file, where no row was appended."""
+        if not self._open:
+            raise ValueError("the prediction file is closed already")
+        if not self._rows:
+            self.discard()
+            return None
+        with _translated("write"):
+            self._writer.close()
+            self._storage._publish(self._stream, self.path, self._temporary)
+        self._open = False
+        return PredictionFile(self.path, self._rows, self._sink.size, self._sink.digest.hexdigest())
+
+    def discard(self) -> None:
+        """Leave nothing behind; does nothing after :meth:`close`."""
+        if not self._open:
+            return
+        self._open = False
+        with contextlib.suppress(OSError, ValueError, pa.ArrowException):
+            self._writer.close()
+        self._storage._abandon(self._stream, self.path, self._temporary)
+
+    def __enter__(self) -> PredictionWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+
+class _Counted(io.RawIOBase):
+    """A write-only stream that knows the size and SHA-256 of what went through it; Parquet never seeks."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.size = 0
+        self.digest = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        self._stream.write(view)
+        self.digest.update(view)
+        self.size += view.nbytes
+        return view.nbytes
+
+    def tell(self) -> int:
+        return self.size
+
+
+def _segment(identifier: str) -> str:
+    """The id as one part of a path: percent-encoded, never empty, hidden, ``..`` or longer than a file name may be."""
+    if not identifier:
+        raise ConfigurationError("an empty id cannot name a folder of the prediction log")
+    try:
+        encoded = quote(identifier, safe="")
+    except UnicodeEncodeError:
+        raise ConfigurationError("an id with half of a surrogate pair cannot name a folder") from None
+    if encoded.startswith("."):
+        encoded = "%2E" + encoded[1:]
+    if len(encoded) > _SEGMENT_LIMIT:
+        encoded = encoded[:_SEGMENT_LIMIT] + "~" + hashlib.sha256(identifier.encode()).hexdigest()
+    return encoded
+
+
+@contextlib.contextmanager
+def _translated(verb: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise StoreUnavailable(f"could not {verb} the prediction log: its folder or file is gone") from None
+    except PermissionError:
+        raise ConfigurationError(
+            f"could not {verb} the prediction log: permission denied at the storage root"
+        ) from None
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise StoreUnavailable(f"could not {verb} the prediction log: {reason}") from None

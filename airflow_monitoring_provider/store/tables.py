@@ -1,0 +1,54 @@
+"""The tables: documented, and meant to be queried by others (Grafana, SQL).
+
+Readers may rely on this: rows of ``monitoring_snapshots``, ``monitoring_profiles`` and ``monitoring_metrics`` exist
+for committed jobs only and change in one transaction; ``monitoring_jobs`` shows the newest attempt, which may be
+running. All timestamps are instants; SQLite holds them as UTC text. What a column means is in its comment, which
+PostgreSQL keeps too. Migrations build the tables; a test holds both equal.
+"""
+
+from __future__ import annotations
+
+from airflow_monitoring_provider.store.columns import metadata
+from airflow_monitoring_provider.store.job_tables import (
+    audit,
+    batches,
+    definition_revisions,
+    deployments,
+    job_attempts,
+    job_definitions,
+    job_log,
+    jobs,
+)
+from airflow_monitoring_provider.store.monitor_tables import alerts, integrations, monitor_states, monitors
+from airflow_monitoring_provider.store.result_tables import (
+    ALL_ROWS,
+    baseline_versions,
+    baselines,
+    metrics,
+    prediction_files,
+    profiles,
+    snapshots,
+)
+
+__all__ = [
+    "ALL_ROWS",
+    "alerts",
+    "audit",
+    "baseline_versions",
+    "baselines",
+    "batches",
+    "definition_revisions",
+    "deployments",
+    "integrations",
+    "job_attempts",
+    "job_definitions",
+    "job_log",
+    "jobs",
+    "metadata",
+    "metrics",
+    "monitor_states",
+    "monitors",
+    "prediction_files",
+    "profiles",
+    "snapshots",
+]

@@ -1,0 +1,107 @@
+"""Column types that mean the same on SQLite and PostgreSQL: aware UTC timestamps, and JSON without NaN."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DontWrapMixin
+
+from airflow_monitoring_provider.exceptions import TerminalError
+
+
+class UnstorableError(DontWrapMixin, TerminalError, ValueError):
+    """A mistake in the calling code: a naive datetime, a NaN, or a type that JSON does not have."""
+
+
+class Utc(sa.types.TypeDecorator[dt.datetime]):
+    """An instant: aware datetimes go in and come out in UTC, with microseconds; naive ones are refused.
+
+    SQLite has no instants: it holds the UTC wall clock as text, ``2026-01-31 12:00:00.000000``.
+    """
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
+        if value is None:
+            return None
+        instant = in_utc(value)
+        return instant.replace(tzinfo=None) if dialect.name == "sqlite" else instant
+
+    def process_result_value(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
+
+class Json(sa.types.TypeDecorator[Any]):
+    """JSON text on SQLite, ``jsonb`` on PostgreSQL; only what :func:`jsonable` gives reaches either."""
+
+    impl = sa.JSON(none_as_null=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        kind: sa.types.TypeEngine[Any] = (
+            JSONB(none_as_null=True) if dialect.name == "postgresql" else sa.JSON(none_as_null=True)
+        )
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
+        return jsonable(value)
+
+
+def in_utc(value: dt.datetime) -> dt.datetime:
+    """The same instant in UTC; :class:`UnstorableError` for a naive datetime, which names no instant."""
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise UnstorableError("a datetime without a time zone names no instant; give an aware one (UTC)")
+    return value.astimezone(dt.UTC)
+
+
+def jsonable(value: Any) -> Any:
+    """Plain JSON data: NumPy scalars become numbers, characters that no database holds become U+FFFD.
+
+    Refuses NaN and infinities: they are not JSON, SQLite would turn them to NULL and PostgreSQL would refuse the row.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, Mapping):
+        return {storable(str(key)): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(item) for item in value]
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return finite(value)
+    if hasattr(value, "tolist"):  # a NumPy scalar or array; NumPy itself need not be imported for this
+        return jsonable(value.tolist())
+    if isinstance(value, dt.datetime):
+        return in_utc(value).isoformat()
+    raise UnstorableError(f"a {type(value).__name__} has no JSON form")
+
+
+def canonical_json(value: Any) -> str:
+    """One text per value, for digests: sorted keys, no spaces, ASCII."""
+    return json.dumps(jsonable(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def finite(value: float, where: str = "a JSON value") -> float:
+    """A Python float; :class:`UnstorableError` for NaN and infinities, naming ``where``."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise UnstorableError(f"{where} is NaN or infinite, which cannot be stored; use None and say why")
+    return number
+
+
+def storable(text: str) -> str:
+    """The text with NUL and lone surrogates, which no database holds, as U+FFFD."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
