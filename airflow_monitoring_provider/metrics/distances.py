@@ -128,9 +128,9 @@ def shares(reference: Counts, current: Counts) -> tuple[Shares, Shares]:
 
 def smoothed_shares(reference: Counts, current: Counts, zero_cells: ZeroCells) -> tuple[Shares, Shares]:
     """``(p, q)`` without a zero, by the given rule; cells that are empty on both sides are left out."""
+    n, m = totals(reference, current)
     used = (reference > 0) | (current > 0)
     reference, current = reference[used], current[used]
-    n, m = totals(reference, current)
     if zero_cells is ZeroCells.JEFFREYS:
         half = 0.5 * reference.size
         return _quotient(reference + 0.5, n + half), _quotient(current + 0.5, m + half)
