@@ -79,6 +79,13 @@ def from_truth(values: BoolArray) -> pa.Array:
     return pa.Array.from_buffers(pa.bool_(), values.size, [None, _bitmap(values)])
 
 
+def decoded(array: pa.Array) -> pa.Array:
+    """The array itself, without a dictionary that holds nulls of its own."""
+    if pa.types.is_dictionary(array.type) and array.dictionary.null_count:
+        return array.dictionary.take(array.indices)
+    return array
+
+
 def is_text(arrow_type: pa.DataType) -> bool:
     """A type of Unicode texts, however it is laid out."""
     return bool(

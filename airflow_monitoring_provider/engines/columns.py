@@ -1,0 +1,149 @@
+"""How an Arrow array of any type enters the profile of a column of a given kind.
+
+====================  ====================================================================================
+kind of the column    a row is
+====================  ====================================================================================
+numeric               a number, see :mod:`~airflow_monitoring_provider.engines.numbers`
+categorical           its canonical text, whatever the type
+boolean               ``true`` or ``false``: booleans, 0 and 1, and the words true/false, t/f, yes/no, y/n,
+                      1/0 in any case; else invalid
+text                  measured only: characters of its canonical text
+timestamp             an instant, see :mod:`~airflow_monitoring_provider.engines.instants`
+====================  ====================================================================================
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_monitoring_provider.definitions.terms import ColumnKind
+from airflow_monitoring_provider.engines.instants import read_instants
+from airflow_monitoring_provider.engines.numbers import read_doubles, whole_dtype
+from airflow_monitoring_provider.exceptions import SourceError
+from airflow_monitoring_provider.profiles.arrays import (
+    BoolArray,
+    fixed_width,
+    from_texts,
+    from_truth,
+    is_text,
+    valid_rows,
+)
+from airflow_monitoring_provider.profiles.canonical import canonical_array, canonical_dictionary
+from airflow_monitoring_provider.profiles.column import ColumnBuilder
+
+IntArray = npt.NDArray[np.int64]
+
+_WORDS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), "true"),
+    **dict.fromkeys(("false", "f", "no", "n", "0", "0.0"), "false"),
+}
+
+
+def add_column(builder: ColumnBuilder, kind: ColumnKind, array: pa.Array, keep: BoolArray | None) -> None:
+    """Add the rows of an array where ``keep`` is True (all of them when None)."""
+    if kind is ColumnKind.NUMERIC:
+        _add_numbers(builder, array, keep)
+    elif kind is ColumnKind.TIMESTAMP:
+        _add_instants(builder, array, keep)
+    else:
+        chosen = array if keep is None else array.filter(from_truth(keep))
+        builder.add_missing(_add_chosen(builder, kind, chosen))
+
+
+def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """A column of a batch.
+
+    :raises SourceError: the batch has none of that name, or several.
+    """
+    index = batch.schema.get_field_index(name)
+    if index < 0:
+        raise SourceError(
+            f"Column {name!r} is not in the rows that were read, or is there twice; "
+            f"they have: {', '.join(batch.schema.names)}."
+        )
+    return batch.column(index)
+
+
+def distinct_texts(array: pa.Array) -> tuple[pa.Array, IntArray]:
+    """Canonical texts of the values and how many rows hold each; texts may repeat, nulls are left out."""
+    if is_text(array.type):
+        counted = canonical_array(array).drop_null().value_counts()
+        return counted.field(0), fixed_width(counted.field(1), np.int64)
+    encoded = canonical_dictionary(array)
+    codes = fixed_width(encoded.indices, whole_dtype(encoded.indices.type))
+    there = valid_rows(encoded.indices)
+    counts = np.bincount(codes if there is None else codes[there], minlength=len(encoded.dictionary)).astype(np.int64)
+    held = counts > 0
+    named = valid_rows(encoded.dictionary)
+    held = held if named is None else held & named
+    return encoded.dictionary.filter(from_truth(held)), counts[held]
+
+
+def _add_numbers(builder: ColumnBuilder, array: pa.Array, keep: BoolArray | None) -> None:
+    numbers = read_doubles(array)
+    chosen = _both(numbers.valid, keep)
+    values, integers = numbers.values, numbers.integers
+    if chosen is not None:
+        values = values[chosen]
+        integers = None if integers is None else integers[chosen]
+    rows = len(array) if keep is None else int(np.count_nonzero(keep))
+    invalid = _count(numbers.invalid, keep)
+    builder.add_invalid(invalid)
+    builder.add_missing(rows - invalid - values.size)
+    builder.add_numbers(values, integers)
+
+
+def _add_instants(builder: ColumnBuilder, array: pa.Array, keep: BoolArray | None) -> None:
+    instants = read_instants(array)
+    chosen = _both(instants.valid, keep)
+    values = instants.microseconds if chosen is None else instants.microseconds[chosen]
+    rows = len(array) if keep is None else int(np.count_nonzero(keep))
+    invalid = _count(instants.invalid, keep)
+    builder.add_invalid(invalid)
+    builder.add_missing(rows - invalid - values.size)
+    builder.add_instants(values)
+
+
+def _add_chosen(builder: ColumnBuilder, kind: ColumnKind, array: pa.Array) -> int:
+    """Add levels or lengths; returns how many rows were null."""
+    if kind is ColumnKind.TEXT and is_text(array.type):
+        there = canonical_array(array).drop_null()
+        builder.add_lengths(_lengths(there), counted=True)
+        return len(array) - len(there)
+    texts, counts = distinct_texts(array)
+    if kind is ColumnKind.TEXT:
+        builder.add_lengths(_lengths(texts), counts, counted=True)
+    elif kind is ColumnKind.BOOLEAN:
+        _add_truth(builder, texts.to_pylist(), counts)
+    else:
+        builder.add_levels(texts, counts)
+        if is_text(array.type) or (pa.types.is_dictionary(array.type) and is_text(array.type.value_type)):
+            builder.add_lengths(_lengths(texts), counts, counted=False)
+    return len(array) - int(counts.sum())
+
+
+def _add_truth(builder: ColumnBuilder, texts: list[str], counts: IntArray) -> None:
+    words = [_WORDS.get(text.strip().lower()) for text in texts]
+    known = np.array([word is not None for word in words], np.bool_)
+    builder.add_levels(from_texts([word for word in words if word is not None]), counts[known])
+    builder.add_invalid(int(counts[~known].sum()))
+
+
+def _lengths(texts: pa.Array) -> npt.NDArray[Any]:
+    lengths = pc.utf8_length(texts)
+    return fixed_width(lengths, whole_dtype(lengths.type)).astype(np.int64)
+
+
+def _both(a: BoolArray | None, b: BoolArray | None) -> BoolArray | None:
+    return b if a is None else a if b is None else a & b
+
+
+def _count(flags: BoolArray | None, keep: BoolArray | None) -> int:
+    if flags is None:
+        return 0
+    return int(np.count_nonzero(flags if keep is None else flags & keep))

@@ -1,0 +1,196 @@
+"""Rows that repeat the identifiers of an earlier row: exact, in constant memory, whatever the number of rows.
+
+Of equal rows the first in order counts, the others are duplicates. A row with a null identifier is neither.
+
+- :class:`AdjacentDuplicates` needs rows sorted by the identifiers, so equal ones are neighbours.
+- :class:`SpilledDuplicates` needs rows that can be read twice in the same order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import types
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from airflow_monitoring_provider.engines.row_keys import row_keys
+from airflow_monitoring_provider.exceptions import SourceError
+from airflow_monitoring_provider.profiles.arrays import BoolArray
+from airflow_monitoring_provider.profiles.hashing import UInt64Array
+
+_PARTITIONS = 256
+_FILE_BUFFER = 1 << 14
+_CHUNK = 1 << 19
+_RANGE = 1 << 22
+_RECORD = np.dtype([("first", np.uint64), ("second", np.uint64), ("row", np.uint64)])
+
+
+class AdjacentDuplicates:
+    """For rows sorted by the identifiers: a row repeats its predecessor or none.
+
+    The sort must tell apart what differs: under a database collation that does not (case-insensitive, say), equal rows
+    may stand apart and stay unseen; use :class:`SpilledDuplicates` there.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[int, int] | None = None
+
+    def flags(self, identifiers: Sequence[pa.Array]) -> BoolArray:
+        """(rows,), True where a row repeats an earlier one."""
+        first, second, complete = row_keys(identifiers)
+        rows = np.flatnonzero(complete)
+        repeated = np.zeros(first.size, np.bool_)
+        if not rows.size:
+            return repeated
+        first, second = first[rows], second[rows]
+        same = np.empty(rows.size, np.bool_)
+        same[0] = self._last == (int(first[0]), int(second[0]))
+        same[1:] = (first[1:] == first[:-1]) & (second[1:] == second[:-1])
+        self._last = (int(first[-1]), int(second[-1]))
+        repeated[rows[same]] = True
+        return repeated
+
+
+class SpilledDuplicates:
+    """For rows read twice: :meth:`add` all identifiers, then ask :meth:`flags` in the same order.
+
+    The first reading writes 24 bytes a row to temporary files, spread by key so that equal rows meet in one file; each
+    is then examined by itself. Memory holds one file's distinct keys (rows / 256) and 4 million rows of answers.
+
+    :param folder: where the temporary files go; the system's place when None. They are removed by :meth:`close`.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="duplicates-", dir=folder)
+        self._files: list[BinaryIO] | None = None
+        self._rows = 0
+        self._asked = 0
+        self._range = -1
+        self._answers = np.zeros(0, np.bool_)
+        self._sealed = False
+
+    def add(self, identifiers: Sequence[pa.Array]) -> None:
+        """First reading: the identifiers of the next rows."""
+        if self._sealed:
+            raise ValueError("rows cannot be added once duplicates were asked for")
+        if self._files is None:
+            self._files = [self._path("keys", i).open("wb", buffering=_FILE_BUFFER) for i in range(_PARTITIONS)]
+        first, second, complete = row_keys(identifiers)
+        records = np.empty(first.size, _RECORD)
+        records["first"], records["second"] = first, second
+        records["row"] = np.arange(self._rows, self._rows + first.size, dtype=np.uint64)
+        self._rows += first.size
+        if not complete.all():
+            records = records[complete]
+        partition = (records["first"] >> np.uint64(56)).astype(np.uint8)
+        records = records[np.argsort(partition, kind="stable")]
+        ends = np.cumsum(np.bincount(partition, minlength=_PARTITIONS))
+        for file, start, end in zip(self._files, [0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+            if end > start:
+                file.write(records[start:end].tobytes())
+
+    def flags(self, identifiers: Sequence[pa.Array]) -> BoolArray:
+        """Second reading: (rows,), True where the next rows repeat an earlier one.
+
+        :raises SourceError: there are more rows than at the first reading.
+        """
+        self._seal()
+        rows = len(identifiers[0])
+        if self._asked + rows > self._rows:
+            raise SourceError(
+                f"The source changed while it was read: {self._rows} rows at the first reading, more at the second. "
+                "Read a snapshot, or a window that is complete."
+            )
+        found = np.zeros(rows, np.bool_)
+        done = 0
+        while done < rows:
+            which, start = divmod(self._asked + done, _RANGE)
+            self._load(which)
+            part = self._answers[start : start + rows - done]
+            found[done : done + part.size] = part
+            done += part.size
+        self._asked += rows
+        return found
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        for file in self._files or ():
+            file.close()
+        self._files = None
+        self._folder.cleanup()
+
+    def __enter__(self) -> SpilledDuplicates:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _path(self, what: str, number: int) -> Path:
+        return Path(self._folder.name) / f"{what}-{number:06d}"
+
+    def _seal(self) -> None:
+        if self._sealed:
+            return
+        self._sealed = True
+        for number, file in enumerate(self._files or ()):
+            file.close()
+            for repeated in _repeated_rows(self._path("keys", number)):
+                self._note(repeated)
+            self._path("keys", number).unlink()
+        self._files = None
+
+    def _note(self, rows: UInt64Array) -> None:
+        """Keep the numbers of repeated rows in the file of their range."""
+        which = rows >> np.uint64(_RANGE.bit_length() - 1)
+        order = np.argsort(which, kind="stable")
+        rows, which = rows[order], which[order]
+        for part in np.split(rows, np.flatnonzero(np.diff(which)) + 1):
+            if part.size:
+                with self._path("rows", int(part[0]) // _RANGE).open("ab") as file:
+                    file.write((part % np.uint64(_RANGE)).astype(np.uint32).tobytes())
+
+    def _load(self, which: int) -> None:
+        if which == self._range:
+            return
+        self._range = which
+        self._answers = np.zeros(_RANGE, np.bool_)
+        with contextlib.suppress(FileNotFoundError):
+            self._answers[np.fromfile(self._path("rows", which), np.uint32)] = True
+
+
+def _repeated_rows(path: Path) -> Iterator[UInt64Array]:
+    """Numbers of the rows in a file whose key an earlier row of it has.
+
+    Read in chunks, remembering distinct keys only, so a file of one key a billion times needs no more memory.
+    """
+    seen = np.zeros(0, _RECORD)
+    with path.open("rb") as file:
+        while data := file.read(_CHUNK * _RECORD.itemsize):
+            records = np.concatenate((seen, np.frombuffer(data, _RECORD)))
+            known = np.arange(records.size) < seen.size
+            order = np.argsort(records["first"], kind="stable")
+            first, second = records["first"][order], records["second"][order]
+            same = first[1:] == first[:-1]
+            if (same & (second[1:] != second[:-1])).any():  # lanes disagree: sort by both
+                order = np.lexsort((np.arange(records.size), records["second"], records["first"]))
+                first, second = records["first"][order], records["second"][order]
+                same = (first[1:] == first[:-1]) & (second[1:] == second[:-1])
+            repeated = np.zeros(records.size, np.bool_)
+            repeated[order[1:][same]] = True
+            yield _numbers(records[repeated & ~known])
+            seen = records[~repeated]
+
+
+def _numbers(records: npt.NDArray[np.void]) -> UInt64Array:
+    return np.ascontiguousarray(records["row"])

@@ -1,0 +1,247 @@
+"""From a definition and the schema of its rows to the plan of a profile, and how a later schema differs from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from airflow_monitoring_provider.definitions.model import JobDefinition
+from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
+from airflow_monitoring_provider.exceptions import SourceError
+from airflow_monitoring_provider.profiles.arrays import is_text
+from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan, TargetPlan
+from airflow_monitoring_provider.profiles.profile import Profile
+
+NAMED_LEVELS = 1000
+"""Most levels of a baseline that keep their names in later profiles past the level cap."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SchemaDifference:
+    """How a schema differs from a plan; every tuple is sorted by column name.
+
+    :param missing: planned columns that are not there.
+    :param new: columns that are there and would be features, but are not in the plan.
+    :param retyped: (column, planned kind, Arrow type found) where the type no longer suggests the kind.
+    """
+
+    missing: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+    retyped: tuple[tuple[str, ColumnKind, str], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.new or self.retyped)
+
+
+def column_kind(arrow_type: pa.DataType) -> ColumnKind:
+    """How a column of this type is summarised unless the definition says otherwise.
+
+    Numbers are numeric, booleans boolean, dates and timestamps timestamps; all else (texts, dictionaries) categorical.
+    """
+    types = pa.types
+    if types.is_boolean(arrow_type):
+        return ColumnKind.BOOLEAN
+    if types.is_integer(arrow_type) or types.is_floating(arrow_type) or types.is_decimal(arrow_type):
+        return ColumnKind.NUMERIC
+    if types.is_timestamp(arrow_type) or types.is_date(arrow_type):
+        return ColumnKind.TIMESTAMP
+    return ColumnKind.CATEGORICAL
+
+
+def build_plan(definition: JobDefinition, schema: pa.Schema, source: str = "the source") -> ProfilePlan:
+    """The plan of a definition over rows of this schema.
+
+    Features are the definition's, else every column without a role (:func:`feature_columns`), by name.
+
+    :param source: names the source in messages, such as ``table flights of connection flights_db``.
+    :raises SourceError: columns the definition names are absent, or a name stands twice; all are listed.
+    """
+    check_columns(definition, schema, source)
+    target = _target(definition)
+    roles = _special_columns(definition, schema, target)
+    features = [
+        ColumnPlan(name, _kind(definition, schema, name))
+        for name in feature_columns(definition, schema)
+        if name not in roles
+    ]
+    return ProfilePlan(
+        columns=tuple(sorted([*features, *roles.values()], key=lambda column: column.name)),
+        target=target,
+        timestamp_column=definition.timestamp_column,
+        level_names=definition.level_names,
+    )
+
+
+def check_columns(definition: JobDefinition, schema: pa.Schema, source: str = "the source") -> None:
+    """Check that every column the definition names is there once.
+
+    :raises SourceError: names all that are not.
+    """
+    has = f"it has: {', '.join(schema.names)}." if schema.names else "it has no columns."
+    absent = sorted({name for name in _named_columns(definition) if name not in schema.names})
+    if absent:
+        raise SourceError(f"{_listed(absent)} not in {source}; {has}")
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise SourceError(f"{_listed(twice)} more than once in {source}; {has}")
+
+
+def feature_columns(definition: JobDefinition, schema: pa.Schema) -> tuple[str, ...]:
+    """The columns that are features, sorted by name: the definition's own list, else every column that has no role, is
+    no identifier and is not merely passed through.
+    """
+    if definition.features is not None:
+        return tuple(sorted(definition.features))
+    taken = {*_role_columns(definition), *definition.passthrough_columns}
+    return tuple(sorted(name for name in schema.names if name not in taken))
+
+
+def schema_difference(definition: JobDefinition, plan: ProfilePlan, schema: pa.Schema) -> SchemaDifference:
+    """What changed since the plan was frozen, for the quality results."""
+    planned = {column.name: column for column in plan.columns}
+    present = [column for name, column in sorted(planned.items()) if name in schema.names]
+    return SchemaDifference(
+        missing=tuple(sorted(name for name in planned if name not in schema.names)),
+        new=tuple(name for name in feature_columns(definition, schema) if name not in planned and name in schema.names),
+        retyped=tuple(
+            (column.name, column.kind, str(schema.field(column.name).type))
+            for column in present
+            if not _suits(column.kind, schema.field(column.name).type, declared=column.name in definition.column_types)
+        ),
+    )
+
+
+def restrict_plan(plan: ProfilePlan, schema: pa.Schema, source: str = "the source") -> ProfilePlan:
+    """The plan without the features that this schema lacks; their profiles will be absent.
+
+    :raises SourceError: a prediction, actual or timestamp column is lacking: without it the rows cannot be judged.
+    """
+    lacking = {column.name: column.role for column in plan.columns if column.name not in schema.names}
+    needed = [name for name, role in lacking.items() if role is not ColumnRole.FEATURE]
+    if plan.timestamp_column is not None and plan.timestamp_column not in schema.names:
+        needed.append(plan.timestamp_column)
+    if needed:
+        raise SourceError(f"{_listed(sorted(set(needed)))} not in {source}; it has: {', '.join(schema.names)}.")
+    if not lacking:
+        return plan
+    return dataclasses.replace(plan, columns=tuple(c for c in plan.columns if c.name not in lacking))
+
+
+def name_levels(plan: ProfilePlan, baseline: Profile, most: int = NAMED_LEVELS) -> ProfilePlan:
+    """The plan with the baseline's most frequent levels named, so they keep exact counts past the level cap."""
+    return dataclasses.replace(
+        plan,
+        columns=tuple(
+            column
+            if (found := baseline.columns.get(column.name)) is None or found.levels is None
+            else dataclasses.replace(column, named_levels=tuple(sorted(found.levels.top(most))))
+            for column in plan.columns
+        ),
+    )
+
+
+def read_columns(
+    plan: ProfilePlan,
+    identifiers: Iterable[str] = (),
+    association_id: str | None = None,
+    copied: Iterable[str] = (),
+) -> tuple[str, ...]:
+    """The columns a job has to read: the plan's, then identifiers, association id and copied ones, each once."""
+    extra = [plan.timestamp_column, *identifiers, association_id, *copied]
+    if plan.target is not None:
+        extra += [column for _, column in plan.target.prediction_columns]
+    return tuple(dict.fromkeys([*(column.name for column in plan.columns), *(name for name in extra if name)]))
+
+
+def _target(definition: JobDefinition) -> TargetPlan | None:
+    kind, columns = definition.resolved_target_type, definition.monitoring_columns
+    if kind is None:
+        return None
+    pairs = columns.predictions_columns
+    if kind is TargetType.REGRESSION:
+        name = columns.prediction_column_names
+        return TargetPlan(kind, (("", name[0]),) if name else (), columns.actuals_value_column)
+    positive = definition.resolved_positive_class
+    named: tuple[tuple[str, str], ...] = ()
+    if isinstance(pairs, str):
+        named = ((positive or "", pairs),)
+    elif pairs is not None:
+        named = tuple((pair.class_name, pair.column_name) for pair in pairs)
+    classes = tuple(name for name, _ in named)
+    if kind is TargetType.BINARY and (named or positive is not None):
+        negative = next((name for name in classes if name != positive), "")
+        classes = (negative, positive or "")
+    return TargetPlan(
+        kind,
+        named,
+        columns.actuals_value_column,
+        classes,
+        positive if kind is TargetType.BINARY else None,
+        definition.prediction_threshold,
+    )
+
+
+def _special_columns(definition: JobDefinition, schema: pa.Schema, target: TargetPlan | None) -> dict[str, ColumnPlan]:
+    """The plans of prediction columns and of the actuals."""
+    found: dict[str, ColumnPlan] = {}
+    probable = target is not None and target.target_type is not TargetType.REGRESSION
+    for name, column in target.prediction_columns if target is not None else ():
+        decides = target is not None and target.positive_class is not None and name == target.positive_class
+        edges = (target.threshold,) if target is not None and decides else ()
+        found[column] = ColumnPlan(column, ColumnKind.NUMERIC, ColumnRole.PREDICTION, probable, edges)
+    actual = definition.monitoring_columns.actuals_value_column
+    if actual is not None and actual not in found:
+        kind = ColumnKind.CATEGORICAL if probable else ColumnKind.NUMERIC
+        kind = kind if target is not None else _kind(definition, schema, actual)
+        found[actual] = ColumnPlan(actual, kind, ColumnRole.ACTUAL)
+    return found
+
+
+def _kind(definition: JobDefinition, schema: pa.Schema, name: str) -> ColumnKind:
+    declared = definition.column_types.get(name)
+    return declared if declared is not None else column_kind(schema.field(name).type)
+
+
+def _suits(kind: ColumnKind, arrow_type: pa.DataType, *, declared: bool) -> bool:
+    """A declared kind suits every type it can be read from; another one the types that suggest it."""
+    inner = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
+    if pa.types.is_null(inner) or column_kind(inner) is kind:
+        return True
+    if kind is ColumnKind.TEXT:
+        return is_text(inner)
+    if not declared:
+        return False
+    if kind is ColumnKind.NUMERIC:
+        return is_text(inner) or pa.types.is_boolean(inner)
+    if kind is ColumnKind.TIMESTAMP:
+        return is_text(inner)
+    return True
+
+
+def _role_columns(definition: JobDefinition) -> list[str]:
+    """Columns with a role other than feature."""
+    columns = definition.monitoring_columns
+    optional = (
+        definition.timestamp_column,
+        columns.association_id_column,
+        columns.actuals_value_column,
+        columns.actuals_timestamp_column,
+        columns.acted_upon_column,
+        columns.custom_metric_value_column,
+        columns.custom_metric_timestamp_column,
+    )
+    identifiers = definition.monitoring_output_settings.unique_row_identifier_columns
+    return [*columns.prediction_column_names, *identifiers, *(name for name in optional if name is not None)]
+
+
+def _named_columns(definition: JobDefinition) -> list[str]:
+    columns = definition.monitoring_columns
+    unread = (columns.custom_metric_value_column, columns.custom_metric_timestamp_column)  # accepted, not served
+    roles = [name for name in _role_columns(definition) if name not in unread]
+    return [*roles, *(definition.features or ()), *definition.passthrough_columns]
+
+
+def _listed(names: list[str]) -> str:
+    return f"Column {names[0]} is" if len(names) == 1 else f"Columns {', '.join(names)} are"

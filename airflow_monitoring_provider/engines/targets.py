@@ -1,0 +1,136 @@
+"""How predictions and actuals are read from rows: probabilities, numbers and classes."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from airflow_monitoring_provider.definitions.terms import TargetType
+from airflow_monitoring_provider.engines.columns import column_of
+from airflow_monitoring_provider.engines.numbers import read_doubles, whole_dtype
+from airflow_monitoring_provider.profiles.arrays import BoolArray, fixed_width, is_text, valid_rows
+from airflow_monitoring_provider.profiles.canonical import canonical_dictionary
+from airflow_monitoring_provider.profiles.classification import (
+    MISSING_ACTUAL,
+    UNKNOWN_ACTUAL,
+    ClassificationBuilder,
+    ClassificationProfile,
+)
+from airflow_monitoring_provider.profiles.plan import TargetPlan
+from airflow_monitoring_provider.profiles.regression import RegressionBuilder, RegressionProfile
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_T = TypeVar("_T", bound=np.generic)
+_TRUTH = {"true": 1.0, "false": 0.0}
+
+
+class TargetBuilder:
+    """Collects the target's profile from rows whose predictions have passed the screen."""
+
+    def __init__(self, target: TargetPlan, buckets: int) -> None:
+        self._target = target
+        self._columns = tuple(column for _, column in target.prediction_columns)
+        self._order = _score_order(target)
+        self._regression = RegressionBuilder(buckets) if target.target_type is TargetType.REGRESSION else None
+        self._classification = (
+            None
+            if self._regression is not None
+            else ClassificationBuilder(
+                target.classes, positive_class=target.positive_class, threshold=target.threshold, buckets=buckets
+            )
+        )
+
+    def update(self, batch: pa.RecordBatch, scored: BoolArray | None) -> None:
+        """Add the rows where ``scored`` is True (all of them when None)."""
+        rows = len(batch) if scored is None else int(np.count_nonzero(scored))
+        actual = None if self._target.actual_column is None else column_of(batch, self._target.actual_column)
+        scores = [_chosen(read_doubles(column_of(batch, name)).values, scored) for name in self._columns]
+        if self._regression is not None:
+            values, invalid = _numbers(actual, scored, rows)
+            self._regression.update(scores[0], values, invalid)
+        elif self._classification is not None:
+            found = np.full(rows, MISSING_ACTUAL, np.int64)
+            if actual is not None:
+                found = _chosen(class_indices(actual, self._target), scored)
+            probabilities = scores[0] if len(scores) == 1 else np.stack([scores[i] for i in self._order], axis=1)
+            self._classification.update(probabilities, found)
+
+    def finish(self) -> ClassificationProfile | RegressionProfile | None:
+        """The profile of everything so far."""
+        builder = self._regression or self._classification
+        return None if builder is None else builder.finish()
+
+
+def class_indices(actual: pa.Array, target: TargetPlan) -> IntArray:
+    """The class of each row as its index in ``target.classes``; -1 is no actual, -2 none of the classes.
+
+    A text is the class it equals. A number or boolean is the class whose name reads as the same number (``1``, ``1.0``)
+    or truth (``True``, ``1``), since drivers differ in how they hand over one column. Where only the positive class has
+    a name, every other value is of the negative one.
+    """
+    encoded = canonical_dictionary(actual)
+    exact = {name: index for index, name in enumerate(target.classes)}
+    by_value = {} if _is_textual(actual.type) else _by_value(target.classes)
+    other = 0 if target.classes[0] == "" and len(target.classes) == 2 else UNKNOWN_ACTUAL
+    table = [MISSING_ACTUAL]
+    for text in encoded.dictionary.to_pylist():
+        if text is None:
+            table.append(MISSING_ACTUAL)
+        elif text in exact and text:
+            table.append(exact[text])
+        else:
+            value = _value(text) if by_value else None
+            table.append(other if value is None else by_value.get(value, other))
+    codes = fixed_width(encoded.indices, whole_dtype(encoded.indices.type)).astype(np.int64) + 1
+    there = valid_rows(encoded.indices)
+    return np.array(table, np.int64)[codes if there is None else np.where(there, codes, 0)]
+
+
+def _by_value(classes: tuple[str, ...]) -> dict[float, int]:
+    """Class names that read as a number or truth; the first of two that read alike keeps it."""
+    found: dict[float, int] = {}
+    for index, name in enumerate(classes):
+        value = _value(name)
+        if value is not None:
+            found.setdefault(value, index)
+    return found
+
+
+def _value(text: str) -> float | None:
+    try:
+        return _TRUTH[text.lower()] if text.lower() in _TRUTH else float(text)
+    except ValueError:
+        return None
+
+
+def _is_textual(kind: pa.DataType) -> bool:
+    return is_text(kind.value_type if pa.types.is_dictionary(kind) else kind)
+
+
+def _score_order(target: TargetPlan) -> tuple[int, ...]:
+    """For each class the place of its column among the prediction columns."""
+    places = {name: place for place, (name, _) in enumerate(target.prediction_columns)}
+    if len(target.prediction_columns) < 2:
+        return (0,)
+    return tuple(places[name] for name in target.classes)
+
+
+def _numbers(actual: pa.Array | None, scored: BoolArray | None, rows: int) -> tuple[FloatArray, int]:
+    """Actuals as doubles, NaN where absent or invalid, and how many are invalid."""
+    if actual is None:
+        return np.full(rows, np.nan), 0
+    numbers = read_doubles(actual)
+    infinite = np.isinf(numbers.values) if numbers.valid is None else np.isinf(numbers.values) & numbers.valid
+    invalid = infinite if numbers.invalid is None else infinite | numbers.invalid
+    absent = invalid if numbers.valid is None else invalid | ~numbers.valid
+    values = np.where(absent, np.nan, numbers.values) if absent.any() else numbers.values
+    return _chosen(values, scored), int(np.count_nonzero(_chosen(invalid, scored)))
+
+
+def _chosen(values: npt.NDArray[_T], keep: BoolArray | None) -> npt.NDArray[_T]:
+    return values if keep is None else values[keep]
