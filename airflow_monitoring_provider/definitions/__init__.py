@@ -51,7 +51,7 @@ from airflow_monitoring_provider.definitions.terms import (
     WindowKind,
 )
 from airflow_monitoring_provider.definitions.verdict import Adjustment, Limits, Minimums, Significance, Threshold
-from airflow_monitoring_provider.definitions.window import Window, job_id, resolve_window
+from airflow_monitoring_provider.definitions.window import Window, first_window, job_id, resolve_window
 
 __all__ = [
     "Adjustment",
@@ -90,6 +90,7 @@ __all__ = [
     "WindowKind",
     "check_column",
     "check_identifier",
+    "first_window",
     "definition_digest",
     "dump_definition",
     "job_id",

@@ -17,6 +17,7 @@ from airflow_monitoring_provider.definitions.columns import (
     MonitoringColumns,
     MonitoringOutputSettings,
 )
+from airflow_monitoring_provider.definitions.instants import in_utc
 from airflow_monitoring_provider.definitions.intake import INTAKES, IntakeSettings, UnservedIntake
 from airflow_monitoring_provider.definitions.kept import PredictionMembers
 from airflow_monitoring_provider.definitions.names import ID_PATTERN, slug
@@ -36,7 +37,7 @@ from airflow_monitoring_provider.definitions.part import (
     Zone,
     breaches,
 )
-from airflow_monitoring_provider.definitions.rules import broken_rules, in_utc
+from airflow_monitoring_provider.definitions.rules import broken_rules
 from airflow_monitoring_provider.definitions.schedule import Schedule
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 from airflow_monitoring_provider.definitions.verdict import Minimums, Significance, Thresholds

@@ -119,10 +119,10 @@ class Reading:
                 return None
             return self.part(chosen, value, path)
         nested, container = nested_part(part, name)
-        if isinstance(value, Mapping) and container is not list:
+        if isinstance(value, Mapping):
             if nested is not None and container is None:
                 return self.part(nested, value, path)
-            return self._free_object(nested, value, path)
+            return self._free_object(nested if container is dict else None, value, path)
         if nested is not None and isinstance(value, list | tuple):
             return [self._item(nested, item, (*path, index)) for index, item in enumerate(value)]
         return value

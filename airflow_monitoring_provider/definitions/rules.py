@@ -5,10 +5,8 @@ DataRobot's rules are those of its monitoring jobs page and API; the others are 
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from airflow_monitoring_provider.definitions.baseline import ReferenceBaseline
 from airflow_monitoring_provider.definitions.identifiers import IDENTIFIER_BYTES, fault
@@ -163,14 +161,3 @@ def _times(definition: JobDefinition) -> Problems:
                 yield ("baseline", name), "needs `timestamp_column`: without it rows have no time"
     if baseline.start is not None and baseline.end is not None and baseline.end <= baseline.start:
         yield ("baseline", "end"), "must lie after `start`"
-
-
-def in_utc(moment: datetime.datetime, timezone: str) -> datetime.datetime:
-    """A moment as an aware instant in UTC; without a zone of its own it is in ``timezone``.
-
-    :raises ValueError: it lies outside the years 1900 to 2200, where nothing is monitored and arithmetic overflows.
-    """
-    if not 1900 <= moment.year < 2200:
-        raise ValueError("must lie between the years 1900 and 2200")
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=ZoneInfo(timezone))
-    return aware.astimezone(datetime.UTC)

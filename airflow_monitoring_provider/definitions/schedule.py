@@ -16,10 +16,10 @@ from functools import lru_cache, partial
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, WithJsonSchema, model_validator
-from pydantic import Field as _Field
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from airflow_monitoring_provider.definitions.cron import EVERY, FIELDS, CronField, Occurrences, read_cron, read_list
+from airflow_monitoring_provider.definitions.instants import in_utc
 from airflow_monitoring_provider.definitions.part import Part, breaches
 
 _LONGEST_MONTH = dict.fromkeys((1, 3, 5, 7, 8, 10, 12), 31) | dict.fromkeys((4, 6, 9, 11), 30) | {2: 29}
@@ -43,19 +43,19 @@ class Schedule(Part):
 
     minute: Annotated[
         Occurrences, BeforeValidator(partial(read_list, _MINUTE)), WithJsonSchema(_list_schema(_MINUTE))
-    ] = _Field(description="0 to 59.")
+    ] = Field(description="0 to 59.")
     hour: Annotated[
         Occurrences, BeforeValidator(partial(read_list, _HOUR_FIELD)), WithJsonSchema(_list_schema(_HOUR_FIELD))
-    ] = _Field(description="0 to 23.")
+    ] = Field(description="0 to 23.")
     day_of_month: Annotated[
         Occurrences, BeforeValidator(partial(read_list, _DAY_OF_MONTH)), WithJsonSchema(_list_schema(_DAY_OF_MONTH))
-    ] = _Field(description="1 to 31.")
+    ] = Field(description="1 to 31.")
     month: Annotated[Occurrences, BeforeValidator(partial(read_list, _MONTH)), WithJsonSchema(_list_schema(_MONTH))] = (
-        _Field(description="1 to 12, or names.")
+        Field(description="1 to 12, or names.")
     )
     day_of_week: Annotated[
         Occurrences, BeforeValidator(partial(read_list, _DAY_OF_WEEK)), WithJsonSchema(_list_schema(_DAY_OF_WEEK))
-    ] = _Field(description="0 (Sunday) to 6, or names.")
+    ] = Field(description="0 (Sunday) to 6, or names.")
 
     @model_validator(mode="before")
     @classmethod
@@ -89,22 +89,16 @@ class Schedule(Part):
         :param instant: an aware instant.
         :param timezone: IANA zone of the schedule's clock.
         """
-        return _around(self.cron(), timezone, _utc(instant))[1]
+        return _around(self.cron(), timezone, in_utc(instant))[1]
 
     def previous_at_or_before(self, instant: datetime.datetime, timezone: str = "UTC") -> datetime.datetime:
         """The last instant at or before ``instant`` at which the schedule fired, in aware UTC."""
-        return _around(self.cron(), timezone, _utc(instant))[0]
+        return _around(self.cron(), timezone, in_utc(instant))[0]
 
 
 def _cron_text(field: CronField, occurrences: Occurrences) -> str:
     everything = occurrences == tuple(range(field.low, field.high + 1))
     return "*" if everything else ",".join(str(occurrence) for occurrence in occurrences)
-
-
-def _utc(instant: datetime.datetime) -> datetime.datetime:
-    if instant.tzinfo is None:
-        raise ValueError("instants must carry a time zone")
-    return instant.astimezone(datetime.UTC)
 
 
 @lru_cache(maxsize=256)

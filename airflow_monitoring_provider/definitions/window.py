@@ -13,8 +13,8 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from airflow_monitoring_provider.definitions.instants import in_utc
 from airflow_monitoring_provider.definitions.model import JobDefinition
 from airflow_monitoring_provider.definitions.schedule import Schedule
 from airflow_monitoring_provider.definitions.terms import WindowKind
@@ -22,7 +22,7 @@ from airflow_monitoring_provider.exceptions import WindowError
 
 WINDOW_PARAMS = ("window_start", "window_end")
 
-_FIRST_YEAR, _LAST_YEAR = 1900, 2200
+_INTERVAL_NAMES = ("data_interval_start", "data_interval_end")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DAY = datetime.timedelta(days=1)
 
@@ -46,13 +46,11 @@ class Window:
     def of(cls, start: datetime.datetime, end: datetime.datetime, kind: WindowKind = WindowKind.SCHEDULED) -> Window:
         """A window from two aware instants of any zone.
 
-        :raises WindowError: an instant is naive, or the end lies before the start.
+        :raises WindowError: an instant carries no zone or lies out of range, or the end lies before the start.
         """
-        if start.tzinfo is None or end.tzinfo is None:
-            raise WindowError("a window needs instants with a time zone")
+        start, end = _own_instant(start, "the window's start"), _own_instant(end, "the window's end")
         if end < start:
-            raise WindowError("a window must not end before it starts")
-        start, end = start.astimezone(datetime.UTC), end.astimezone(datetime.UTC)
+            raise WindowError("the window's end must not lie before its start")
         return cls(start, end, kind, start)
 
     def key(self) -> str:
@@ -96,7 +94,7 @@ def resolve_window(
     if asked is not None:
         return Window.of(*asked, _kind(definition, *asked))
     if data_interval is not None:
-        interval = _checked(*data_interval, names=("data_interval_start", "data_interval_end"))
+        interval = _run_interval(data_interval)
         if interval[0] < interval[1]:
             return Window.of(*interval, WindowKind.SCHEDULED if scheduled else _kind(definition, *interval))
         run_after = interval[0]
@@ -105,11 +103,25 @@ def resolve_window(
         return Window.of(*interval, WindowKind.SCHEDULED if scheduled else _kind(definition, *interval))
     if run_after is None:
         raise WindowError(_NOTHING_SAYS)
+    run_after = _own_instant(run_after, "run_after")
     if definition.schedule is not None:
         return last_complete_window(definition.schedule, definition.timezone, run_after)
     if definition.timestamp_column is None:
         return Window.of(run_after, run_after, WindowKind.AD_HOC)
     raise WindowError(_NOTHING_SAYS)
+
+
+def first_window(definition: JobDefinition) -> Window:
+    """The interval of the schedule that starts at the definition's start date, or the first one after it.
+
+    :raises WindowError: the definition has no start date or no schedule, so nothing says which window is the first.
+    """
+    start, schedule = definition.start_date, definition.schedule
+    if start is None or schedule is None:
+        raise WindowError("a first_window baseline needs start_date and schedule: they say which window is the first")
+    if schedule.previous_at_or_before(start, definition.timezone) != start:
+        start = schedule.next_after(start, definition.timezone)
+    return Window.of(start, schedule.next_after(start, definition.timezone), WindowKind.SCHEDULED)
 
 
 def last_complete_window(schedule: Schedule, timezone: str, instant: datetime.datetime) -> Window:
@@ -170,10 +182,10 @@ def _instant(value: Any, timezone: str, name: str) -> datetime.datetime:
         raise WindowError(f"{name} must be an ISO 8601 date or date and time, not {type(value).__name__}")
     if not isinstance(value, datetime.datetime):
         value = datetime.datetime.combine(value, datetime.time())
-    if not _FIRST_YEAR <= value.year < _LAST_YEAR:
-        raise WindowError(f"{name} must lie between the years {_FIRST_YEAR} and {_LAST_YEAR}")
-    aware: datetime.datetime = value if value.tzinfo is not None else value.replace(tzinfo=ZoneInfo(timezone))
-    return aware.astimezone(datetime.UTC)
+    try:
+        return in_utc(value, timezone)
+    except ValueError as error:
+        raise WindowError(f"{name} {error}") from None
 
 
 def _parsed(text: str, name: str) -> datetime.datetime:
@@ -185,15 +197,20 @@ def _parsed(text: str, name: str) -> datetime.datetime:
     raise WindowError(f"{name} must be an ISO 8601 date or date and time, such as 2026-01-31T00:00:00Z")
 
 
-def _checked(
-    start: datetime.datetime, end: datetime.datetime, names: tuple[str, str]
+def _run_interval(
+    interval: tuple[datetime.datetime, datetime.datetime],
 ) -> tuple[datetime.datetime, datetime.datetime]:
-    for value, name in ((start, names[0]), (end, names[1])):
-        if value.tzinfo is None:
-            raise WindowError(f"{name} must carry a time zone")
+    start, end = (_own_instant(value, name) for value, name in zip(interval, _INTERVAL_NAMES, strict=True))
     if end < start:
-        raise WindowError(f"{names[1]} must not lie before {names[0]}")
-    return start.astimezone(datetime.UTC), end.astimezone(datetime.UTC)
+        raise WindowError("data_interval_end must not lie before data_interval_start")
+    return start, end
+
+
+def _own_instant(instant: datetime.datetime, name: str) -> datetime.datetime:
+    try:
+        return in_utc(instant)
+    except ValueError as error:
+        raise WindowError(f"{name} {error}") from None
 
 
 def _in_order(
