@@ -40,7 +40,7 @@ def _columns_form(value: Any) -> str | None:
 PredictionsColumns = Annotated[
     Annotated[Column, Tag("<one column>")]
     | Annotated[
-        tuple[PredictionColumn, ...], only_list, Field(min_length=1, max_length=MOST_CLASSES), Tag("<classes>")
+        tuple[PredictionColumn, ...], Field(min_length=1, max_length=MOST_CLASSES), only_list, Tag("<classes>")
     ],
     form(_columns_form, "must be a column name, or a list of class and column pairs"),
 ]

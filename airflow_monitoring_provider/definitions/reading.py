@@ -144,7 +144,7 @@ class Reading:
             self._problems.append((path, "has a key that is not text"))
             return
         self._spelling[(*path, key)] = key
-        close = get_close_matches(key, field_names(part), n=1, cutoff=0.7)
+        close = get_close_matches(key, field_names(part), n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         self._problems.append(((*path, key), f"is not a known field{hint}"))
 

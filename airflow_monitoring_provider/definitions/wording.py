@@ -10,7 +10,7 @@ from typing import Any
 from airflow_monitoring_provider.definitions.part import Part, PartPath, shortened
 from airflow_monitoring_provider.exceptions import DefinitionError
 
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 _EXPECTED_TYPES = {
     "string_type": "text",

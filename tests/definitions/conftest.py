@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_monitoring_provider.definitions import load_definition
+from airflow_monitoring_provider.definitions import JobDefinition, load_definition
 from airflow_monitoring_provider.exceptions import DefinitionError
 
 DATA = Path(__file__).parent / "data"
@@ -57,6 +57,12 @@ def changed() -> Callable[[Mapping[str, Any]], dict[str, Any]]:
         return payload
 
     return change
+
+
+@pytest.fixture(scope="session")
+def define(changed: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[[Mapping[str, Any]], JobDefinition]:
+    """Load the base payload with changes."""
+    return lambda changes: load_definition(changed(changes))
 
 
 @pytest.fixture(scope="session")
