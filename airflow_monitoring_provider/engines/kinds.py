@@ -94,7 +94,7 @@ def feature_columns(definition: JobDefinition, schema: pa.Schema) -> tuple[str, 
     """
     if definition.features is not None:
         return tuple(sorted(definition.features))
-    taken = {*_role_columns(definition), *definition.passthrough_columns}
+    taken = {*role_columns(definition), *definition.passthrough_columns}
     return tuple(sorted(name for name in schema.names if name not in taken))
 
 
@@ -220,8 +220,8 @@ def _suits(kind: ColumnKind, arrow_type: pa.DataType, *, declared: bool) -> bool
     return True
 
 
-def _role_columns(definition: JobDefinition) -> list[str]:
-    """Columns with a role other than feature."""
+def role_columns(definition: JobDefinition) -> list[str]:
+    """Columns that the definition gives a role other than feature: predictions, identifiers, times, actuals."""
     columns = definition.monitoring_columns
     optional = (
         definition.timestamp_column,
@@ -239,7 +239,7 @@ def _role_columns(definition: JobDefinition) -> list[str]:
 def _named_columns(definition: JobDefinition) -> list[str]:
     columns = definition.monitoring_columns
     unread = (columns.custom_metric_value_column, columns.custom_metric_timestamp_column)  # accepted, not served
-    roles = [name for name in _role_columns(definition) if name not in unread]
+    roles = [name for name in role_columns(definition) if name not in unread]
     return [*roles, *(definition.features or ()), *definition.passthrough_columns]
 
 

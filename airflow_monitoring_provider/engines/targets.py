@@ -18,6 +18,7 @@ from airflow_monitoring_provider.profiles.classification import (
     UNKNOWN_ACTUAL,
     ClassificationBuilder,
     ClassificationProfile,
+    predicted_classes,
 )
 from airflow_monitoring_provider.profiles.plan import TargetPlan
 from airflow_monitoring_provider.profiles.regression import RegressionBuilder, RegressionProfile
@@ -26,6 +27,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 _T = TypeVar("_T", bound=np.generic)
+_BLOCK = 1 << 16
+"""Probabilities looked at together: bounds the memory a target of a thousand classes needs."""
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 
@@ -47,9 +50,9 @@ class TargetBuilder:
 
     def update(self, batch: pa.RecordBatch, scored: BoolArray | None) -> None:
         """Add the rows where ``scored`` is True (all of them when None)."""
-        rows = len(batch) if scored is None else int(np.count_nonzero(scored))
         actual = None if self._target.actual_column is None else column_of(batch, self._target.actual_column)
         scores = [_chosen(read_doubles(column_of(batch, name)).values, scored) for name in self._columns]
+        rows = scores[0].size
         if self._regression is not None:
             values, invalid = _numbers(actual, scored, rows)
             self._regression.update(scores[0], values, invalid)
@@ -57,13 +60,33 @@ class TargetBuilder:
             found = np.full(rows, MISSING_ACTUAL, np.int64)
             if actual is not None:
                 found = _chosen(class_indices(actual, self._target), scored)
-            probabilities = scores[0] if len(scores) == 1 else np.stack([scores[i] for i in self._order], axis=1)
-            self._classification.update(probabilities, found)
+            ordered = [scores[place] for place in self._order]
+            block = max(1, _BLOCK // len(ordered))
+            for part in (slice(start, start + block) for start in range(0, rows, block)):
+                columns = [column[part] for column in ordered]
+                self._classification.update(columns[0] if len(columns) == 1 else np.stack(columns, axis=1), found[part])
 
     def finish(self) -> ClassificationProfile | RegressionProfile | None:
         """The profile of everything so far."""
         builder = self._regression or self._classification
         return None if builder is None else builder.finish()
+
+
+def read_predictions(batch: pa.RecordBatch, target: TargetPlan) -> tuple[FloatArray, IntArray]:
+    """What rows with usable predictions predict.
+
+    :returns: scores, float64 (n, K): of a classification the probabilities in the order of ``target.classes`` (K is 1
+        where only the positive class has a column), of a regression the predicted numbers; and the predicted classes
+        as indices, int64 (n,) (zeros for a regression).
+    """
+    columns = [read_doubles(column_of(batch, name)).values for _, name in target.prediction_columns]
+    scores = np.stack([columns[place] for place in _score_order(target)], axis=1)
+    if target.target_type is TargetType.REGRESSION:
+        return scores, np.zeros(len(batch), np.int64)
+    if target.positive_class is None:
+        return scores, predicted_classes(scores, 0, target.threshold)
+    positive = target.classes.index(target.positive_class)
+    return scores, predicted_classes(scores[:, positive if len(columns) > 1 else 0], positive, target.threshold)
 
 
 def class_indices(actual: pa.Array, target: TargetPlan) -> IntArray:

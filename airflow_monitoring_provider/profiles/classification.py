@@ -143,6 +143,17 @@ _SUMMED = (
 )
 
 
+def predicted_classes(scores: FloatArray, positive_index: int, threshold: float) -> IntArray:
+    """The class each row predicts, as its index.
+
+    :param scores: (n,) probabilities of the positive class of a binary target: it is predicted from ``threshold`` on;
+        or (n, K) of every class: the most probable one, of equals the first.
+    """
+    if scores.ndim == 1:
+        return np.where(scores >= threshold, positive_index, 1 - positive_index)
+    return np.argmax(scores, axis=1) if scores.size else np.zeros(0, np.int64)
+
+
 class ClassificationBuilder:
     """Collects scored rows batch by batch."""
 
@@ -180,13 +191,8 @@ class ClassificationBuilder:
         :param scores: (n, K) probabilities in [0, 1], or (n,) of the positive class of a binary target.
         :param actual: (n,) class indices; -1 is no actual, -2 one that is none of the classes.
         """
-        if self._binary:
-            score = scores if scores.ndim == 1 else scores[:, self._positive_index]
-            other = 1 - self._positive_index
-            predicted = np.where(score >= self._threshold, self._positive_index, other)
-        else:
-            score = scores
-            predicted = np.argmax(scores, axis=1) if scores.size else np.zeros(0, np.int64)
+        score = scores[:, self._positive_index] if self._binary and scores.ndim == 2 else scores
+        predicted = predicted_classes(score, self._positive_index, self._threshold)
         k = len(self._classes)
         self._scored += predicted.size
         self._predicted += np.bincount(predicted, minlength=k)

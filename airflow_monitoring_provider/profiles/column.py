@@ -26,6 +26,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Number = int | float
 
+_BLOCK = 1 << 15
+"""Values summed at a time: the temporary arrays stay in the cache and below the allocator's limit for page faults."""
 _LEVELLED = (ColumnKind.CATEGORICAL, ColumnKind.BOOLEAN)
 _MEASURED = (ColumnKind.CATEGORICAL, ColumnKind.TEXT)
 
@@ -84,8 +86,9 @@ class ColumnProfile:
         plan = ColumnPlan(name, kind, role, mirrored, tuple(edges), tuple(named_levels))
         builder = ColumnBuilder(plan, buckets=buckets, level_cap=cap, level_names=level_names)
         if kind is ColumnKind.NUMERIC:
-            numbers = values if isinstance(values, np.ndarray) else list(values)
-            builder.add_numbers(np.asarray(numbers, np.float64))  # None becomes NaN
+            numbers = np.asarray(values if isinstance(values, np.ndarray) else list(values))
+            doubles = np.asarray(numbers, np.float64)  # None becomes NaN
+            builder.add_numbers(doubles, numbers if numbers.dtype.kind in "iu" and numbers.size else None)
             return builder.finish()
         everything = list(values)
         present = [value for value in everything if value is not None]
@@ -193,17 +196,19 @@ class ColumnBuilder:
         if self._plan.mirrored and not (low >= 0.0 and high <= 1.0):
             inside = (values >= 0.0) & (values <= 1.0)
             self._invalid += int(values.size - np.count_nonzero(inside))
-            values = values[inside]
+            values, integers = values[inside], None
             low, high = _bounds(values)
         if not values.size:
             return
         if low <= 0:
-            self._zero += int(values.size - np.count_nonzero(values))
+            self._zero += int(np.count_nonzero(values == 0))
             self._negative += int(np.count_nonzero(values < 0))
         for edge in self._edges:
             self._edges[edge] += int(np.count_nonzero(values < edge))
-        self._moments = self._moments.merge(Moments.bounded(values, low, high))
-        self._histogram.update(values)
+        for start in range(0, values.size, _BLOCK):
+            block = values[start : start + _BLOCK]
+            self._moments = self._moments.merge(Moments.of(block))
+            self._histogram.update(block)
         if integers is not None:
             low, high = _exact(integers.min(), low), _exact(integers.max(), high)
         self._low, self._high = _least(self._low, low + 0), _greatest(self._high, high + 0)
@@ -285,11 +290,20 @@ def _exact(whole: Any, rounded: Number) -> Number:
 
 
 def _least(a: Any, b: Any) -> Any:
-    return b if a is None else a if b is None or a <= b else b
+    """The smaller; of an equal int and float the int, so that the order of merging does not show."""
+    if a is None or b is None:
+        return b if a is None else a
+    if a == b:
+        return b if isinstance(b, int) else a
+    return min(a, b)
 
 
 def _greatest(a: Any, b: Any) -> Any:
-    return b if a is None else a if b is None or a >= b else b
+    if a is None or b is None:
+        return b if a is None else a
+    if a == b:
+        return b if isinstance(b, int) else a
+    return max(a, b)
 
 
 def _both(a: Any, b: Any) -> Any:

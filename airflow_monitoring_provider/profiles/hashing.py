@@ -1,11 +1,14 @@
 """64- and 128-bit hashes of whole Arrow columns, the same on every machine and version, without per-row Python.
 
-Texts are read as little-endian 8-byte words of their UTF-8 bytes and mixed word by word, all texts at once. The mixer
-is the public-domain finaliser of SplitMix64 (a bijection with full avalanche). Not cryptographic: whoever may choose
-the texts could make them collide, so an answer that must not be wrong takes 128 bits (two independent lanes).
+Texts are read as little-endian 8-byte words of their UTF-8 bytes and mixed word by word, all texts at once; texts of
+more than 1024 bytes, where that would be slow, go through BLAKE2b one by one. The mixer is the public-domain finaliser
+of SplitMix64 (a bijection with full avalanche). Not cryptographic: whoever may choose the texts could make them
+collide. An answer that must not be wrong takes 128 bits (two lanes).
 """
 
 from __future__ import annotations
+
+import hashlib
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +19,7 @@ from airflow_monitoring_provider.profiles.arrays import from_texts, text_bytes
 UInt64Array = npt.NDArray[np.uint64]
 
 _SEEDS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03))
+_LONG = 1024
 _TAIL_MASKS = np.array([(1 << (8 * n)) - 1 for n in range(8)] + [(1 << 64) - 1], np.uint64)
 
 
@@ -50,7 +54,13 @@ def hash_texts(texts: pa.Array, *, lane: int = 0) -> UInt64Array:
     padded = np.zeros(data.size + 8, np.uint8)
     padded[: data.size] = data
     words = np.ndarray((data.size + 1,), "<u8", buffer=padded.data, strides=(1,))  # one word at every byte
-    rows = np.flatnonzero(lengths)
+    long = np.flatnonzero(lengths > _LONG)
+    for row in long.tolist():
+        start = int(starts[row])
+        text = data[start : start + int(lengths[row])].tobytes()
+        digest = hashlib.blake2b(text, digest_size=8, salt=bytes([lane])).digest()
+        state[row] = int.from_bytes(digest, "little")
+    rows = np.flatnonzero((lengths > 0) & (lengths <= _LONG))
     done = 0
     while rows.size:
         rest = lengths[rows] - done

@@ -207,6 +207,7 @@ class HistogramBuilder:
         self._mirrored = mirrored
         self._shift = 0
         self._codes, self._counts = kernel.empty()
+        self._known: kernel.KnownCodes | None = None
 
     def update(self, values: FloatArray) -> None:
         """Count finite float64 values (the array is not changed).
@@ -220,7 +221,13 @@ class HistogramBuilder:
         codes = _encode(values, self._mirrored)
         if self._shift:
             codes >>= self._shift
-        self._add(*kernel.count(codes))
+        if self._codes.size:
+            if self._known is None:
+                self._known = kernel.KnownCodes(self._codes)
+            counts, codes = self._known.count(codes)
+            self._counts = self._counts + counts
+        if codes.size:
+            self._add(*kernel.count(codes))
 
     def update_counts(self, values: FloatArray, counts: IntArray) -> None:
         """Count ``values[i]`` (finite, in any order) ``counts[i]`` (> 0) times."""
@@ -229,6 +236,7 @@ class HistogramBuilder:
         self._add(*kernel.runs(codes[order], counts[order]))
 
     def _add(self, codes: IntArray, counts: IntArray) -> None:
+        self._known = None
         self._codes, self._counts = kernel.union(self._codes, self._counts, codes, counts)
         extra = kernel.surplus_bits(self._codes, self._limit)
         if extra:
@@ -244,12 +252,16 @@ def _encode(values: FloatArray, mirrored: bool) -> IntArray:
     """Order codes as a fresh int64 array; ``mirrored`` values must lie in [0, 1]."""
     if mirrored:
         above = values > 0.5
-        folded = np.where(above, 1.0 - values, values) + 0.0
-        codes: IntArray = folded.view(np.int64)
-        np.subtract(2 * _HALF, codes, out=codes, where=above)
-        return codes
+        folded: IntArray = (np.minimum(values, 1.0 - values) + 0.0).view(np.int64)
+        flip = above.astype(np.int64)
+        np.negative(flip, out=flip)
+        folded ^= flip  # -1 - code above one half, the code itself below
+        flip &= 2 * _HALF + 1
+        folded += flip
+        return folded
     codes = (values + 0.0).view(np.int64)  # adding zero turns -0.0 into 0.0
-    codes ^= (codes >> 63) & _MAGNITUDE
+    if codes.size and codes.min() < 0:
+        codes ^= (codes >> 63) & _MAGNITUDE
     return codes
 
 

@@ -21,16 +21,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from airflow_monitoring_provider.profiles import buckets as kernel
-from airflow_monitoring_provider.profiles.arrays import from_texts
+from airflow_monitoring_provider.profiles.arrays import from_texts, text_bytes
 from airflow_monitoring_provider.profiles.hashing import hash_texts
 
 UInt64Array = npt.NDArray[np.uint64]
 
 DEFAULT_CAP = 10_000
 SKETCH_SIZE = 1024
+LONGEST_NAME = 1000
+"""Bytes of a level's text; a longer one goes by its first 200 characters and its hash."""
 NAME_POLICIES = ("keep", "hash", "drop")
 
 _DROPPED_SHIFT = 48
+_KEPT_CHARACTERS = 200
 _SIGN = np.uint64(1 << 63)
 
 
@@ -170,6 +173,7 @@ class LevelsBuilder:
         """
         if len(levels) == 0:
             return
+        levels = _shortened(levels)
         if self._shift:
             self._add_hashed(levels, rows)
             return
@@ -232,6 +236,19 @@ class LevelsBuilder:
                 self._counts[text] = self._counts.get(text, 0) + int(rows[i])
                 unnamed[i] = False
         return hashes[unnamed], rows[unnamed]
+
+
+def _shortened(levels: pa.Array) -> pa.Array:
+    """Texts of bounded length: a very long one becomes its beginning and its hash, so names need bounded memory."""
+    if int(np.diff(text_bytes(levels)[1]).max()) <= LONGEST_NAME:
+        return levels
+    hashes = hash_texts(levels).tolist()
+    return from_texts(
+        [
+            text if len(text.encode()) <= LONGEST_NAME else f"{text[:_KEPT_CHARACTERS]}…{pseudonym(level_hash)}"
+            for text, level_hash in zip(levels.to_pylist(), hashes, strict=True)
+        ]
+    )
 
 
 def pseudonym(level_hash: int) -> str:

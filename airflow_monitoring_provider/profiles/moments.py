@@ -55,11 +55,6 @@ class Moments:
             return cls()
         return _around_mean(array, int(weights.sum()), float(array.min()), float(array.max()), weights)
 
-    @classmethod
-    def bounded(cls, values: FloatArray, low: float, high: float) -> Moments:
-        """:meth:`of` a non-empty array whose smallest and largest values are known already."""
-        return _around_mean(values, values.size, low, high)
-
     @property
     def mean(self) -> float:
         """NaN when there are no values."""
