@@ -44,7 +44,7 @@ class _Scored:
 
 def performance(current: Target, baseline: Target | None, settings: ComparisonSettings) -> list[MetricValue]:
     """Every performance value of a target, in a fixed order, and the share of scored rows that have an actual."""
-    theirs = _scores(baseline, settings) if baseline is not None and type(baseline) is type(current) else {}
+    theirs = _scores(baseline, settings) if baseline is not None and _same_target(current, baseline) else {}
     values = [_label_coverage(current)]
     for name, scored in _scores(current, settings).items():
         reference = theirs.get(name)
@@ -55,6 +55,12 @@ def performance(current: Target, baseline: Target | None, settings: ComparisonSe
             )
         )
     return values
+
+
+def _same_target(current: Target, baseline: Target) -> bool:
+    if isinstance(current, ClassificationProfile) and isinstance(baseline, ClassificationProfile):
+        return (current.classes, current.positive_class) == (baseline.classes, baseline.positive_class)
+    return isinstance(current, RegressionProfile) and isinstance(baseline, RegressionProfile)
 
 
 def _scores(target: Target, settings: ComparisonSettings) -> dict[str, _Scored]:
@@ -69,16 +75,15 @@ def _scores(target: Target, settings: ComparisonSettings) -> dict[str, _Scored]:
     if reason is not None:
         return {name: _Scored(reason) for name in found}
     if binary and int(target.actual.min()) < settings.per_class:
-        return {name: _Scored(_scarce(name, scored), scored.details) for name, scored in found.items()} | {
-            name: found[name] for name in _ROW_MEANS
-        }
+        return {name: scored if name in _ROW_MEANS else _scarce(scored) for name, scored in found.items()}
     return found
 
 
-def _scarce(name: str, scored: _Scored) -> float | Reason:
-    if name in _ROW_MEANS or isinstance(scored.score, Reason):
-        return scored.score
-    return Reason.INSUFFICIENT_DATA
+def _scarce(scored: _Scored) -> _Scored:
+    """A rate within a class of too few rows; what is undefined anyway keeps the reason why."""
+    if isinstance(scored.score, Reason):
+        return scored
+    return _Scored(Reason.INSUFFICIENT_DATA, scored.details, precision=scored.precision)
 
 
 def _too_few(target: Target, settings: ComparisonSettings) -> Reason | None:

@@ -17,7 +17,7 @@ from airflow_monitoring_provider.definitions.verdict import Adjustment
 from airflow_monitoring_provider.metrics.distances import Counts, totals
 
 # Up to this many cells of the lattice the exact KS distribution is counted: at most a few milliseconds.
-_EXACT_KS_LATTICE = 250_000
+_EXACT_KS_LATTICE = 50_000
 _EXACT_KS_PRECISION = 1e-10
 _KS_CERTAIN = 0.2  # sqrt(size) * statistic below which p is 1 to 15 digits
 _KS_TAIL = 1.5  # and above which a path that crosses both bounds is rarer than 1e-6 of those that cross one

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -35,7 +37,7 @@ F2 = counts(200, 300, 500, 0), counts(10, 40, 45, 5)
 F3 = counts(*[10] * 10), counts(0, *[10] * 8, 20)
 F6 = counts(50, 50), counts(100, 0)
 
-DISTANCES = {
+DISTANCES: dict[str, Callable[..., float]] = {
     "psi": psi,
     "js_distance": js_distance,
     "js_divergence": js_divergence,

@@ -61,7 +61,7 @@ def test_one_cell_cannot_differ() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_fisher_agrees_with_scipy(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    table = rng.integers(0, 12, (2, 2)) + [[1, 0], [0, 1]]
+    table = rng.integers(0, 12, (2, 2)) + np.eye(2, dtype=np.int64)
 
     assert stats.fisher_exact(table).pvalue == pytest.approx(fisher_exact(table[0], table[1]), rel=1e-9)
 
@@ -81,7 +81,7 @@ def test_two_scarce_cells_are_judged_exactly() -> None:
     found = guarded_chi_square(counts(9, 1), counts(1, 4))
 
     assert "fisher_exact" == found.test
-    assert stats.fisher_exact([[9, 1], [1, 4]]).pvalue == pytest.approx(found.p_value)
+    assert stats.fisher_exact(np.array([[9, 1], [1, 4]])).pvalue == pytest.approx(found.p_value)
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=40))
@@ -112,7 +112,7 @@ def test_the_guard_does_not_depend_on_the_order_of_cells(pairs: list[tuple[int, 
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("sizes", [(100, 100), (40, 333), (480, 480)])
+@pytest.mark.parametrize("sizes", [(100, 100), (40, 333), (200, 220)])
 def test_the_exact_ks_p_value_agrees_with_scipy(seed: int, sizes: tuple[int, int]) -> None:
     rng = np.random.default_rng(seed)
     a, b = rng.normal(size=sizes[0]), rng.normal(0.1 * seed, 1, size=sizes[1])

@@ -1,0 +1,170 @@
+"""Data quality: rates with their denominators and intervals, what only a baseline can tell, and the batch itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from airflow_monitoring_provider.definitions.terms import ColumnKind
+from airflow_monitoring_provider.metrics.quality import batch_quality, column_quality
+from airflow_monitoring_provider.metrics.reasons import Reason
+from airflow_monitoring_provider.metrics.settings import SchemaChanges
+from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
+from airflow_monitoring_provider.profiles.plan import ProfilePlan
+from airflow_monitoring_provider.profiles.profile import ColumnProfile, Profile
+
+CATEGORICAL = ColumnKind.CATEGORICAL
+
+
+def numbers(values: object, **options: object) -> ColumnProfile:
+    return ColumnProfile.of(np.asarray(values, np.float64), **options)  # type: ignore[arg-type]
+
+
+def levels(*values: str | None, **options: object) -> ColumnProfile:
+    return ColumnProfile.of(values, kind=CATEGORICAL, **options)  # type: ignore[arg-type]
+
+
+def quality(current: ColumnProfile, reference: ColumnProfile | None = None) -> dict[str, MetricValue]:
+    values = column_quality(current, reference)
+    assert {ResultKind.DATA_QUALITY} == {value.kind for value in values}
+    assert all((value.value is None) == (value.reason is not None) for value in values)
+    return {value.name: value for value in values}
+
+
+def batch(rows: int, statuses: dict[str, int] | None = None) -> Profile:
+    return Profile(ProfilePlan(()), rows, statuses if statuses is not None else {"monitored": rows})
+
+
+def test_rates_of_a_numeric_column_run_over_their_own_denominators() -> None:
+    values = quality(numbers([0, 0, -1, 5, np.nan, np.inf, -np.inf, np.nan]))
+
+    expected = {
+        "missing_rate": 2 / 8,
+        "type_mismatch_share": 0.0,
+        "zero_rate": 2 / 4,
+        "negative_rate": 1 / 4,
+        "inf_rate": 2 / 8,
+        "distinct": 3.0,
+        "top_share": 0.5,
+    }
+    assert expected == {name: value.value for name, value in values.items()}
+    assert Direction.TWO_SIDED == values["zero_rate"].direction
+
+
+def test_a_rate_carries_wilsons_interval() -> None:
+    missing = quality(numbers([np.nan] * 20 + [1.0] * 100))["missing_rate"]
+
+    interval = stats.binomtest(20, 120).proportion_ci(method="wilson")
+    assert (interval.low, interval.high) == pytest.approx((missing.low, missing.high))
+    assert (0.11055996, 0.24345281) == pytest.approx((missing.low, missing.high), abs=1e-8)
+
+
+def test_a_change_of_the_missing_share_is_tested() -> None:
+    reference = numbers([np.nan] * 50 + [1.0] * 1000)
+    current = numbers([np.nan] * 20 + [1.0] * 100)
+
+    change = quality(current, reference)["missing_rate_change"]
+
+    assert 20 / 120 - 50 / 1050 == pytest.approx(change.value)
+    assert 5.20899037 == pytest.approx(change.details["z"], abs=1e-8)
+    assert 1.9e-7 == pytest.approx(change.p_value, rel=0.05)
+    assert 50 / 1050 == pytest.approx(quality(current, reference)["missing_rate"].details["baseline_value"])
+
+
+def test_values_that_cannot_be_of_the_columns_kind_are_counted() -> None:
+    values = quality(numbers([0.1, 0.2, 1.5, -3.0], mirrored=True))
+
+    assert 0.5 == values["type_mismatch_share"].value
+
+
+def test_new_and_vanished_levels_are_counted_in_levels_and_in_rows() -> None:
+    values = quality(levels(*"aabxyy", None), levels(*"aaaabbcd"))
+
+    assert (2.0, 2.0) == (values["new_values"].value, values["vanished_values"].value)
+    assert 3 / 6 == values["new_values_share"].value
+    assert 2 / 8 == values["new_values_share"].details["expected"]
+
+
+def test_a_source_that_always_invents_levels_is_no_news() -> None:
+    rng = np.random.default_rng(0)
+    draw = [f"plane {n}" for n in rng.geometric(0.001, 4000)]
+
+    share = quality(levels(*draw[3000:]), levels(*draw[:3000]))["new_values_share"]
+
+    assert 0.05 < (share.value or 0)
+    assert 0.01 < (share.p_value or 0)
+
+
+def test_levels_past_the_cap_say_so() -> None:
+    values = quality(levels(*"abcdefgh", cap=4), levels(*"abc"))
+
+    for name in ("new_values", "new_values_share", "vanished_values"):
+        assert Reason.LEVELS_TRUNCATED == values[name].reason
+    assert 8.0 == values["distinct"].value
+
+
+def test_values_out_of_the_baselines_range_are_a_share_of_finite_ones() -> None:
+    values = quality(numbers([-1, 0, 5, 9, 11, 12, np.inf, np.nan]), numbers(range(10)))
+
+    assert 3 / 6 == values["out_of_range_share"].value
+    assert 0.0 == quality(numbers(range(10)), numbers(range(10)))["out_of_range_share"].value
+
+
+def test_an_unchanged_source_steps_out_of_range_by_chance_only() -> None:
+    rng = np.random.default_rng(4)
+    found = quality(numbers(rng.normal(size=500)), numbers(rng.normal(size=300)))["out_of_range_share"]
+
+    assert 0.05 < (found.p_value or 0)
+
+
+def test_a_constant_column_is_recognised() -> None:
+    constant = quality(numbers([2.0] * 10))["top_share"]
+    almost = quality(levels(*"a" * 96, *"bcde"))["top_share"]
+
+    assert (1.0, True) == (constant.value, constant.details["constant"])
+    assert (0.96, False, True) == (almost.value, almost.details["constant"], almost.details["almost_constant"])
+
+
+def test_more_distinct_numbers_than_a_histogram_keeps_apart_have_a_lower_bound() -> None:
+    distinct = quality(numbers(np.random.default_rng(0).normal(size=5000)))["distinct"]
+
+    assert (None, Reason.LEVELS_TRUNCATED) == (distinct.value, distinct.reason)
+    assert 1000 < distinct.details["at_least"] <= 2048
+
+
+def test_a_column_without_rows_has_reasons() -> None:
+    for column in (numbers([]), levels(), ColumnProfile.of([], kind=ColumnKind.TEXT)):
+        values = quality(column, column)
+        assert Reason.NO_DATA == values["missing_rate"].reason
+        assert Reason.NO_DATA == values["missing_rate_change"].reason
+
+
+def test_the_batch_counts_rows_rejections_and_null_timestamps() -> None:
+    current = batch(50, {"monitored": 40, "rejected:bad_type": 3, "rejected:missing_prediction": 7})
+
+    values = {v.name: v for v in batch_quality(current, batch(200), SchemaChanges(), null_timestamps=4)}
+
+    assert (50.0, 0.25, 0.2, 4.0) == tuple(
+        values[name].value for name in ("row_count", "row_count_ratio", "rejected_rate", "null_timestamps")
+    )
+    assert {"rejected:bad_type": 3, "rejected:missing_prediction": 7} == values["rejected_rate"].details["by_reason"]
+    assert 200 == values["row_count"].details["baseline_value"]
+
+
+def test_changed_columns_are_counted_and_named() -> None:
+    changes = SchemaChanges(("age",), ("height", "weight"), (("city", "categorical", "numeric"),))
+
+    values = {v.name: v for v in batch_quality(batch(1), None, changes)}
+
+    assert (1.0, [{"column": "age"}]) == (values["missing_columns"].value, values["missing_columns"].details["columns"])
+    assert 2.0 == values["new_columns"].value
+    assert [{"column": "city", "from": "categorical", "to": "numeric"}] == values["retyped_columns"].details["columns"]
+
+
+def test_a_batch_without_rows_or_baseline_has_reasons() -> None:
+    values = {v.name: v for v in batch_quality(batch(0), None, SchemaChanges())}
+
+    assert Reason.NO_DATA == values["rejected_rate"].reason
+    assert Reason.BASELINE_MISSING == values["row_count_ratio"].reason
+    assert Reason.ZERO_DENOMINATOR == batch_quality(batch(1), batch(0), SchemaChanges())[1].reason
