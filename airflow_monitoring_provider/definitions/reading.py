@@ -89,6 +89,8 @@ class Reading:
         """Take over what pydantic found."""
         known = {path[:length] for path, _ in self._problems for length in range(len(path) + 1)}
         for detail in error.errors(include_url=False):
+            if detail["type"] == "too_short" and detail["input"]:
+                continue  # it is long enough: pydantic counts only the items that are right
             path = tuple(step for step in detail["loc"] if step not in _TAGS)
             if detail["type"] == "breaches":
                 found = [((*path, *below), text) for below, text in detail["ctx"]["problems"]]
