@@ -1,1 +1,1 @@
-"""Where rows come from."""
+"""Where rows come from: tables, queries and files, as Arrow record batches in a stable order and constant memory."""

@@ -1,0 +1,224 @@
+"""What every place that rows come from promises, and which of its rows a window holds.
+
+The window is half-open in UTC on one column. A source may leave out rows early by whatever it can compare cheaply,
+but the last word has :meth:`TimeFilter.mask`, which is the same for every source, so a row at a window's edge belongs
+to one window and to the same one wherever it is stored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pyarrow as pa
+
+from airflow_monitoring_provider.definitions import CsvSettings, FileIntake, IntakeSettings, SqlIntake
+from airflow_monitoring_provider.exceptions import ConfigurationError, SourceError, WindowError
+from airflow_monitoring_provider.intake.arrays import boolean_array, int64_values, valid_flags
+from airflow_monitoring_provider.intake.instants import instants, microseconds
+
+if TYPE_CHECKING:
+    import fsspec
+    import sqlalchemy as sa
+
+BATCH_ROWS = 65_536
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TimeFilter:
+    """Rows whose ``column`` lies at or after ``start`` and before ``end``.
+
+    :param column: any column that :func:`~airflow_monitoring_provider.intake.instants.instants` can read.
+    :param start: aware, or None for no lower bound.
+    :param end: aware, or None for no upper bound.
+    :param timezone: IANA zone of values that carry none.
+    :raises WindowError: a bound is naive, the end lies before the start, or the zone is unknown.
+    """
+
+    column: str
+    start: datetime | None
+    end: datetime | None
+    timezone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end"):
+            bound = getattr(self, name)
+            if bound is not None:
+                if bound.tzinfo is None:
+                    raise WindowError(f"the window's {name} has no time zone")
+                object.__setattr__(self, name, bound.astimezone(UTC))
+        if self.start is not None and self.end is not None and self.end < self.start:
+            raise WindowError("the window ends before it starts")
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise WindowError(f"{self.timezone!r} is not a time zone of this machine's time zone database") from None
+
+    def mask(self, column: pa.Array) -> pa.BooleanArray:
+        """True for values inside; a null or unreadable value is in no window.
+
+        :raises SourceError: the column's type cannot hold times; names column and type.
+        """
+        return self.inside(self.times(column))
+
+    def times(self, column: pa.Array) -> pa.Array:
+        """The column as instants, null where it is null or unreadable; errors as :meth:`mask`."""
+        try:
+            return instants(column, self.timezone)
+        except SourceError as error:
+            raise SourceError(f"timestamp column {self.column!r}: {error}") from None
+
+    def inside(self, times: pa.Array) -> pa.BooleanArray:
+        """:meth:`mask` of instants that :meth:`times` gave."""
+        values, inside = int64_values(times), valid_flags(times)
+        if self.start is not None:
+            inside &= values >= microseconds(self.start)
+        if self.end is not None:
+            inside &= values < microseconds(self.end)
+        return boolean_array(inside)
+
+
+class WindowCut:
+    """Cuts batches down to a window and counts what it saw of the timestamp column.
+
+    :ivar seen: rows seen; ``nulls``: rows without a timestamp; ``unreadable``: timestamps that are not times.
+    """
+
+    def __init__(self, window: TimeFilter) -> None:
+        self.window = window
+        self.seen = self.nulls = self.unreadable = 0
+
+    @property
+    def nothing_readable(self) -> bool:
+        """There were timestamps, and none of them is a time: the wrong column, or a form nobody can read."""
+        return 0 < self.unreadable == self.seen - self.nulls
+
+    def cut(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows of a batch that lie in the window; the batch must hold the window's column."""
+        column = batch.column(batch.schema.get_field_index(self.window.column))
+        times = self.window.times(column)
+        nulls = column.null_count
+        self.seen += len(column)
+        self.nulls += nulls
+        self.unreadable += times.null_count - nulls
+        inside = self.window.inside(times)
+        return batch if inside.true_count == len(batch) else batch.filter(inside)
+
+    def unreadable_error(self, label: str, kind: pa.DataType) -> SourceError:
+        """What to say when :attr:`nothing_readable`."""
+        return SourceError(
+            f"timestamp column {self.window.column!r} of {label} has type {kind} and none of its {self.unreadable} "
+            "values is a time; name another column, or store ISO 8601 text, a timestamp, or seconds since 1970"
+        )
+
+
+class RowSource(Protocol):
+    """Rows to monitor.
+
+    ``schema`` reports the type that was decided for each column; ``read`` may deliver a column as text all the same:
+    always for CSV and JSON lines (where the text is what is there), for dates and times of SQLite, and for a column of
+    SQLite that holds a value its type cannot hold. Whoever summarises a column of a numeric, boolean or timestamp type
+    must therefore accept text, and can count what does not parse. Within one read all batches have the same types.
+
+    :ivar label: for messages: ``table flights of connection flights_db``; never a secret or an address.
+    :ivar ordered_by: columns the rows come sorted by, so that equal ones are adjacent; ``()`` otherwise.
+    """
+
+    label: str
+    ordered_by: tuple[str, ...]
+
+    def schema(self) -> pa.Schema:
+        """Every column with its decided type.
+
+        :raises SourceError: the table, query or files are not what the definition says.
+        :raises SourceUnavailable: they could not be reached.
+        """
+
+    def read(
+        self, columns: Sequence[str], window: TimeFilter | None
+    ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
+        """The rows of a window (None: all) in a stable order: exactly these columns, batches of 1 to 65 536 rows.
+
+        Memory is bounded by the size of a batch. Leaving the context early ends the read at once. Errors as
+        :meth:`schema`, also while iterating.
+        """
+
+    def null_timestamps(self, column: str) -> int:
+        """Rows whose timestamp is null: they are in no window."""
+
+
+def open_source(
+    intake: IntakeSettings,
+    *,
+    engine: sa.Engine | None = None,
+    filesystem: fsspec.AbstractFileSystem | None = None,
+    root: str = "",
+    csv: CsvSettings | None = None,
+    order_by: tuple[str, ...] = (),
+) -> RowSource:
+    """The row source of an intake.
+
+    :param engine: for SQL intake.
+    :param filesystem: for file intake, with ``root``, the folder in it that no path may leave.
+    :param order_by: columns to sort SQL rows by; files keep their order.
+    :raises ConfigurationError: the intake's connection was not given, or no job can read this type.
+    """
+    if isinstance(intake, SqlIntake):
+        from airflow_monitoring_provider.intake.sql import SqlSource
+
+        if engine is None:
+            raise ConfigurationError(f"intake of type {intake.type} needs a database connection; set dataStoreId")
+        return SqlSource(engine, intake, order_by)
+    if isinstance(intake, FileIntake):
+        from airflow_monitoring_provider.intake.files import FileSource
+
+        if filesystem is None:
+            raise ConfigurationError(f"intake of type {intake.type} needs a file connection; set dataStoreId")
+        return FileSource(filesystem, root, intake, csv or CsvSettings.model_validate({}))
+    raise ConfigurationError(f"intake of type {intake.type} is known but not served; use a database or file type")
+
+
+def checked_columns(columns: Sequence[str], available: Sequence[str], label: str) -> None:
+    """Refuse columns that the source does not have.
+
+    :raises SourceError: names the first missing column and what there is.
+    """
+    known = set(available)
+    missing = [name for name in columns if name not in known]
+    if missing:
+        raise SourceError(f"column {missing[0]!r} is not in {label}; {listed('it has', available)}")
+
+
+def listed(lead: str, names: Sequence[str], limit: int = 20) -> str:
+    """``it has a, b, c and 12 more``."""
+    shown = ", ".join(repr(name) for name in names[:limit])
+    rest = len(names) - limit
+    return f"{lead} {shown or 'none'}" + (f" and {rest} more" if rest > 0 else "")
+
+
+def merged(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """Several batches of one schema as one."""
+    if len(batches) == 1:
+        return batches[0]
+    table = pa.Table.from_batches(batches).combine_chunks()
+    return table.to_batches(max_chunksize=None)[0]
+
+
+def gathered(batches: Iterable[pa.RecordBatch], rows: int = BATCH_ROWS) -> Generator[pa.RecordBatch]:
+    """Small batches merged until the next one would not fit, empty ones left out."""
+    waiting: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        if batch.num_rows == 0:
+            continue
+        if waiting and count + batch.num_rows > rows:
+            yield merged(waiting)
+            waiting, count = [], 0
+        waiting.append(batch)
+        count += batch.num_rows
+    if waiting:
+        yield merged(waiting)

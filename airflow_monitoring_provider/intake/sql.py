@@ -1,0 +1,146 @@
+"""Rows of a table, view or query of any database that an Airflow connection leads to.
+
+Identifiers go through SQLAlchemy's quoting and must exist; values are bound. A free query is the author's own text: it
+is wrapped as ``SELECT … FROM (<query>) AS intake``, so it must be one SELECT, and it runs in the same read-only
+transaction as everything else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from airflow_monitoring_provider.definitions import SqlIntake
+from airflow_monitoring_provider.exceptions import SourceError
+from airflow_monitoring_provider.intake import generic, postgres, sqlite
+from airflow_monitoring_provider.intake.faults import translated
+from airflow_monitoring_provider.intake.query import checked_query
+from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type, find_table
+from airflow_monitoring_provider.intake.source import TimeFilter, WindowCut, checked_columns, gathered, listed
+
+_READERS: dict[str, Any] = {"postgresql": postgres, "sqlite": sqlite}
+
+
+class SqlSource:
+    """A :class:`~airflow_monitoring_provider.intake.source.RowSource` over a database.
+
+    Memory: one batch. On SQLite a read holds a shared lock until its context ends: outside of WAL mode nobody can
+    commit to the same file meanwhile.
+
+    :param engine: of the intake's connection; it is not disposed.
+    :param order_by: columns to sort by, so that equal ones are adjacent. Without, rows come as the database stores
+        them, which is the same order as long as nobody changes the table.
+    """
+
+    def __init__(self, engine: sa.Engine, intake: SqlIntake, order_by: Sequence[str] = ()) -> None:
+        self._engine = engine
+        self._intake = intake
+        self._reader: Any = _READERS.get(engine.dialect.name, generic)
+        self._relation: Relation | None = None
+        what = "the query" if intake.query is not None else f"table {intake.table!r}"
+        self.label = f"{what} of connection {intake.connection_id!r}"
+        self.ordered_by = tuple(order_by)
+
+    def schema(self) -> pa.Schema:
+        """Every column with its decided type (:mod:`relation`, :mod:`sqlite`).
+
+        :raises SourceError: the table does not exist, or the query is not one SELECT.
+        :raises SourceUnavailable: the database cannot be reached or is locked.
+        """
+        with translated(self.label), self._reader.transaction(self._engine) as connection:
+            types = self._resolved(connection).types
+        return pa.schema([(name, arrow_type(kind)) for name, kind in types.items()])
+
+    @contextlib.contextmanager
+    def read(self, columns: Sequence[str], window: TimeFilter | None) -> Iterator[Iterator[pa.RecordBatch]]:
+        """See :meth:`RowSource.read`."""
+        with contextlib.ExitStack() as session:
+            with translated(self.label):
+                connection = session.enter_context(self._reader.transaction(self._engine))
+                relation = self._resolved(connection)
+            needed = [*columns, *self.ordered_by, *([window.column] if window else [])]
+            checked_columns(needed, list(relation.types), self.label)
+            batches = gathered(self._batches(connection, relation, list(columns), window))
+            try:
+                yield batches
+            finally:
+                with translated(self.label):
+                    batches.close()
+                    session.close()
+
+    def null_timestamps(self, column: str) -> int:
+        """Rows whose ``column`` is null.
+
+        :raises SourceError: the column does not exist.
+        """
+        with translated(self.label), self._reader.transaction(self._engine) as connection:
+            relation = self._resolved(connection)
+            checked_columns([column], list(relation.types), self.label)
+            count = sa.select(sa.func.count()).select_from(relation.source).where(relation.column(column).is_(None))
+            return int(connection.scalar(count) or 0)
+
+    def _resolved(self, connection: sa.Connection) -> Relation:
+        if self._relation is None:
+            if self._intake.query is not None:
+                found = _find_query(connection, self._intake.query, self.label)
+            else:
+                found = find_table(connection, self._intake, self.label)
+            self._relation = self._reader.resolved(connection, found)
+        return self._relation
+
+    def _batches(
+        self, connection: sa.Connection, relation: Relation, columns: list[str], window: TimeFilter | None
+    ) -> Iterator[pa.RecordBatch]:
+        names = columns if window is None or window.column in columns else [*columns, window.column]
+        condition = None if window is None else self._reader.condition(relation, window)
+        order = [self._sort_key(relation.column(name)) for name in self.ordered_by]
+        rows = sa.select().select_from(relation.source).order_by(*order)
+        if condition is not None:
+            rows = rows.where(condition)
+        cut = None if window is None else WindowCut(window)
+        with translated(self.label):
+            arriving = self._reader.read_batches(connection, relation, names, rows, self._intake.fetch_size)
+            with contextlib.closing(arriving):
+                for batch in arriving:
+                    yield batch if cut is None else cut.cut(batch).select(columns)
+            if cut is not None and cut.nothing_readable:
+                self._check_readable(connection, relation, cut, condition)
+
+    def _sort_key(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        # SQLite compares by the column's declared collation; NOCASE would let other rows come between equal ones.
+        return sa.collate(column, "BINARY") if self._engine.dialect.name == "sqlite" else column
+
+    def _check_readable(
+        self, connection: sa.Connection, relation: Relation, cut: WindowCut, condition: sa.ColumnElement[bool] | None
+    ) -> None:
+        """Nothing that arrived is a time: an error, unless the database left out rows because it could read theirs."""
+        column = relation.column(cut.window.column)
+        if condition is not None:
+            others = sa.select(column).where(column.is_not(None), sa.not_(condition)).limit(1)
+            if connection.execute(others).first() is not None:
+                return
+        raise cut.unreadable_error(self.label, arrow_type(relation.types[cut.window.column]))
+
+
+def _find_query(connection: sa.Connection, query: str, label: str) -> Relation:
+    """The columns of a query, without running it for a row."""
+    text = checked_query(query, connection.dialect.name)
+    # A colon would be a bound parameter to SQLAlchemy; the line break ends a comment in the query's last line.
+    body = sa.text(text.replace(":", "\\:") + "\n")
+    probe: sa.Select[Any] = (
+        sa.select(sa.literal_column("*")).select_from(body.columns().subquery("intake")).where(sa.false())
+    )
+    result = connection.execute(probe)
+    description = result.cursor.description if result.cursor is not None else ()
+    names = [column[0] for column in description]
+    described = getattr(_READERS.get(connection.dialect.name), "described_type", lambda _column: sa.types.NullType())
+    types: dict[str, SqlType] = {column[0]: described(column) for column in description}
+    result.close()
+    if len(types) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise SourceError(f"{listed('the query gives two columns one name:', twice)}; rename them with AS")
+    return Relation(label, body.columns(*map(sa.column, names)).subquery("intake"), types)
