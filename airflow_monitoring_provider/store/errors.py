@@ -44,8 +44,6 @@ _POSTGRES: dict[str, type[MonitoringError]] = {
     "23503": NotFound,  # foreign key
     "25P03": StoreUnavailable,  # idle in a transaction for too long
     "25P04": StoreUnavailable,  # transaction took too long
-    "28": ConfigurationError,  # user or password
-    "3D": ConfigurationError,  # no such database
     "3F": StoreSchemaError,  # no such schema
     "40": StoreUnavailable,  # serialization, deadlock
     "42501": ConfigurationError,  # privilege
@@ -58,6 +56,11 @@ _POSTGRES: dict[str, type[MonitoringError]] = {
     "XX001": CorruptData,
     "XX002": CorruptData,
 }
+
+_NO_CONNECTION = (
+    "the monitoring store cannot be reached, or the connection broke; if this lasts, check that the server runs and "
+    "that host, database, user and password of its connection are right"
+)
 
 _SENTENCES: dict[type[MonitoringError], str] = {
     StoreUnavailable: "the monitoring store cannot be reached, is locked, or is overloaded; try again",
@@ -117,7 +120,7 @@ def _meaning(error: sa.exc.SQLAlchemyError) -> MonitoringError:
     code = getattr(original, "sqlstate", None) or ""
     kind = _POSTGRES.get(code) or _POSTGRES.get(code[:2])
     if kind is None and not code and isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
-        kind = StoreUnavailable  # psycopg reports refused and broken connections without a SQLSTATE
+        return StoreUnavailable(_NO_CONNECTION)  # psycopg reports refused and broken connections without a SQLSTATE
     if kind is None and isinstance(error, sa.exc.TimeoutError):
         kind = StoreUnavailable  # no connection in the pool became free
     if kind is not None:

@@ -25,7 +25,7 @@ from airflow_monitoring_provider.definitions.terms import JobState, ResultStatus
 from airflow_monitoring_provider.definitions.window import Window
 from airflow_monitoring_provider.exceptions import DefinitionError, MonitoringError
 from airflow_monitoring_provider.metrics.values import MetricValue
-from airflow_monitoring_provider.store import baselines, batches, claims, commits, evaluations, outbox, registry
+from airflow_monitoring_provider.store import baselines, batches, claims, commits, evaluations, outbox, registry, schema
 from airflow_monitoring_provider.store.reader import StoreReader, utcnow
 from airflow_monitoring_provider.store.records import (
     Alert,
@@ -62,6 +62,10 @@ class MonitoringStore(StoreReader):
     ) -> None:
         super().__init__(engine, embedded=embedded, clock=clock)
         self.storage = storage
+
+    def migrate(self) -> bool:
+        """Create or upgrade the tables; whether anything had to be done. Raises :class:`StoreSchemaError`."""
+        return schema.migrate(self._engine)
 
     # Definitions
 

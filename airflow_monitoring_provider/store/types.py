@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DontWrapMixin
 
 from airflow_monitoring_provider.exceptions import TerminalError
@@ -41,16 +40,13 @@ class Utc(sa.types.TypeDecorator[dt.datetime]):
 
 
 class Json(sa.types.TypeDecorator[Any]):
-    """JSON text on SQLite, ``jsonb`` on PostgreSQL; only what :func:`jsonable` gives reaches either."""
+    """JSON text on both databases; only what :func:`jsonable` gives reaches either.
+
+    Not ``jsonb``: it reorders keys and turns 1e30 into an integer, so a value would depend on the database it was in.
+    """
 
     impl = sa.JSON(none_as_null=True)
     cache_ok = True
-
-    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        kind: sa.types.TypeEngine[Any] = (
-            JSONB(none_as_null=True) if dialect.name == "postgresql" else sa.JSON(none_as_null=True)
-        )
-        return dialect.type_descriptor(kind)
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
         return jsonable(value)

@@ -9,7 +9,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None
@@ -23,7 +22,7 @@ COUNT = sa.BigInteger()
 SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 NUMBER: sa.Double[float] = sa.Double()
 FLAG = sa.Boolean()
-JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+JSON = sa.JSON()
 BLOB = sa.LargeBinary()
 LIVE = sa.column("deleted_at").is_(None)
 
