@@ -112,7 +112,8 @@ class RegressionBuilder:
             ratios = absolute[nonzero] / np.abs(y[nonzero])
             scale = np.abs(y) + np.abs(p)
             halves = np.abs(y) * 0.5 + np.abs(p) * 0.5  # where the sum overflows
-            ratio = np.where(np.isinf(scale), absolute / halves, 2.0 * (absolute / scale))
+            far = np.abs(p * 0.5 - y * 0.5)
+            ratio = 2.0 * np.where(np.isinf(scale), far / halves, absolute / scale)
             defined = (y > -1) & (p > -1)
             logs = np.log1p(p[defined]) - np.log1p(y[defined])
             return RegressionProfile(

@@ -1,0 +1,148 @@
+"""The stored form: equal profiles read back, anything else refused with a sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
+from airflow_monitoring_provider.exceptions import CorruptData
+from airflow_monitoring_provider.profiles import varints
+from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan, TargetPlan
+from airflow_monitoring_provider.profiles.profile import (
+    ClassificationProfile,
+    ColumnProfile,
+    Profile,
+    RegressionProfile,
+)
+from airflow_monitoring_provider.profiles.serialise import FORMAT_VERSION, content_hash, from_bytes, to_bytes
+
+
+def sample() -> Profile:
+    rng = np.random.default_rng(0)
+    columns = [
+        ColumnProfile.of([*rng.normal(size=5000), math.nan, math.inf], "n", edges=(0.5, -1.0)),
+        ColumnProfile.of([2**60 + 1, 2**63 - 1], "big"),
+        ColumnProfile.of(rng.beta(2, 2, 3000), "p", role=ColumnRole.PREDICTION, mirrored=True),
+        ColumnProfile.of(["a", "é", None, "日本", "\u0000", "a"], "c", ColumnKind.CATEGORICAL),
+        ColumnProfile.of([f"l{i}" for i in range(90)], "many", ColumnKind.CATEGORICAL, cap=20, named_levels=["l3"]),
+        ColumnProfile.of(["word", None], "t", ColumnKind.TEXT),
+        ColumnProfile.of([-5, None, 10**16], "when", ColumnKind.TIMESTAMP),
+        ColumnProfile.of([], "empty"),
+    ]
+    target = ClassificationProfile.of(("", "yes"), rng.random(400), rng.integers(-2, 2, 400))
+    plan = ProfilePlan(
+        tuple(ColumnPlan(c.name, c.kind, c.role) for c in columns),
+        TargetPlan(TargetType.BINARY, (("yes", "p"),), "y", ("", "yes"), "yes"),
+    )
+    return Profile(plan, 5002, {"monitored": 5002}, {c.name: c for c in columns}, target, -5, 10**16)
+
+
+def test_profile_reads_back_equal() -> None:
+    profile = sample()
+    assert profile == from_bytes(to_bytes(profile))
+    big = from_bytes(to_bytes(profile)).columns["big"]
+    assert (2**60 + 1, 2**63 - 1) == (big.minimum, big.maximum)
+    for target in (
+        RegressionProfile.of([1.0, 2.0, 3e300], [1.5, math.nan, -3e300]),
+        ClassificationProfile.of(("a", "b", "c"), np.full((4, 3), 0.4), [0, 1, 2, -2]),
+        None,
+    ):
+        other = dataclasses.replace(profile, target=target)
+        assert other == from_bytes(to_bytes(other))
+
+
+def test_equal_profiles_give_equal_bytes() -> None:
+    assert to_bytes(sample()) == to_bytes(sample())
+    assert to_bytes(sample()) == to_bytes(from_bytes(to_bytes(sample())))
+
+
+def test_content_hash_covers_what_merges_exactly_and_nothing_else() -> None:
+    profile = sample()
+    column = profile.columns["n"]
+    assert column.moments is not None
+
+    def with_column(**changes: Any) -> Profile:
+        return dataclasses.replace(profile, columns={**profile.columns, "n": dataclasses.replace(column, **changes)})
+
+    rounded = dataclasses.replace(column.moments, m2=column.moments.m2 * (1 + 1e-15))
+    assert profile.content_hash() == with_column(moments=rounded).content_hash()
+    changed: list[dict[str, Any]] = [{"missing": 2}, {"minimum": -99.0}, {"histogram": None}, {"edge_counts": {}}]
+    for changes in changed:
+        assert profile.content_hash() != with_column(**changes).content_hash()
+    assert profile.content_hash() == content_hash(from_bytes(to_bytes(profile)))
+
+
+def test_a_hundred_numeric_columns_fit_in_a_megabyte() -> None:
+    rng = np.random.default_rng(1)
+    draws = [
+        rng.normal(size=50_000),
+        rng.lognormal(size=50_000),
+        rng.normal(285, 8, 50_000),
+        rng.standard_cauchy(50_000),
+    ]
+    columns = [dataclasses.replace(ColumnProfile.of(draws[i % 4] * (1 + i)), name=f"x{i}") for i in range(100)]
+    assert all(column.histogram is not None and column.histogram.codes.size > 1000 for column in columns)
+    plan = ProfilePlan(tuple(ColumnPlan(c.name, c.kind) for c in columns))
+    assert len(to_bytes(Profile(plan, 50_000, {}, {c.name: c for c in columns}))) < 1_000_000
+
+
+@given(st.integers(0, 10**6), st.integers(1, 255))
+def test_any_changed_byte_is_noticed(place: int, flip: int) -> None:
+    data = bytearray(STORED)
+    data[place % len(data)] ^= flip
+    with pytest.raises(CorruptData):
+        from_bytes(bytes(data))
+
+
+@given(st.integers(0, 10**6))
+def test_any_cut_is_noticed(length: int) -> None:
+    with pytest.raises(CorruptData):
+        from_bytes(STORED[: length % len(STORED)])
+
+
+def test_refusals_say_what_is_wrong() -> None:
+    newer = STORED[:4] + (FORMAT_VERSION + 1).to_bytes(2, "little") + STORED[6:]
+    with pytest.raises(CorruptData, match=r"format version 2; this code reads up to 1\. Upgrade"):
+        from_bytes(newer)
+    with pytest.raises(CorruptData, match="format version 0"):
+        from_bytes(STORED[:4] + b"\0\0" + STORED[6:])
+    with pytest.raises(CorruptData, match="not a profile"):
+        from_bytes(b"PK\x03\x04" + STORED)
+    with pytest.raises(CorruptData, match="cut off or changed"):
+        from_bytes(STORED + b"x")
+
+
+def test_forged_content_under_a_valid_checksum_is_refused() -> None:
+    for body in (
+        b"\x00" * 40,
+        (1 << 40).to_bytes(8, "little") + STORED[46:],
+        (5).to_bytes(8, "little") + STORED[46:],
+    ):
+        with pytest.raises(CorruptData):
+            from_bytes(STORED[:6] + hashlib.sha256(body).digest() + body)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=30))
+def test_packed_numbers_read_back(values: list[int]) -> None:
+    array = np.array(values, np.uint64)
+    packed = varints.pack(array)
+    assert values == varints.unpack(packed, len(values)).tolist()
+    with pytest.raises(ValueError, match="cut off"):
+        varints.unpack(packed, len(values) + 1)
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=30, unique=True))
+def test_packed_codes_read_back(codes: list[int]) -> None:
+    array = np.array(sorted(codes), np.int64)
+    assert sorted(codes) == varints.unpack_increasing(varints.pack_increasing(array), len(codes)).tolist()
+
+
+STORED = to_bytes(sample())
