@@ -1,1 +1,9 @@
 """From a job definition to an Airflow DAG."""
+
+from __future__ import annotations
+
+from airflow_monitoring_provider.operators.assets import deployment_asset
+from airflow_monitoring_provider.dags.folder import load_monitoring_dags
+from airflow_monitoring_provider.dags.monitoring_dag import monitoring_dag
+
+__all__ = ["deployment_asset", "load_monitoring_dags", "monitoring_dag"]

@@ -1,0 +1,1 @@
+"""Routes that Airflow's API server serves below /monitoring."""

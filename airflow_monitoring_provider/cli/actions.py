@@ -1,0 +1,246 @@
+"""The commands behind ``airflow monitoring``: they read definitions and the store and print."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.cli.simple_table import AirflowConsole
+from airflow.utils.cli import suppress_logs_and_warning
+
+from airflow_monitoring_provider.exceptions import DefinitionError, MonitoringError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from airflow_monitoring_provider.definitions import JobDefinition
+    from airflow_monitoring_provider.store.records import JobRecord, ResultRecord
+    from airflow_monitoring_provider.store.store import MonitoringStore
+
+MOST_RESULTS = 1000
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """This package's errors are sentences for people; a traceback would hide them."""
+    try:
+        yield
+    except MonitoringError as error:
+        raise SystemExit(f"airflow monitoring: {error}") from None
+
+
+@contextmanager
+def _store(args: Namespace) -> Iterator[MonitoringStore]:
+    # Commands run beside Airflow's own database, as its other commands do; this is how the SDK is told to look
+    # connections up there and not only in the environment.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
+
+    with _plain_errors(), MonitoringStoreHook(args.store_conn_id).get_conn() as store:
+        yield store
+
+
+@suppress_logs_and_warning
+def validate_definitions(args: Namespace) -> None:
+    """Read definition files; the command fails when one of them is broken."""
+    rows = []
+    for path, loaded in _read_paths(args.paths):
+        problems = loaded.problems if isinstance(loaded, DefinitionError) else (("", ""),)
+        for field, message in problems:
+            valid = not isinstance(loaded, DefinitionError)
+            rows.append({"file": path, "valid": str(valid).lower(), "field": field, "problem": message})
+    _print(args, rows)
+    if any(row["valid"] == "false" for row in rows):
+        sys.exit(1)
+
+
+@suppress_logs_and_warning
+def list_definitions(args: Namespace) -> None:
+    """The store's definitions, or those of a folder."""
+    if args.folder:
+        with _plain_errors():
+            rows = [_file_row(path, loaded) for path, loaded in _read_paths([args.folder])]
+        _print(args, rows)
+        return
+    with _store(args) as store:
+        _print(
+            args,
+            [
+                {
+                    "id": record.id,
+                    "name": record.name,
+                    "deployment": record.deployment_id,
+                    "revision": record.revision,
+                    "enabled": str(record.enabled).lower(),
+                    "origin": record.origin,
+                    "dag_id": record.dag_id or "",
+                }
+                for record in store.definitions()
+            ],
+        )
+
+
+@suppress_logs_and_warning
+def list_jobs(args: Namespace) -> None:
+    """Jobs, newest window first."""
+    from airflow_monitoring_provider.definitions import JobState
+
+    with _store(args) as store, _plain_errors():
+        definition_id = store.definition(args.definition)[0].id if args.definition else None
+        page = store.jobs(
+            definition_id=definition_id,
+            deployment_id=args.deployment,
+            state=[JobState(args.state)] if args.state else [],
+            limit=args.limit,
+            order="-window",
+        )
+        _print(args, [_job_row(job) for job in page])
+
+
+@suppress_logs_and_warning
+def show_job(args: Namespace) -> None:
+    """One job: its facts, counts and log."""
+    with _store(args) as store:
+        job = store.job(args.job_id)
+    facts = _job_row(job) | {
+        "reason": job.reason or "",
+        "percent": job.percent,
+        "abort_requested": str(job.abort_requested).lower(),
+        "batch": job.batch_id,
+        "run_id": job.run.run_id or "",
+        "try_number": job.run.try_number or 0,
+        "snapshot_revision": job.snapshot_revision,
+        "status_counts": job.snapshot.status_counts if job.snapshot else {},
+        "null_timestamps": job.snapshot.null_timestamps if job.snapshot else 0,
+        "content_hash": job.snapshot.content_hash if job.snapshot else "",
+        "log": [f"{line.at.isoformat(timespec='seconds')} {line.line}" for line in job.log],
+    }
+    if args.output in ("json", "yaml"):
+        _print(args, [facts])
+    else:
+        _print(args, [{"field": key, "value": _text(value)} for key, value in facts.items()])
+
+
+@suppress_logs_and_warning
+def abort_job(args: Namespace) -> None:
+    """Set the abort flag of a running job."""
+    import getpass
+
+    with _store(args) as store:
+        running = store.request_abort(args.job_id, by=getpass.getuser())
+    print("The job was asked to end." if running else "The job is not running; nothing to do.")
+
+
+@suppress_logs_and_warning
+def show_results(args: Namespace) -> None:
+    """The committed results of a job."""
+    from airflow_monitoring_provider.definitions import ResultStatus
+
+    status = [ResultStatus[args.status.upper()]] if args.status else []
+    with _store(args) as store:
+        page = store.results(args.job_id, name=args.metric, column=args.column, status=status, limit=MOST_RESULTS)
+    _print(args, [_result_row(result) for result in page])
+    if page.total > len(page):
+        print(f"{page.total - len(page)} more results; narrow with --metric, --column or --status.", file=sys.stderr)
+
+
+@suppress_logs_and_warning
+def migrate_store(args: Namespace) -> None:
+    """Create or upgrade the store's tables."""
+    with _store(args) as store:
+        changed = store.migrate()
+    print("The store's tables are up to date now." if changed else "The store's tables were up to date already.")
+
+
+@suppress_logs_and_warning
+def check_store(args: Namespace) -> None:
+    """Reach the store and say whether its tables fit; the command fails unless they do."""
+    with _store(args) as store:
+        store.check()
+    print("The store answers and its tables are up to date.")
+
+
+def _read_paths(paths: Sequence[str]) -> list[tuple[str, JobDefinition | DefinitionError]]:
+    from airflow_monitoring_provider.definitions.load import read_definition_file, read_definition_folder
+
+    found: list[tuple[str, JobDefinition | DefinitionError]] = []
+    for name in paths:
+        path = Path(name)
+        if path.is_dir():
+            found.extend((str(file), loaded) for file, loaded in sorted(read_definition_folder(path).items()))
+            continue
+        try:
+            found.append((name, read_definition_file(path)))
+        except DefinitionError as error:
+            found.append((name, error))
+    return found
+
+
+def _file_row(path: str, loaded: JobDefinition | DefinitionError) -> dict[str, Any]:
+    if isinstance(loaded, DefinitionError):
+        return {"file": path, "id": "", "name": "", "deployment": "", "dag_id": "", "problem": str(loaded)}
+    return {
+        "file": path,
+        "id": loaded.id,
+        "name": loaded.name,
+        "deployment": loaded.deployment_id,
+        "dag_id": loaded.dag_id,
+        "problem": "",
+    }
+
+
+def _job_row(job: JobRecord) -> dict[str, Any]:
+    return {
+        "job_id": job.id,
+        "definition": job.definition_id,
+        "deployment": job.deployment_id,
+        "window_start": job.window.start.isoformat(),
+        "window_end": job.window.end.isoformat(),
+        "window_kind": str(job.window.kind),
+        "state": str(job.state),
+        "status": job.overall_status.text if job.overall_status is not None else "",
+        "rows": job.snapshot.rows if job.snapshot else None,
+        "rejected": job.snapshot.failed if job.snapshot else None,
+    }
+
+
+def _result_row(result: ResultRecord) -> dict[str, Any]:
+    value = result.value
+    return {
+        "metric": value.name,
+        "kind": str(value.kind),
+        "column": value.column or "",
+        "segment": value.segment or "",
+        "value": value.value,
+        "status": result.status.text if result.status is not None else "",
+        "reason": result.status_reason or value.reason or "",
+        "warning": result.warning,
+        "critical": result.critical,
+        "p_value": value.p_value,
+        "adjusted_p_value": value.adjusted_p_value,
+        "n": value.n,
+        "m": value.m,
+    }
+
+
+def _print(args: Namespace, rows: list[dict[str, Any]]) -> None:
+    """As Airflow's own commands print; a table shows absent values as empty cells."""
+    if args.output in ("table", "plain"):
+        rows = [{key: _text(value) for key, value in row.items()} for row in rows]
+    AirflowConsole().print_as(data=rows, output=args.output)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return "\n".join(str(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {count}" for key, count in sorted(value.items()))
+    return str(value)

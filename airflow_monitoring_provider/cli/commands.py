@@ -1,0 +1,81 @@
+"""What ``airflow monitoring`` offers; each command's code is loaded when it is called."""
+
+from __future__ import annotations
+
+from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg, GroupCommand, lazy_load_command
+
+_ACTIONS = "airflow_monitoring_provider.cli.actions"
+
+ARG_STORE = Arg(
+    ("--store-conn-id",),
+    help="connection id of the monitoring store (default: monitoring_store_default, else the embedded store)",
+    default="monitoring_store_default",
+)
+ARG_PATHS = Arg(("paths",), help="definition files, or folders of them", nargs="+", metavar="PATH")
+ARG_JOB = Arg(("job_id",), help="id of a job")
+ARG_FOLDER = Arg(("--folder",), help="list the definition files of a folder instead of the store's definitions")
+ARG_DEFINITION = Arg(("--definition",), help="only jobs of this definition (id or name)")
+ARG_DEPLOYMENT = Arg(("--deployment",), help="only jobs of this deployment")
+ARG_STATE = Arg(
+    ("--state",),
+    help="only jobs in this state",
+    choices=("claimed", "running", "completed", "aborted", "failed", "superseded"),
+)
+ARG_LIMIT = Arg(("--limit",), help="at most this many jobs, newest window first (default 100)", type=int, default=100)
+ARG_METRIC = Arg(("--metric",), help="only this metric")
+ARG_COLUMN = Arg(("--column",), help="only this column")
+ARG_STATUS = Arg(
+    ("--status",),
+    help="only results of this status",
+    choices=("irrelevant", "no_detection", "potential_detection", "detected"),
+)
+
+_READ = (ARG_STORE, ARG_OUTPUT, ARG_VERBOSE)
+
+
+def get_cli_commands() -> list[GroupCommand]:
+    """The command group that Airflow adds to its own."""
+    return [
+        GroupCommand(
+            name="monitoring",
+            help="Monitoring jobs: definitions, jobs, results, store",
+            subcommands=[
+                _group(
+                    "definitions",
+                    "Check and list monitoring job definitions",
+                    _action("validate", "Check definition files", "validate_definitions", ARG_PATHS, ARG_OUTPUT, ARG_VERBOSE),
+                    _action("list", "List definitions", "list_definitions", ARG_FOLDER, *_READ),
+                ),
+                _group(
+                    "jobs",
+                    "Look at monitoring jobs",
+                    _action(
+                        "list", "List jobs", "list_jobs", ARG_DEFINITION, ARG_DEPLOYMENT, ARG_STATE, ARG_LIMIT, *_READ
+                    ),
+                    _action("show", "Show one job and its log", "show_job", ARG_JOB, *_READ),
+                    _action("abort", "Ask a running job to end", "abort_job", ARG_JOB, ARG_STORE, ARG_VERBOSE),
+                ),
+                _group(
+                    "results",
+                    "Look at results",
+                    _action(
+                        "show", "Show a job's results", "show_results", ARG_JOB, ARG_METRIC, ARG_COLUMN, ARG_STATUS, *_READ
+                    ),
+                ),
+                _group(
+                    "db",
+                    "The monitoring store's tables",
+                    _action("migrate", "Create or upgrade the store's tables", "migrate_store", ARG_STORE, ARG_VERBOSE),
+                    _action("check", "Say whether the store answers and its tables fit", "check_store", ARG_STORE, ARG_VERBOSE),
+                ),
+            ],
+        )
+    ]
+
+
+def _group(name: str, text: str, *commands: ActionCommand) -> GroupCommand:
+    return GroupCommand(name=name, help=text, subcommands=list(commands))
+
+
+def _action(name: str, text: str, function: str, *arguments: Arg) -> ActionCommand:
+    return ActionCommand(name=name, help=text, func=lazy_load_command(f"{_ACTIONS}.{function}"), args=arguments)

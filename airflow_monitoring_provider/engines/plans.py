@@ -1,0 +1,65 @@
+"""Which columns a baseline freezes, and what the plan of later rows makes of them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pyarrow as pa
+
+from airflow_monitoring_provider.definitions.model import JobDefinition
+from airflow_monitoring_provider.engines.kinds import (
+    SchemaDifference,
+    build_plan,
+    name_levels,
+    restrict_plan,
+    role_columns,
+    schema_difference,
+)
+from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan
+from airflow_monitoring_provider.profiles.profile import Profile
+
+
+def reference_plan(definition: JobDefinition, schema: pa.Schema, source: str) -> ProfilePlan:
+    """The plan of a reference data set: all features, and of the other roles what it has (training data often has no
+    predictions).
+
+    :raises SourceError: a feature that the definition names is not there.
+    """
+    full = build_plan(definition, _with_absent(schema, role_columns(definition)), source)
+    target = full.target
+    if target is not None and any(column not in schema.names for _, column in target.prediction_columns):
+        target = None
+    elif target is not None and target.actual_column not in schema.names:
+        target = dataclasses.replace(target, actual_column=None)
+    return dataclasses.replace(
+        full,
+        columns=tuple(column for column in full.columns if column.name in schema.names),
+        target=target,
+        timestamp_column=full.timestamp_column if full.timestamp_column in schema.names else None,
+    )
+
+
+def current_plan(
+    definition: JobDefinition, schema: pa.Schema, source: str, baseline: Profile | None
+) -> tuple[ProfilePlan, SchemaDifference]:
+    """The plan of a job's rows, and how their columns differ from the frozen ones.
+
+    Features and their kinds come from the baseline, where there is one: a feature that is gone is a finding and no
+    error. Predictions, actuals and what else has a role come from the definition and must be there.
+
+    :raises SourceError: a column that has a role is not there.
+    """
+    if baseline is None:
+        return build_plan(definition, schema, source), SchemaDifference()
+    frozen = [column for column in baseline.plan.columns if column.role is ColumnRole.FEATURE]
+    present = build_plan(definition, _with_absent(schema, [column.name for column in frozen]), source)
+    roles = [column for column in present.columns if column.role is not ColumnRole.FEATURE]
+    planned = dataclasses.replace(present, columns=tuple(sorted([*frozen, *roles], key=lambda column: column.name)))
+    difference = schema_difference(definition, planned, schema)
+    return restrict_plan(name_levels(planned, baseline), schema, source), difference
+
+
+def _with_absent(schema: pa.Schema, names: list[str]) -> pa.Schema:
+    """The schema, and a column without a type for each name that it lacks."""
+    absent = [name for name in dict.fromkeys(names) if name not in schema.names]
+    return pa.schema([*schema, *(pa.field(name, pa.null()) for name in absent)])

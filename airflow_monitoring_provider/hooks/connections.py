@@ -1,0 +1,180 @@
+"""From an Airflow connection to a SQLAlchemy engine or an fsspec filesystem; secrets stop here.
+
+Databases: SQLite and PostgreSQL (psycopg 3) are opened by this module itself, because their sessions carry this
+package's lock and isolation settings. Every other connection type goes through the hook of its own provider, which
+must offer ``sqlalchemy_url`` (``DbApiHook`` subclasses do).
+
+Files: the scheme of the URL picks the filesystem. Schemes that Airflow knows go through ``ObjectStoragePath`` with the
+connection; any other fsspec scheme is opened with the connection's login, password and ``storage_options`` extra.
+The connection's ``path`` extra (or, for local files, the one that Airflow's "File (path)" type asks for) is the root
+that no definition leaves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from airflow_monitoring_provider.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+    from fsspec import AbstractFileSystem
+    from sqlalchemy.engine import URL, Engine
+
+_POSTGRES_TYPES = frozenset({"postgres", "postgresql", "pgvector"})
+_POSTGRES_OPTIONS = frozenset(
+    {"application_name", "connect_timeout", "options", "sslcert", "sslkey", "sslmode", "sslrootcert", "target_session_attrs"}
+)
+_LOCAL_SCHEMES = frozenset({"", "file", "local"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FileRoot:
+    """A filesystem and the folder in it that no path may leave (``""`` means the whole filesystem)."""
+
+    filesystem: AbstractFileSystem
+    root: str
+
+
+def find_connection(conn_id: str, *, purpose: str) -> Connection:
+    """Look a connection up through Airflow's secrets backends.
+
+    :raises ConfigurationError: there is none; the message names the id and what wanted it.
+    """
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise ConfigurationError(
+            f"{purpose}: there is no Airflow connection {conn_id!r}; create it in Admin > Connections, with "
+            f"`airflow connections add`, or as AIRFLOW_CONN_{conn_id.upper()}"
+        ) from None
+
+
+def database_url(conn_id: str, credential_id: str | None = None, *, purpose: str) -> URL:
+    """The SQLAlchemy URL of a connection; ``credential_id`` replaces login and password only."""
+    connection = find_connection(conn_id, purpose=purpose)
+    url = _url_of(connection, purpose)
+    if credential_id and credential_id != conn_id:
+        credential = find_connection(credential_id, purpose=f"{purpose} (credentials)")
+        url = url.set(username=credential.login or None, password=credential.password or None)
+    return url
+
+
+def open_database(conn_id: str, credential_id: str | None = None, *, purpose: str) -> Engine:
+    """An engine for reading intake or writing output.
+
+    :raises ConfigurationError: the connection is missing, is no database, or its driver is not installed.
+    """
+    import sqlalchemy as sa
+
+    url = database_url(conn_id, credential_id, purpose=purpose)
+    try:
+        return sa.create_engine(url, pool_pre_ping=True)
+    except (ImportError, sa.exc.ArgumentError) as error:
+        raise ConfigurationError(
+            f"{purpose}: connection {conn_id!r} needs a driver that is not installed ({type(error).__name__} for "
+            f"{url.drivername!r}); install the provider or driver package of that database"
+        ) from None
+
+
+def open_files(url: str, conn_id: str | None, *, purpose: str) -> FileRoot:
+    """The filesystem of a file URL and the root that its path must stay under.
+
+    :raises ConfigurationError: the connection is missing, or no filesystem knows the scheme.
+    """
+    connection = find_connection(conn_id, purpose=purpose) if conn_id else None
+    extra: dict[str, Any] = connection.extra_dejson if connection else {}
+    root = str(extra.get("path") or (connection.host if connection and connection.conn_type == "fs" else "") or "")
+    scheme = url.partition("://")[0] if "://" in url else ""
+    if scheme in _LOCAL_SCHEMES:
+        return _local_files(root, conn_id, purpose)
+    return FileRoot(filesystem=_object_storage(url, scheme, conn_id, connection, purpose), root=root)
+
+
+def _url_of(connection: Connection, purpose: str) -> URL:
+    import sqlalchemy as sa
+
+    if connection.conn_type == "sqlite":
+        from pathlib import Path
+
+        # ``sqlite:///relative`` and ``sqlite:////absolute`` both arrive in host and schema, whichever way Airflow
+        # took the URI apart; a plain connection holds the path in host.
+        path = connection.host or connection.schema or ""
+        if not path:
+            raise ConfigurationError(f"{purpose}: SQLite connection {connection.conn_id!r} has no path in its host field")
+        return sa.URL.create("sqlite", database=str(Path(path).expanduser()))
+    if connection.conn_type in _POSTGRES_TYPES:
+        query = {key: str(value) for key, value in connection.extra_dejson.items() if key in _POSTGRES_OPTIONS}
+        return sa.URL.create(
+            "postgresql+psycopg",
+            username=connection.login or None,
+            password=connection.password or None,
+            host=connection.host or None,
+            port=connection.port,
+            database=connection.schema or None,
+            query=query,
+        )
+    return _url_of_provider(connection, purpose)
+
+
+def _url_of_provider(connection: Connection, purpose: str) -> URL:
+    import sqlalchemy as sa
+    from airflow.sdk.exceptions import AirflowException
+
+    try:
+        url = connection.get_hook().sqlalchemy_url
+    except (AirflowException, ImportError, AttributeError, NotImplementedError) as error:
+        raise ConfigurationError(
+            f"{purpose}: connection {connection.conn_id!r} of type {connection.conn_type!r} gives no SQLAlchemy engine "
+            f"({type(error).__name__}); use a database connection whose Airflow provider is installed"
+        ) from None
+    return sa.make_url(url)
+
+
+def _local_files(root: str, conn_id: str | None, purpose: str) -> FileRoot:
+    import fsspec
+
+    if not root:
+        raise ConfigurationError(
+            f"{purpose}: local files need a connection of type 'fs' whose extra names the folder they live under, for "
+            f'example {{"path": "/data"}}; ' + (f"connection {conn_id!r} has none" if conn_id else "no connection is named")
+        )
+    return FileRoot(filesystem=fsspec.filesystem("file"), root=root)
+
+
+def _object_storage(
+    url: str, scheme: str, conn_id: str | None, connection: Connection | None, purpose: str
+) -> AbstractFileSystem:
+    from airflow.sdk import ObjectStoragePath
+    from airflow.sdk.io.fs import has_fs
+
+    try:
+        if has_fs(scheme):
+            return ObjectStoragePath(url, conn_id=conn_id).fs
+        return _plain_filesystem(scheme, connection)
+    except (ImportError, ValueError) as error:
+        raise ConfigurationError(
+            f"{purpose}: no filesystem for {scheme}:// is installed ({type(error).__name__}); install the Airflow "
+            "provider or the fsspec package of that storage"
+        ) from None
+
+
+def _plain_filesystem(scheme: str, connection: Connection | None) -> AbstractFileSystem:
+    import fsspec
+
+    options: dict[str, Any] = {}
+    if connection:
+        if connection.login:
+            options["username"] = connection.login
+        if connection.password:
+            options["password"] = connection.password
+        if connection.host:
+            options["host"] = connection.host
+        if connection.port:
+            options["port"] = connection.port
+        options.update(connection.extra_dejson.get("storage_options") or {})
+    return fsspec.filesystem(scheme, **options)

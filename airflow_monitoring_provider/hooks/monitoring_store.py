@@ -1,0 +1,160 @@
+"""The monitoring store behind an Airflow connection of type ``monitoring_store``.
+
+Without such a connection the store is embedded: a SQLite file and a storage folder under ``AIRFLOW_HOME/monitoring``,
+for one machine. Executors that run tasks on other machines refuse it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+from airflow_monitoring_provider.exceptions import ConfigurationError, MonitoringError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+    from sqlalchemy.engine import URL
+
+    from airflow_monitoring_provider.store.store import MonitoringStore
+
+_LOCAL_EXECUTORS = ("LocalExecutor", "SequentialExecutor", "DebugExecutor", "InProcessExecutor")
+
+
+class MonitoringStoreHook(BaseHook):
+    """Opens the monitoring store.
+
+    :param monitoring_store_conn_id: id of a connection of type ``monitoring_store``. When it is the default id and no
+        such connection exists, the embedded store is opened.
+    """
+
+    conn_name_attr = "monitoring_store_conn_id"
+    default_conn_name = "monitoring_store_default"
+    conn_type = "monitoring_store"
+    hook_name = "Monitoring store"
+
+    def __init__(self, monitoring_store_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.monitoring_store_conn_id = monitoring_store_conn_id
+
+    def get_conn(self) -> MonitoringStore:
+        """Open the store; close it when done (it is a context manager).
+
+        :raises ConfigurationError: the connection is missing or incomplete.
+        :raises StoreUnavailable: the database cannot be reached.
+        """
+        from airflow_monitoring_provider.store.engine import open_engine
+        from airflow_monitoring_provider.store.storage import Storage
+        from airflow_monitoring_provider.store.store import MonitoringStore
+
+        connection = self._connection()
+        if connection is None:
+            home = embedded_home()
+            refuse_remote_executor(_executor())
+            home.mkdir(parents=True, exist_ok=True)
+            files = _local_storage(home / "storage")
+            return MonitoringStore(
+                open_engine(f"sqlite:///{home / 'store.sqlite'}"), storage=Storage(*files), embedded=True
+            )
+        url = store_url(connection)
+        embedded = url.get_backend_name() == "sqlite"
+        if embedded:
+            refuse_remote_executor(_executor())
+            Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        return MonitoringStore(open_engine(url), storage=Storage(*_storage_of(connection, url)), embedded=embedded)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Whether the store answers and its tables fit this version, with a sentence that says so."""
+        try:
+            with self.get_conn() as store:
+                store.check()
+        except MonitoringError as error:
+            return False, str(error)
+        return True, "The store answers and its tables are up to date."
+
+    def _connection(self) -> Connection | None:
+        from airflow_monitoring_provider.hooks.connections import find_connection
+
+        try:
+            return find_connection(self.monitoring_store_conn_id, purpose="monitoring store")
+        except ConfigurationError:
+            if self.monitoring_store_conn_id == self.default_conn_name:
+                return None
+            raise
+
+
+def embedded_home() -> Path:
+    """The folder of the embedded store: ``AIRFLOW_HOME/monitoring``."""
+    return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser() / "monitoring"
+
+
+def refuse_remote_executor(executor: str) -> None:
+    """Refuse the embedded store where tasks run on other machines, each of which would see a store of its own.
+
+    :param executor: the value of ``[core] executor``: one name, path or alias, or several separated by commas.
+    :raises ConfigurationError: one of them is not local.
+    """
+    remote = [name for name in executor.split(",") if name.strip() and not name.strip().endswith(_LOCAL_EXECUTORS)]
+    if remote:
+        raise ConfigurationError(
+            f"the embedded SQLite store serves one machine, but [core] executor is {executor!r}; create a connection "
+            f"{MonitoringStoreHook.default_conn_name!r} of type 'monitoring_store' that points to PostgreSQL"
+        )
+
+
+def store_url(connection: Connection) -> URL:
+    """The SQLAlchemy URL of a ``monitoring_store`` connection: PostgreSQL when it has a host, else a SQLite file."""
+    import sqlalchemy as sa
+
+    extra = connection.extra_dejson
+    path = extra.get("path")
+    if path and connection.host:
+        raise ConfigurationError(
+            f"monitoring store {connection.conn_id!r} names both a host and a SQLite path; clear one of them"
+        )
+    if path:
+        return sa.URL.create("sqlite", database=str(Path(str(path)).expanduser()))
+    if not connection.host and not connection.schema:
+        raise ConfigurationError(
+            f"monitoring store {connection.conn_id!r} names neither a PostgreSQL host and database nor a SQLite path"
+        )
+    query = {key: str(extra[key]) for key in ("sslmode", "sslrootcert", "options") if extra.get(key)}
+    return sa.URL.create(
+        "postgresql+psycopg",
+        username=connection.login or None,
+        password=connection.password or None,
+        host=connection.host or None,
+        port=connection.port,
+        database=connection.schema or "monitoring",
+        query=query,
+    )
+
+
+def _storage_of(connection: Connection, url: URL) -> tuple[Any, str]:
+    """Where the prediction log lives: ``storage_root`` of the connection, else beside the embedded store."""
+    from airflow_monitoring_provider.hooks.connections import open_files
+
+    extra = connection.extra_dejson
+    root = str(extra.get("storage_root") or "")
+    if "://" in root and not root.startswith("file://"):
+        files = open_files(root, extra.get("storage_conn_id") or None, purpose="monitoring store, storage root")
+        return files.filesystem, root
+    if root:
+        return _local_storage(Path(root.removeprefix("file://")).expanduser())
+    if url.get_backend_name() == "sqlite":
+        return _local_storage(Path(url.database or "").resolve().parent / "storage")
+    return _local_storage(embedded_home() / "storage")
+
+
+def _local_storage(root: Path) -> tuple[Any, str]:
+    import fsspec
+
+    return fsspec.filesystem("file"), str(root)
+
+
+def _executor() -> str:
+    from airflow.sdk.configuration import conf
+
+    return conf.get("core", "executor", fallback="LocalExecutor") or "LocalExecutor"

@@ -1,0 +1,83 @@
+"""A job's doors, opened from Airflow connections and closed when the task ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow_monitoring_provider.hooks.connections import open_database, open_files
+from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from airflow_monitoring_provider.definitions import IntakeSettings, JobDefinition
+    from airflow_monitoring_provider.intake.source import RowSource
+    from airflow_monitoring_provider.jobs.ports import Ports
+    from airflow_monitoring_provider.outputs.output import RowWriter
+
+
+@contextmanager
+def open_ports(monitoring_store_conn_id: str) -> Iterator[Ports]:
+    """The store, sources and writers of a task.
+
+    :raises ConfigurationError: a connection that a definition names is missing or of the wrong kind; raised when the
+        job asks for the source or writer.
+    """
+    from airflow_monitoring_provider.jobs.ports import Ports
+
+    with ExitStack() as resources:
+        store = resources.enter_context(MonitoringStoreHook(monitoring_store_conn_id).get_conn())
+
+        def source(definition: JobDefinition, intake: IntakeSettings, order_by: tuple[str, ...]) -> RowSource:
+            return _open_source(definition, intake, order_by, resources)
+
+        def writer(definition: JobDefinition, schema: pa.Schema) -> RowWriter:
+            return _open_writer(definition, schema, resources)
+
+        yield Ports(store=store, source=source, writer=writer)
+
+
+def _open_source(
+    definition: JobDefinition, intake: IntakeSettings, order_by: tuple[str, ...], resources: ExitStack
+) -> RowSource:
+    from airflow_monitoring_provider.definitions import FileIntake, SqlIntake
+    from airflow_monitoring_provider.intake.source import open_source
+
+    if isinstance(intake, SqlIntake):
+        engine = open_database(intake.data_store_id, intake.credential_id, purpose="intakeSettings.dataStoreId")
+        resources.callback(engine.dispose)
+        return open_source(intake, engine=engine, order_by=order_by)
+    if isinstance(intake, FileIntake):
+        files = open_files(
+            intake.url, intake.data_store_id or intake.credential_id, purpose="intakeSettings.dataStoreId"
+        )
+        return open_source(intake, filesystem=files.filesystem, root=files.root, csv=definition.csv_settings)
+    return open_source(intake)
+
+
+def _open_writer(definition: JobDefinition, schema: pa.Schema, resources: ExitStack) -> RowWriter:
+    from airflow_monitoring_provider.definitions import FileOutput, SqlOutput
+    from airflow_monitoring_provider.outputs.output import open_writer
+
+    output, settings = definition.output_settings, definition.monitoring_output_settings
+    opened: dict[str, Any] = {}
+    if isinstance(output, SqlOutput):
+        opened["engine"] = open_database(
+            output.data_store_id, output.credential_id, purpose="outputSettings.dataStoreId"
+        )
+        resources.callback(opened["engine"].dispose)
+    elif isinstance(output, FileOutput):
+        files = open_files(
+            output.url, output.data_store_id or output.credential_id, purpose="outputSettings.dataStoreId"
+        )
+        opened |= {"filesystem": files.filesystem, "root": files.root}
+    return open_writer(
+        output,
+        schema=schema,
+        identifiers=settings.unique_row_identifier_columns,
+        status_column=settings.monitored_status_column,
+        csv=definition.csv_settings,
+        **opened,
+    )

@@ -1,0 +1,161 @@
+"""Which profile a job is compared with, and how a reference data set is profiled once and kept.
+
+A reference baseline is known by what it was made from (intake, range, columns, kinds, profile format): an edited
+definition makes a new version, a retry finds the old one. The first-window baseline is no copy: it is the committed
+profile of the job over the definition's first window.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+
+from airflow_monitoring_provider.definitions import (
+    FirstWindowBaseline,
+    JobDefinition,
+    ReferenceBaseline,
+    Window,
+    first_window,
+    job_id,
+)
+from airflow_monitoring_provider.engines.arrow import ProfileBuilder
+from airflow_monitoring_provider.engines.kinds import read_columns
+from airflow_monitoring_provider.engines.plans import reference_plan
+from airflow_monitoring_provider.engines.screen import Screen
+from airflow_monitoring_provider.exceptions import CorruptData, NotFound, Superseded
+from airflow_monitoring_provider.intake.source import TimeFilter
+from airflow_monitoring_provider.jobs.ports import Ports
+from airflow_monitoring_provider.jobs.progress import Progress
+from airflow_monitoring_provider.profiles.profile import Profile
+from airflow_monitoring_provider.profiles.serialise import FORMAT_VERSION, from_bytes, to_bytes
+from airflow_monitoring_provider.store.records import Baseline
+from airflow_monitoring_provider.store.store import MonitoringStore
+
+log = logging.getLogger(__name__)
+
+_DECIDING_FIELDS = {
+    "features",
+    "column_types",
+    "monitoring_columns",
+    "monitoring_output_settings",
+    "passthrough_columns",
+    "timestamp_column",
+    "timestamp_timezone",
+    "target_type",
+    "positive_class",
+    "prediction_threshold",
+    "level_names",
+    "csv_settings",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reference:
+    """What a job is compared with.
+
+    :param profile: the baseline's profile, or None where there is none (yet); its plan freezes features and kinds.
+    :param version: version of a reference baseline, snapshot revision of a first-window baseline.
+    :param is_this_window: the job itself is the baseline.
+    """
+
+    profile: Profile | None = None
+    version: int | None = None
+    is_this_window: bool = False
+
+
+def find_reference(definition: JobDefinition, window: Window, ports: Ports, progress: Progress) -> Reference:
+    """The baseline of a job, made now where it is a reference data set that nobody has profiled yet.
+
+    :raises SourceError: the reference data set is not what the definition says.
+    """
+    baseline = definition.baseline
+    if isinstance(baseline, ReferenceBaseline):
+        return _kept_reference(definition, baseline, ports, progress)
+    if isinstance(baseline, FirstWindowBaseline):
+        first = first_window(definition)
+        if first.key() == window.key():
+            return Reference(is_this_window=True)
+        return stored_first_window(definition, ports.store)
+    return Reference()
+
+
+def stored_first_window(definition: JobDefinition, store: MonitoringStore) -> Reference:
+    """The committed profile of the definition's first window, or nothing where that job has not completed yet."""
+    first = job_id(definition.id, first_window(definition))
+    try:
+        revision = store.job(first).snapshot_revision
+        data = store.load_profile(first)
+    except NotFound:
+        return Reference()
+    return Reference() if data is None else Reference(profile=from_bytes(data), version=revision)
+
+
+def baseline_key(definition: JobDefinition, baseline: ReferenceBaseline) -> str:
+    """SHA-256, as hex, of everything that decides what the reference profile holds."""
+    parts = {
+        "baseline": baseline.model_dump(mode="json"),
+        "format": FORMAT_VERSION,
+        **definition.model_dump(mode="json", include=_DECIDING_FIELDS),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def profile_reference(
+    definition: JobDefinition, baseline: ReferenceBaseline, ports: Ports, progress: Progress
+) -> Profile:
+    """Profile the reference data set; it may lack predictions, actuals and identifiers, but not the features."""
+    source = ports.source(definition, baseline.intake_settings, ())
+    plan = reference_plan(definition, source.schema(), source.label)
+    builder, screen = ProfileBuilder(plan), Screen(plan)
+    window = None
+    if baseline.start is not None or baseline.end is not None:
+        window = TimeFilter(
+            column=str(definition.timestamp_column),
+            start=baseline.start,
+            end=baseline.end,
+            timezone=definition.timestamp_timezone,
+        )
+    with source.read(read_columns(plan), window) as batches:
+        for batch in batches:
+            progress.check()
+            builder.update(batch, screen.statuses(batch))
+    return builder.finish()
+
+
+def _kept_reference(
+    definition: JobDefinition, baseline: ReferenceBaseline, ports: Ports, progress: Progress
+) -> Reference:
+    store, key = ports.store, baseline_key(definition, baseline)
+    kept = _loaded(store.load_baseline(definition.id, key))
+    if kept is not None:
+        return kept
+    claim = store.claim_baseline(definition.id, key)
+    profile = profile_reference(definition, baseline, ports, progress)
+    try:
+        version = store.commit_baseline(
+            claim,
+            profile_bytes=to_bytes(profile),
+            content_hash=profile.content_hash(),
+            plan_hash=profile.plan.digest(),
+            plan=profile.plan.to_dict(),
+            format_version=FORMAT_VERSION,
+            rows=profile.rows,
+            window=(baseline.start, baseline.end),
+        )
+    except Superseded:  # another job made the same baseline meanwhile, and jobs are compared with that one
+        return _loaded(store.load_baseline(definition.id, key)) or Reference(profile=profile)
+    log.info("Profiled the baseline of %s: %d rows, version %d", definition.id, profile.rows, version)
+    return Reference(profile=profile, version=version)
+
+
+def _loaded(kept: Baseline | None) -> Reference | None:
+    """The stored baseline; a damaged one counts as absent, and is made again."""
+    if kept is None:
+        return None
+    try:
+        return Reference(profile=from_bytes(kept.profile_bytes), version=kept.version)
+    except CorruptData as error:
+        log.warning("Version %d of the baseline of %s is made again: %s", kept.version, kept.definition_id, error)
+        return None

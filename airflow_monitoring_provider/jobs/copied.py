@@ -1,0 +1,80 @@
+"""The output's rows: the copied columns of the intake rows, and the status of each.
+
+Copied are the unique row identifiers and the passthrough columns. Text sources (CSV, JSON lines) deliver text for every
+column, so each is cast to the type that was decided for it; a value that the type cannot hold becomes null and its row
+says ``rejected:unstorable_value``, unless it was rejected for another reason already.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_monitoring_provider.definitions import JobDefinition, RowStatus
+from airflow_monitoring_provider.engines.screen import StatusArray
+from airflow_monitoring_provider.outputs.values import unstorable_rows
+
+_STATUS_TEXTS = pa.array([status.text for status in RowStatus], pa.string())
+
+
+class CopiedColumns:
+    """Which columns are copied, in the order of the output, and with which types.
+
+    :param schema: the source's decided types.
+    """
+
+    def __init__(self, definition: JobDefinition, schema: pa.Schema) -> None:
+        settings = definition.monitoring_output_settings
+        passthrough = (
+            tuple(name for name in schema.names if name != settings.monitored_status_column)
+            if definition.passthrough_columns_set == "all"
+            else definition.passthrough_columns
+        )
+        wanted = (*settings.unique_row_identifier_columns, *passthrough) if definition.output_settings else ()
+        self.names: tuple[str, ...] = tuple(dict.fromkeys(wanted))
+        fields = [pa.field(name, _plain(schema.field(name).type)) for name in self.names]
+        self.schema = pa.schema([*fields, pa.field(settings.monitored_status_column, pa.string())])
+
+    def take(self, batch: pa.RecordBatch, statuses: StatusArray) -> tuple[pa.RecordBatch, StatusArray]:
+        """The output rows of an intake batch, and the statuses with unstorable values told."""
+        arrays = []
+        unstorable = np.zeros(len(batch), np.bool_)
+        for field in list(self.schema)[:-1]:
+            array = batch.column(batch.schema.get_field_index(field.name))
+            cast = _cast(array, field.type)
+            if cast.null_count > array.null_count:
+                unstorable |= _flags(pc.and_(pc.is_null(cast), pc.is_valid(array)))
+            arrays.append(cast)
+        if arrays:
+            unstorable |= unstorable_rows(pa.RecordBatch.from_arrays(arrays, names=list(self.names)))
+        told = np.where(unstorable & (statuses == RowStatus.MONITORED), RowStatus.UNSTORABLE_VALUE, statuses)
+        statuses = told.astype(np.uint8)
+        rows = pa.RecordBatch.from_arrays([*arrays, _STATUS_TEXTS.take(pa.array(statuses))], schema=self.schema)
+        return rows, statuses
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Dictionary encoding is how values travel, not what they are."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    if array.type == kind:
+        return array
+    try:
+        return array.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pa.array([_one(value, kind) for value in array], kind)
+
+
+def _one(value: pa.Scalar, kind: pa.DataType) -> pa.Scalar | None:
+    """One value in another type, None where it does not fit: the slow way, for batches that hold such a value."""
+    try:
+        return value.cast(kind).as_py()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
+        return None
+
+
+def _flags(array: pa.Array) -> np.ndarray:  # type: ignore[type-arg]
+    return np.array(array.to_pylist(), np.bool_)

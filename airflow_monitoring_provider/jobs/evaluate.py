@@ -1,0 +1,215 @@
+"""The second task: from the committed values of a job to statuses, monitor states and alerts. No row is read.
+
+Evaluating twice gives the same statuses and each alert once. The job over a definition's first window also brings the
+jobs that ran before it up to date: they are compared with the new baseline from their stored profiles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+from airflow_monitoring_provider.definitions import FirstWindowBaseline, JobDefinition, ResultStatus, WindowKind, first_window, job_id
+from airflow_monitoring_provider.exceptions import NotFound
+from airflow_monitoring_provider.jobs.baseline import stored_first_window
+from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
+from airflow_monitoring_provider.metrics.settings import SchemaChanges
+from airflow_monitoring_provider.metrics.values import MetricValue
+from airflow_monitoring_provider.monitors.evaluate import Evaluation, Result, evaluate
+from airflow_monitoring_provider.monitors.explain import explain
+from airflow_monitoring_provider.monitors.states import Event, MonitorState, advance
+from airflow_monitoring_provider.monitors.thresholds import Rules
+from airflow_monitoring_provider.profiles.plan import ColumnRole
+from airflow_monitoring_provider.profiles.profile import Profile
+from airflow_monitoring_provider.profiles.serialise import from_bytes
+from airflow_monitoring_provider.store.records import Alert, MonitorTransition, PendingEvaluation
+from airflow_monitoring_provider.store.store import MonitoringStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EvaluationSummary:
+    """What an evaluation says of a job's batch.
+
+    :param status: the batch's; one of MLRun's four words. :param reason: why it is ``irrelevant``, else None.
+    :param worst: metric, column and value of what stands furthest past its limit; empty where nothing does.
+    :param alerts: how many alerts this evaluation put into the outbox.
+    """
+
+    job_id: str
+    definition_id: str
+    deployment_id: str
+    window_start: str
+    window_end: str
+    snapshot_revision: int
+    status: str
+    reason: str | None
+    drifted_columns: tuple[str, ...]
+    suspected_columns: tuple[str, ...]
+    worst: dict[str, Any]
+    alerts: int
+    explanation: str
+
+    @property
+    def breached(self) -> bool:
+        """The batch is detected."""
+        return self.status == ResultStatus.DETECTED.text
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-clean form."""
+        return dataclasses.asdict(self) | {
+            "drifted_columns": list(self.drifted_columns),
+            "suspected_columns": list(self.suspected_columns),
+        }
+
+
+def evaluate_job(job: str, definition: JobDefinition, store: MonitoringStore) -> EvaluationSummary:
+    """Evaluate the committed snapshot of a job.
+
+    :raises NotFound: there is no such job, or it has not committed anything yet.
+    """
+    if isinstance(definition.baseline, FirstWindowBaseline):
+        if job == job_id(definition.id, first_window(definition)):
+            for waiting in _compare_waiting(definition, store):
+                _evaluate_snapshot(waiting, definition, store)
+        else:
+            _compare_late(job, definition, store)
+    return _evaluate_snapshot(job, definition, store)
+
+
+def _evaluate_snapshot(job: str, definition: JobDefinition, store: MonitoringStore) -> EvaluationSummary:
+    pending = store.pending_evaluation(job)
+    if pending is None:
+        raise NotFound(f"job {job} has no committed snapshot to evaluate; run it first")
+    evaluation = evaluate(store.load_values(job), Rules.from_definition(definition))
+    transitions, alerts = _incidents(evaluation, definition, pending, store)
+    new = store.record_evaluation(
+        job, pending.snapshot_revision, evaluation.results, evaluation.status, transitions, alerts
+    )
+    explanation = explain(evaluation)
+    log.info("Evaluated job %s: %s. %s", job, evaluation.status.text, explanation)
+    return EvaluationSummary(
+        job_id=job,
+        definition_id=pending.definition_id,
+        deployment_id=pending.deployment_id,
+        window_start=pending.window.start.isoformat(),
+        window_end=pending.window.end.isoformat(),
+        snapshot_revision=pending.snapshot_revision,
+        status=evaluation.status.text,
+        reason=evaluation.reason,
+        drifted_columns=evaluation.drifted_columns,
+        suspected_columns=evaluation.suspected_columns,
+        worst={} if evaluation.worst is None else _brief(evaluation.worst),
+        alerts=new,
+        explanation=explanation,
+    )
+
+
+def _brief(result: Result) -> dict[str, Any]:
+    return {"metric": result.name, "column": result.column, "value": result.value, "status": result.status.text}
+
+
+def _incidents(
+    evaluation: Evaluation, definition: JobDefinition, pending: PendingEvaluation, store: MonitoringStore
+) -> tuple[list[MonitorTransition], list[Alert]]:
+    """Every result that decides is a monitor of its own; each says where it stands now and what is worth telling.
+
+    An ad hoc window gets its statuses and moves no monitor: it is no part of the deployment's course.
+    """
+    if pending.window.kind is WindowKind.AD_HOC:
+        return [], []
+    stored = {state.monitor_id: state for state in store.monitor_states(definition.id)}
+    transitions: list[MonitorTransition] = []
+    alerts: list[Alert] = []
+    for result in (result for result in evaluation.results if result.decides):
+        monitor_id = _monitor_id(definition.id, result)
+        before = stored.get(monitor_id)
+        previous = (
+            None
+            if before is None
+            else MonitorState.restore(before.status, before.since, before.window_start, before.details)
+        )
+        step = advance(previous, result.status, monitor_id=monitor_id, window_start=pending.window.start)
+        transitions.append(
+            MonitorTransition(
+                monitor_id=monitor_id,
+                metric=result.name,
+                column=result.column,
+                segment=result.segment,
+                status=result.status,
+                previous=step.previous,
+                reason=result.reason,
+                value=result.value,
+                warning=result.warning,
+                critical=result.critical,
+                details=step.state.incident(),
+            )
+        )
+        if step.event is not None:
+            alerts.append(_alert(step.event, result, definition))
+    return transitions, alerts
+
+
+def _monitor_id(definition_id: str, result: Result) -> str:
+    return "/".join([definition_id, result.name, result.column or "", result.segment or ""])
+
+
+def _alert(event: Event, result: Result, definition: JobDefinition) -> Alert:
+    where = f" of {result.column}" if result.column else ""
+    value = "" if result.value is None else f" is {result.value:.4g}"
+    return Alert(
+        key=event.key,
+        status=event.status,
+        title=f"{definition.name}: {result.name}{where}{value} ({event.change.value})",
+        monitor_id=event.monitor_id,
+        payload={"change": event.change.value, **_brief(result)},
+    )
+
+
+def _compare_waiting(definition: JobDefinition, store: MonitoringStore) -> list[str]:
+    """Compare the jobs that ran before there was a baseline; returns the ids of those that have new values."""
+    return [job.id for job in store.jobs_without_baseline(definition.id) if _compare_late(job.id, definition, store)]
+
+
+def _compare_late(job: str, definition: JobDefinition, store: MonitoringStore) -> bool:
+    """Give a job that was compared with nothing the values it would have had; nothing where it needs none."""
+    record = store.job(job)
+    if record.snapshot is None or record.snapshot.baseline_version is not None:
+        return False
+    reference = stored_first_window(definition, store)
+    data = store.load_profile(job)
+    if reference.profile is None or reference.version is None or data is None:
+        return False
+    values = _values(from_bytes(data), reference.profile, definition, store.load_values(job))
+    store.replace_values(job, record.snapshot_revision, values, baseline_version=reference.version)
+    return True
+
+
+def _values(
+    profile: Profile, baseline: Profile, definition: JobDefinition, before: list[MetricValue]
+) -> list[MetricValue]:
+    null_timestamps = next((value.value for value in before if value.name == "null_timestamps"), None)
+    return compare(
+        profile,
+        baseline,
+        ComparisonSettings.from_definition(definition),
+        schema_changes=_changes(profile, baseline),
+        null_timestamps=int(null_timestamps or 0),
+    )
+
+
+def _changes(profile: Profile, baseline: Profile) -> SchemaChanges:
+    """How the features of two profiles differ."""
+    now, then = (
+        {name: column.kind for name, column in side.columns.items() if column.role is ColumnRole.FEATURE}
+        for side in (profile, baseline)
+    )
+    return SchemaChanges(
+        missing=tuple(sorted(then.keys() - now.keys())),
+        new=tuple(sorted(now.keys() - then.keys())),
+        retyped=tuple(
+            (name, then[name].value, now[name].value) for name in sorted(now.keys() & then.keys()) if now[name] != then[name]
+        ),
+    )

@@ -1,0 +1,223 @@
+"""The way of one job, from claim to commit, on one screen.
+
+``run_job`` reads the rows of one window once, reduces them to a profile, compares it with the baseline, writes a status
+for every row, and commits a snapshot. Readers of the store see nothing of it before the commit. A worker that dies
+before the output's transaction leaves nothing; one that dies between output and commit leaves rows that the next
+attempt replaces; one that wakes up late is refused by its token, at the output's marker and at the commit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow_monitoring_provider.definitions import JobDefinition, JobState, RowStatus, Window
+from airflow_monitoring_provider.exceptions import JobAborted, MonitoringError, OutcomeUnknown, Superseded
+from airflow_monitoring_provider.jobs.baseline import Reference, find_reference
+from airflow_monitoring_provider.jobs.ports import Ports
+from airflow_monitoring_provider.jobs.progress import Progress
+from airflow_monitoring_provider.jobs.reading import Reading, read_rows
+from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
+from airflow_monitoring_provider.metrics.values import MetricValue
+from airflow_monitoring_provider.outputs.output import Attempt
+from airflow_monitoring_provider.profiles.serialise import FORMAT_VERSION, to_bytes
+from airflow_monitoring_provider.store.records import Claim, RunInfo, Snapshot
+from airflow_monitoring_provider.store.store import MonitoringStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobSummary:
+    """What a finished job says of itself; counts are rows.
+
+    :param rows: rows in the window, ``status_counts`` per row status (their sum is ``rows``).
+    :param null_timestamps: rows of the source that are in no window because their timestamp is null.
+    :param output_rows: rows written to the output, None where the definition has no output.
+    """
+
+    job_id: str
+    definition_id: str
+    deployment_id: str
+    batch_id: str
+    batch_name: str
+    window_start: datetime
+    window_end: datetime
+    rows: int
+    status_counts: dict[str, int]
+    null_timestamps: int
+    output_rows: int | None
+    snapshot_revision: int
+    content_hash: str
+    baseline_version: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-clean form: instants as ISO 8601 text."""
+        return dataclasses.asdict(self) | {
+            "window_start": self.window_start.isoformat(),
+            "window_end": self.window_end.isoformat(),
+        }
+
+
+def run_job(
+    definition: JobDefinition,
+    window: Window,
+    ports: Ports,
+    *,
+    run: RunInfo | None = None,
+    batch_name: str | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+    on_claim: Callable[[str], None] = lambda job_id: None,
+) -> JobSummary:
+    """Run one monitoring job over one window.
+
+    :param run: which Airflow run and try this is; recorded with the attempt.
+    :param batch_name: name of the job's batch instead of prefix + window.
+    :param cancelled: polled while rows are read; true ends the job as aborted.
+    :param on_claim: called with the job id as soon as there is one.
+    :raises RetryableError: intake, output or store could not be reached; the same call may succeed later.
+    :raises TerminalError: the definition, the data or somebody's decision ends the job; ``Superseded`` when a newer
+        attempt owns the window.
+    """
+    store = ports.store
+    claim = _claim(store, definition, window, run, batch_name)  # 1 claim
+    on_claim(claim.job_id)
+    with _settled(store, claim):
+        progress = Progress(store, claim, cancelled, expected_rows=_rows_last_time(store, definition.id))
+        reference = find_reference(definition, window, ports, progress)
+        with read_rows(definition, window, ports, claim, reference, progress) as reading:  # 2 profile
+            if reference.is_this_window:
+                reference = dataclasses.replace(
+                    reference, profile=reading.profile, version=claim.snapshot_revision + 1
+                )
+            values = compare(  # 3 compare
+                reading.profile,
+                reference.profile,
+                ComparisonSettings.from_definition(definition),
+                schema_changes=reading.schema_changes,
+                null_timestamps=reading.null_timestamps,
+            )
+            progress.stage("write", f"compared: {len(values)} values")
+            written = _write(definition, window, ports, claim, reading)  # 4 write
+            progress.stage("commit", "no output is declared" if written is None else f"output holds {written} rows")
+            snapshot = _snapshot(reading, values, reference)
+            revision = _commit(store, claim, snapshot)  # 5 commit
+    log.info("Committed job %s: %d rows, snapshot revision %d", claim.job_id, snapshot.rows, revision)
+    return JobSummary(
+        job_id=claim.job_id,
+        definition_id=definition.id,
+        deployment_id=definition.deployment_id,
+        batch_id=claim.batch_id,
+        batch_name=store.batch(claim.batch_id).name,
+        window_start=window.start,
+        window_end=window.end,
+        rows=snapshot.rows,
+        status_counts=dict(snapshot.status_counts),
+        null_timestamps=snapshot.null_timestamps,
+        output_rows=written,
+        snapshot_revision=revision,
+        content_hash=snapshot.content_hash,
+        baseline_version=snapshot.baseline_version,
+    )
+
+
+def _claim(
+    store: MonitoringStore, definition: JobDefinition, window: Window, run: RunInfo | None, batch_name: str | None
+) -> Claim:
+    record = store.register_definition(definition, dag_id=run.dag_id if run else None)
+    prefix = definition.monitoring_batch_prefix or definition.name
+    claim = store.claim(
+        record,
+        window,
+        run=run,
+        batch_name=batch_name or f"{prefix} {window.label:%Y-%m-%d %H:%M:%S}",
+        model_id=definition.model_id,
+        model_version=definition.model_version,
+        environment=definition.environment,
+    )
+    log.info("Claimed job %s, attempt %d, window %s", claim.job_id, claim.token, window.key())
+    return claim
+
+
+def _rows_last_time(store: MonitoringStore, definition_id: str) -> int | None:
+    """Rows of the definition's newest completed job: what the percentage of a running one is measured by."""
+    for job in store.jobs(definition_id=definition_id, state=JobState.COMPLETED, limit=1):
+        return job.snapshot.rows if job.snapshot else None
+    return None
+
+
+def _write(definition: JobDefinition, window: Window, ports: Ports, claim: Claim, reading: Reading) -> int | None:
+    if reading.rows is None:
+        return None
+    attempt = Attempt(
+        definition_id=definition.id,
+        job_id=claim.job_id,
+        window_start=window.start,
+        window_end=window.end,
+        token=claim.token,
+    )
+    return ports.writer(definition, reading.rows.schema).write(reading.rows.batches(), attempt).rows
+
+
+def _snapshot(reading: Reading, values: list[MetricValue], reference: Reference) -> Snapshot:
+    profile = reading.profile
+    scored = profile.status_counts.get(RowStatus.MONITORED.text, 0)
+    return Snapshot(
+        profile_bytes=to_bytes(profile),
+        content_hash=profile.content_hash(),
+        plan_hash=profile.plan.digest(),
+        format_version=FORMAT_VERSION,
+        rows=profile.rows,
+        status_counts=profile.status_counts,
+        values=values,
+        scored=scored,
+        failed=profile.rows - scored,
+        earliest=_instant(profile.earliest),
+        latest=_instant(profile.latest),
+        null_timestamps=reading.null_timestamps,
+        prediction_files=() if reading.prediction_file is None else (reading.prediction_file,),
+        baseline_version=reference.version,
+    )
+
+
+def _commit(store: MonitoringStore, claim: Claim, snapshot: Snapshot) -> int:
+    """Commit; where the answer to the first COMMIT was lost, the second call finds out what became of it."""
+    try:
+        return store.commit(claim, snapshot)
+    except OutcomeUnknown:
+        return store.commit(claim, snapshot)
+
+
+def _instant(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+
+
+@contextmanager
+def _settled(store: MonitoringStore, claim: Claim) -> Iterator[None]:
+    """Every attempt that ends without a commit says why, in the store and in the log."""
+    try:
+        yield
+    except BaseException as error:
+        state, reason = _ending(error)
+        log.warning("Job %s, attempt %d: %s: %s", claim.job_id, claim.token, state, reason)
+        try:
+            store.fail(claim, state, reason)
+        except MonitoringError as unreachable:
+            # The store is what failed, or fails as well: the attempt's own error must reach the caller all the same.
+            log.warning("The end of job %s could not be recorded: %s", claim.job_id, unreachable)
+        raise
+
+
+def _ending(error: BaseException) -> tuple[JobState, str]:
+    if isinstance(error, Superseded):
+        return JobState.SUPERSEDED, str(error)
+    if isinstance(error, JobAborted):
+        return JobState.ABORTED, str(error)
+    if isinstance(error, MonitoringError):
+        return JobState.FAILED, str(error)
+    # The text of an error that is not ours may hold a row value or an address; its type and the task log must do.
+    return JobState.FAILED, f"{type(error).__name__}; the log of the task has the details"

@@ -1,0 +1,34 @@
+"""What Airflow's API server loads: the job pages under ``/monitoring`` and the link that leads to them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from airflow.plugins_manager import AirflowPlugin
+
+from airflow_monitoring_provider.operators.links import MonitoringReportLink
+
+
+class _LazyApp:
+    """An ASGI application that is built on its first request.
+
+    Every Airflow component imports plugin modules, and only the API server answers requests.
+    """
+
+    def __init__(self) -> None:
+        self._app: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._app is None:
+            from airflow_monitoring_provider.api.app import create_app
+
+            self._app = create_app()
+        await self._app(scope, receive, send)
+
+
+class MonitoringPlugin(AirflowPlugin):
+    """Registers the provider's pages."""
+
+    name = "monitoring"
+    fastapi_apps: ClassVar[list[Any]] = [{"app": _LazyApp(), "url_prefix": "/monitoring", "name": "Monitoring"}]
+    operator_extra_links: ClassVar[list[Any]] = [MonitoringReportLink()]
