@@ -4,9 +4,9 @@ The primary value is PSI over cells cut from the baseline. Its p-value answers "
 without looking at the PSI: Pearson's chi-square of the same cells (merged to valid expected counts) and, for columns
 cut at quantiles, the Kolmogorov-Smirnov test as well; the smaller p of the two, doubled (Bonferroni, so valid however
 the two depend on each other). Chi-square alone spreads its power over nine directions and misses plain shifts of small
-batches: simulated with 100 columns, 10 of them moved by half a standard deviation, n = m = 100, it confirms 13 % of the
-moved columns and both together 35 %, at the same share of clean batches with a false alarm (1 %; 3-6 % at n = m = 300,
-where 98 % and 99.7 % are confirmed).
+batches: simulated with 100 normal columns, 10 of them moved by half a standard deviation, n = m = 100, it confirms 13 %
+of the moved columns and both together 35 %, at the same share of clean batches with a false alarm (1 %; 3-6 % at
+n = m = 300, where 98 % and 99.7 % are confirmed).
 
 Actuals are compared over the rows that have one: a missing actual is a late one, not a value of its own.
 """

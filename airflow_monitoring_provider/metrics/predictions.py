@@ -23,37 +23,41 @@ def predicted_shares(
     The value is the share of scored rows for which the class is predicted, with Wilson's 95 % interval; against a
     baseline, p is of the pooled two-proportion test, and ``details`` hold ``baseline_value`` and ``change``.
     """
-    comparable = baseline is not None and baseline.classes == current.classes
-    values = []
-    for name, column in _columns(plan, current):
-        at = current.classes.index(name)
-        blank = MetricValue(
-            "predicted_share",
-            ResultKind.DATA_DRIFT,
-            Direction.TWO_SIDED,
-            None,
-            column=column,
-            n=baseline.scored if baseline is not None and comparable else None,
-            m=current.scored,
-            details={"role": "prediction", "class": name},
-        )
-        if not current.scored:
-            values.append(dataclasses.replace(blank, reason=Reason.NO_PREDICTIONS))
-            continue
-        if current.scored < settings.current_rows:
-            values.append(dataclasses.replace(blank, reason=Reason.INSUFFICIENT_DATA))
-            continue
-        hits = int(current.predicted[at])
-        low, high = wilson_interval(hits, current.scored)
-        value = dataclasses.replace(blank, value=hits / current.scored, low=low, high=high)
-        if baseline is not None and comparable and baseline.scored >= settings.reference_rows:
-            before = int(baseline.predicted[at])
-            test = two_proportions(before, baseline.scored, hits, current.scored)
-            moved = {"test": test.test, "baseline_value": before / baseline.scored}
-            moved["change"] = hits / current.scored - before / baseline.scored
-            value = dataclasses.replace(value, p_value=test.p_value, details={**blank.details, **moved})
-        values.append(value)
-    return values
+    before = baseline if baseline is not None and baseline.classes == current.classes else None
+    return [_share(name, column, current, before, settings) for name, column in _columns(plan, current)]
+
+
+def _share(
+    name: str,
+    column: str,
+    current: ClassificationProfile,
+    baseline: ClassificationProfile | None,
+    settings: ComparisonSettings,
+) -> MetricValue:
+    at = current.classes.index(name)
+    blank = MetricValue(
+        "predicted_share",
+        ResultKind.DATA_DRIFT,
+        Direction.TWO_SIDED,
+        None,
+        column=column,
+        n=baseline.scored if baseline is not None else None,
+        m=current.scored,
+        details={"role": "prediction", "class": name},
+    )
+    if not current.scored:
+        return dataclasses.replace(blank, reason=Reason.NO_PREDICTIONS)
+    if current.scored < settings.current_rows:
+        return dataclasses.replace(blank, reason=Reason.INSUFFICIENT_DATA)
+    hits, share = int(current.predicted[at]), int(current.predicted[at]) / current.scored
+    low, high = wilson_interval(hits, current.scored)
+    value = dataclasses.replace(blank, value=share, low=low, high=high)
+    if baseline is None or not baseline.scored or baseline.scored < settings.reference_rows:
+        return value
+    test = two_proportions(int(baseline.predicted[at]), baseline.scored, hits, current.scored)
+    before = int(baseline.predicted[at]) / baseline.scored
+    moved = {"test": test.test, "baseline_value": before, "change": share - before}
+    return dataclasses.replace(value, p_value=test.p_value, details={**blank.details, **moved})
 
 
 def _columns(plan: TargetPlan, current: ClassificationProfile) -> list[tuple[str, str]]:

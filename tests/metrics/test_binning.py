@@ -75,6 +75,16 @@ def test_a_value_that_holds_a_tenth_of_the_baseline_is_a_cell_of_its_own() -> No
     assert 0.1 < psi(cells.reference, cells.current)
 
 
+def test_a_value_is_heavy_from_exactly_a_tenth_on() -> None:
+    spread = np.linspace(1, 2, 1000)
+
+    at_a_tenth = compare_cells(numbers([*[0.0] * 100, *spread[:900]]), numbers([0.0]), RULE)
+    below = compare_cells(numbers([*[0.0] * 99, *spread[:901]]), numbers([0.0]), RULE)
+
+    assert ((0.0,), ()) == (at_a_tenth.binning.values, below.binning.values)
+    assert [100] * 10 == at_a_tenth.reference[:10].tolist()
+
+
 def test_ties_never_leave_a_cell_without_baseline_rows() -> None:
     rng = np.random.default_rng(3)
     baseline = numbers(rng.poisson(9, 500))
