@@ -41,7 +41,9 @@ def parse_definition(text: str, form: TextForm) -> JobDefinition:
     """
     if form == "json":
         return _from_data(read_json(text), CAMEL)
-    return _from_data(read_yaml(text), SNAKE)
+    if form == "yaml":
+        return _from_data(read_yaml(text), SNAKE)
+    raise ValueError(f"a definition is read from json or yaml, not {form}")
 
 
 def read_definition_file(path: str | Path) -> JobDefinition:
@@ -108,7 +110,9 @@ def dump_definition(definition: JobDefinition, form: str = "json", *, every: boo
         import yaml
 
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
-    return data
+    if form in ("payload", "python"):
+        return data
+    raise ValueError(f"a definition is written as json, yaml, payload or python, not {form}")
 
 
 def definition_digest(definition: JobDefinition) -> str:

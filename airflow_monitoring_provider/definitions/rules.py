@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from airflow_monitoring_provider.definitions.baseline import ReferenceBaseline
+from airflow_monitoring_provider.definitions.baseline import FirstWindowBaseline, ReferenceBaseline
 from airflow_monitoring_provider.definitions.identifiers import IDENTIFIER_BYTES, fault
 from airflow_monitoring_provider.definitions.intake import FileIntake, SqlIntake
 from airflow_monitoring_provider.definitions.output import FileOutput, SqlOutput, StatementType
@@ -153,6 +153,10 @@ def _times(definition: JobDefinition) -> Problems:
     if start is not None and end is not None and end <= start:
         yield ("end_date",), "must lie after `start_date`"
     baseline = definition.baseline
+    if isinstance(baseline, FirstWindowBaseline):
+        for name in ("start_date", "schedule"):
+            if getattr(definition, name) is None:
+                yield (name,), "is required for a first_window baseline: it says which window is the first"
     if not isinstance(baseline, ReferenceBaseline):
         return
     if definition.timestamp_column is None:

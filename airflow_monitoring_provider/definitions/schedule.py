@@ -7,6 +7,10 @@ computed here is the data interval a scheduled run gets:
 - a wall time that a clock change skips fires as much later as the clock was put forward;
 - a wall time that happens twice fires the second time, except that schedules covering every hour count real hours;
 - the next instant is always found from the one before, so windows tile time without gap or overlap.
+
+One kind of schedule is not settled by Airflow itself: every hour of some days only (``0 * 1 * *``) across a clock
+change between two such days. There the scheduler's first instant after the change depends on where it started to count;
+a scheduled run carries its own data interval, which counts.
 """
 
 from __future__ import annotations
@@ -117,14 +121,15 @@ def _around(cron: str, timezone: str, instant: datetime.datetime) -> tuple[datet
 
 
 def _anchor(cron: str, zone: ZoneInfo, instant: datetime.datetime) -> datetime.datetime:
-    """A firing at or before ``instant``, and before a clock change that is near."""
+    """A firing at or before ``instant``, and not among those that a clock change moves or drops."""
+    previous = _previous(cron, zone, instant)
     change = _clock_change(zone, instant)
-    if change is not None:
-        moment, shift = change
-        before = moment - 2 * shift - _HOUR
-        if before < instant:
-            return _previous(cron, zone, before)
-    return _previous(cron, zone, instant)
+    if change is None:
+        return previous
+    moment, shift = change
+    if instant < moment - shift or previous >= moment + 2 * shift:
+        return previous
+    return _previous(cron, zone, moment - 2 * shift - _HOUR)
 
 
 def _clock_change(zone: ZoneInfo, instant: datetime.datetime) -> tuple[datetime.datetime, datetime.timedelta] | None:

@@ -242,3 +242,10 @@ def test_a_folder_gives_every_file_its_definition_or_its_error(tmp_path: Path) -
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError, match="absent is not a folder"):
         read_definition_folder(tmp_path / "absent")
+
+
+def test_there_are_no_other_forms(changed: Change) -> None:
+    with pytest.raises(ValueError, match="json or yaml, not toml"):
+        parse_definition("", "toml")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="json, yaml, payload or python, not toml"):
+        dump_definition(load_definition(changed({})), "toml")  # type: ignore[call-overload]

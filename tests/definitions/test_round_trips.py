@@ -94,10 +94,7 @@ def payloads(draw: st.DrawFn) -> dict[str, Any]:
             timestampColumn=st.just(next(columns)),
             features=st.just([next(columns), next(columns)]),
             columnTypes=st.dictionaries(COLUMNS, st.sampled_from(["numeric", "text"]), max_size=2),
-            baseline=st.one_of(
-                st.just({"type": "firstWindow"}),
-                st.fixed_dictionaries({"type": st.just("reference"), "intakeSettings": INTAKES}),
-            ),
+            baseline=st.fixed_dictionaries({"type": st.just("reference"), "intakeSettings": INTAKES}),
             startDate=st.datetimes().filter(lambda at: 1900 < at.year < 2199).map(lambda at: at.isoformat()),
             catchup=st.booleans(),
             thresholds=st.dictionaries(
@@ -114,6 +111,8 @@ def payloads(draw: st.DrawFn) -> dict[str, Any]:
             columnNamesRemapping=st.dictionaries(COLUMNS, NAMES, max_size=2),
         )
     )
+    if {"schedule", "startDate"} <= payload.keys() and draw(st.booleans()):
+        payload["baseline"] = {"type": "firstWindow"}
     return {**payload, "deploymentId": draw(NAMES), "monitoringColumns": roles}
 
 

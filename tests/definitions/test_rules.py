@@ -356,6 +356,16 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
         "baseline.intakeSettings.type",
         "not 'oracle'",
     ),
+    "first window that nothing dates": (
+        {"baseline": {"type": "first_window"}, "schedule": SCHEDULE},
+        "startDate",
+        "is required for a first_window baseline",
+    ),
+    "first window that nothing ends": (
+        {"baseline": {"type": "first_window"}, "startDate": "2026-01-01"},
+        "schedule",
+        "is required for a first_window baseline",
+    ),
     "baseline times without timestamps": (
         {"baseline": {**REFERENCE, "start": "2026-01-01"}},
         "baseline.start",
@@ -556,6 +566,11 @@ ALLOWED: dict[str, dict[str, Any]] = {
             "mean_error": {"warning": 1, "critical": 1},
             "f0.5": {"critical": 0.1},
         }
+    },
+    "the first window as baseline": {
+        "baseline": {"type": "firstWindow"},
+        "schedule": SCHEDULE,
+        "startDate": "2026-01-01",
     },
     "a stated binary score": {CLASSES: "score", "targetType": "Binary", "positiveClass": "late"},
 }
