@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -249,3 +249,48 @@ def test_there_are_no_other_forms(changed: Change) -> None:
         parse_definition("", "toml")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="json, yaml, payload or python, not toml"):
         dump_definition(load_definition(changed({})), "toml")  # type: ignore[call-overload]
+
+
+_WRONG = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from([[], {}, [[]], [{}], {"type": ["x"]}, {"type": {}}, {1: 2}, {None: 1}, [None], b"x", set(), (1,)])
+)
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield (*path, key)
+        yield from _places(item, (*path, key))
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=300)
+def test_a_wrong_value_anywhere_gives_our_error_or_a_definition_that_round_trips(
+    data: st.DataObject, changed: Change
+) -> None:
+    payload = changed(
+        {
+            "schedule": {"minute": [0], "hour": [0], "dayOfMonth": ["*"], "month": ["*"], "dayOfWeek": ["*"]},
+            "baseline": {"type": "reference", "intakeSettings": {"type": "file", "url": "reference.csv"}},
+            "thresholds": {"psi": {"warning": 0.1, "columns": {"a": {"critical": 0.1}}}},
+            "csvSettings": {"delimiter": ","},
+            "timeseriesSettings": {"type": "forecast"},
+            "columnTypes": {"a": "numeric"},
+            "chunkSize": 1,
+        }
+    )
+    *steps, last = data.draw(st.sampled_from(list(_places(payload))))
+    place: Any = payload
+    for step in steps:
+        place = place[step]
+    place[last] = data.draw(_WRONG | st.lists(_WRONG, max_size=2))
+
+    try:
+        definition = load_definition(payload)
+    except DefinitionError:
+        return
+    assert definition == parse_definition(dump_definition(definition, "yaml", every=True), "yaml")
