@@ -79,7 +79,7 @@ class Schedule(Part):
         """The schedule as one cron expression of numbers.
 
         A list of every possible value is written ``*``; where it is one of two day lists, so is the other, because
-        "on either" is then every day (croniter would drop the full list instead).
+        "on either" is then every day (left as ``*`` alone it would read as unrestricted, and the other list decide).
         """
         texts = {field.name: _cron_text(field, getattr(self, field.name)) for field in FIELDS}
         restricted = self.day_of_month != EVERY and self.day_of_week != EVERY
