@@ -44,6 +44,19 @@ def count(codes: IntArray) -> tuple[IntArray, IntArray]:
     return runs(codes)
 
 
+def add_up(codes: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
+    """Add the counts of equal codes of an unsorted array."""
+    if codes.size == 0:
+        return empty()
+    low, high = int(codes.min()), int(codes.max())
+    if high - low < min(_DENSE_RANGE, 16 * codes.size + 1024):
+        table = np.bincount(codes - low, counts).astype(np.int64)  # exact: sums stay far below 2**53
+        occupied = np.flatnonzero(table)
+        return occupied + low, table[occupied]
+    order = np.argsort(codes, kind="stable")
+    return runs(codes[order], counts[order])
+
+
 def runs(codes: IntArray, counts: IntArray | None = None) -> tuple[IntArray, IntArray]:
     """Join equal neighbours of a sorted array; without ``counts`` every element counts one."""
     if codes.size == 0:

@@ -232,8 +232,7 @@ class HistogramBuilder:
     def update_counts(self, values: FloatArray, counts: IntArray) -> None:
         """Count ``values[i]`` (finite, in any order) ``counts[i]`` (> 0) times."""
         codes = _encode(values, self._mirrored) >> self._shift
-        order = np.argsort(codes, kind="stable")
-        self._add(*kernel.runs(codes[order], counts[order]))
+        self._add(*kernel.add_up(codes, counts))
 
     def _add(self, codes: IntArray, counts: IntArray) -> None:
         self._known = None

@@ -68,7 +68,7 @@ class LevelCounts:
         names: str = "keep",
     ) -> LevelCounts:
         """Count canonical texts, or take a mapping of text to rows."""
-        counted = dict(levels) if isinstance(levels, Mapping) else collections.Counter(levels)
+        counted = +collections.Counter(levels)  # without levels of no rows
         builder = LevelsBuilder(cap, named=named, names=names)
         builder.update(from_texts(list(counted)), np.fromiter(counted.values(), np.int64, len(counted)))
         return builder.finish()
@@ -212,13 +212,13 @@ class LevelsBuilder:
     def _add_hashed(self, levels: pa.Array, rows: npt.NDArray[np.int64]) -> None:
         hashes = hash_texts(levels)
         if self._names != "drop":
-            self._sketch = np.unique(np.concatenate((self._sketch, hashes)))[:SKETCH_SIZE]
+            full = self._sketch.size == SKETCH_SIZE
+            smaller = hashes[hashes < self._sketch[-1]] if full else hashes
+            self._sketch = np.unique(np.concatenate((self._sketch, smaller)))[:SKETCH_SIZE]
         if self._named and self._names != "drop":
             hashes, rows = self._take_named(levels, hashes, rows)
         codes = (hashes ^ _SIGN).view(np.int64) >> self._shift
-        order = np.argsort(codes, kind="stable")
-        found = kernel.runs(codes[order], rows[order])
-        self._codes, self._rows = kernel.union(self._codes, self._rows, *found)
+        self._codes, self._rows = kernel.union(self._codes, self._rows, *kernel.add_up(codes, rows))
         extra = kernel.surplus_bits(self._codes, max(self._cap, 2))
         if extra:
             self._codes, self._rows = kernel.drop_bits(self._codes, self._rows, extra)

@@ -69,7 +69,7 @@ def rows(n: int, seed: int = 0) -> pa.RecordBatch:
 @given(
     st.lists(st.integers(0, 300), max_size=5), st.lists(st.sampled_from(list(RowStatus)), min_size=300, max_size=300)
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_batches_do_not_show_in_the_profile(cuts: list[int], reasons: list[RowStatus]) -> None:
     batch, statuses = rows(300), np.array(reasons, np.uint8)
     expected = profile(batch, statuses)
