@@ -17,10 +17,17 @@ metadata = sa.MetaData(
     }
 )
 
+MONITOR_ID_LIMIT = 600
+
 
 def name(column: str, *args: Any, comment: str | None = None, null: bool = False, key: bool = False) -> sa.Column[str]:
     """An id, a name or one word of a closed list: at most 255 characters, so that it fits an index."""
     return sa.Column(column, sa.String(255), *args, nullable=null, primary_key=key, comment=comment)
+
+
+def monitor(column: str, *args: Any, null: bool = False, key: bool = False) -> sa.Column[str]:
+    """The id of a monitor, which may spell out definition, metric, column and segment."""
+    return sa.Column(column, sa.String(MONITOR_ID_LIMIT), *args, nullable=null, primary_key=key)
 
 
 def prose(column: str, comment: str | None = None, *, null: bool = True) -> sa.Column[str]:

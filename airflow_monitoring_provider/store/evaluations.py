@@ -157,7 +157,7 @@ def _write_states(connection: sa.Connection, rows: list[dict[str, Any]]) -> None
 
 def _monitor_row(transition: MonitorTransition, facts: dict[str, Any], now: dt.datetime) -> dict[str, Any]:
     return facts | {
-        "id": texts.name(transition.monitor_id, "monitor_id"),
+        "id": texts.monitor(transition.monitor_id),
         "origin": "definition",
         "name": texts.line(transition.name or transition.monitor_id),
         "metric": texts.name(transition.metric, "metric"),
@@ -174,7 +174,7 @@ def _monitor_row(transition: MonitorTransition, facts: dict[str, Any], now: dt.d
 
 def _state_row(transition: MonitorTransition) -> dict[str, Any]:
     return {
-        "monitor_id": transition.monitor_id,
+        "monitor_id": texts.monitor(transition.monitor_id),
         "status": transition.status.text,
         "previous_status": None if transition.previous is None else transition.previous.text,
         "reason": texts.optional_name(transition.reason, "reason"),
@@ -187,7 +187,7 @@ def _add_alert(connection: sa.Connection, alert: Alert, job: str, facts: dict[st
     statement = insert(connection, alerts).values(
         key=texts.name(alert.key, "key"),
         job_id=job,
-        monitor_id=texts.optional_name(alert.monitor_id, "monitor_id"),
+        monitor_id=None if alert.monitor_id is None else texts.monitor(alert.monitor_id),
         status=alert.status.text,
         title=texts.line(alert.title),
         payload=dict(alert.payload),

@@ -10,7 +10,7 @@ from airflow_monitoring_provider.store.job_tables import deployments, job_defini
 monitors = sa.Table(
     "monitoring_monitors",
     col.metadata,
-    col.name("id", key=True),
+    col.monitor("id", key=True),
     col.name("deployment_id", sa.ForeignKey(deployments.c.id)),
     col.name("definition_id", sa.ForeignKey(job_definitions.c.id), null=True, comment="null: all of the deployment"),
     col.name("origin", comment="definition: made of a definition's thresholds; or api"),
@@ -36,7 +36,7 @@ sa.Index("ix_monitoring_monitors_definition_id", monitors.c.definition_id)
 monitor_states = sa.Table(
     "monitoring_monitor_states",
     col.metadata,
-    col.name("monitor_id", sa.ForeignKey(monitors.c.id), key=True),
+    col.monitor("monitor_id", sa.ForeignKey(monitors.c.id), key=True),
     col.name("status", comment="irrelevant no_detection potential_detection detected"),
     col.name("previous_status", null=True),
     col.name("reason", null=True),
@@ -57,7 +57,7 @@ alerts = sa.Table(
     col.name("deployment_id", sa.ForeignKey(deployments.c.id)),
     col.name("definition_id"),
     col.name("job_id", sa.ForeignKey(jobs.c.id)),
-    col.name("monitor_id", null=True),
+    col.monitor("monitor_id", null=True),
     col.name("status", comment="status that caused it"),
     col.prose("title", null=False),
     col.json("payload", null=False),

@@ -178,7 +178,7 @@ class StoreReader:
         with self._reading() as connection:
             return baselines.load(connection, definition_id, key, version)
 
-    def jobs_without_baseline(self, definition_id: str, *, limit: int = 100) -> tuple[JobRecord, ...]:
+    def jobs_without_baseline(self, definition_id: str, *, limit: int = queries.PAGE_LIMIT) -> tuple[JobRecord, ...]:
         """Committed jobs that were compared with nothing yet, oldest window first."""
         queries.page(limit, 0)
         with self._reading() as connection:

@@ -13,7 +13,7 @@ import io
 import os
 import posixpath
 import re
-import uuid
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -29,7 +29,7 @@ from airflow_monitoring_provider.store.records import PredictionFile
 
 PREDICTIONS = "predictions"
 
-_SEGMENT_LIMIT = 150
+_SEGMENT_LIMIT = 100  # characters; with a checksum, token, part and temporary suffix a name stays below 255
 
 
 def prediction_schema(
@@ -68,7 +68,7 @@ class Storage:
     ) -> PredictionWriter:
         """Open a file for one attempt's predictions (its ``part``, where several tasks write)."""
         folder = self._folder(deployment_id, batch_id)
-        name = f"{_segment(job_id)}-{token}" + (f"-{part}" if part else "") + ".parquet"
+        name = f"{_owner(job_id)}-{token}" + (f"-{part}" if part else "") + ".parquet"
         with _translated("write"):
             self._filesystem.makedirs(self._absolute(folder), exist_ok=True)
             self._require_inside(folder)
@@ -99,7 +99,7 @@ class Storage:
         Files of a newer attempt stay: it may be writing them.
         """
         folder = self._folder(deployment_id, batch_id)
-        own = re.compile(rf"\.?{re.escape(_segment(job_id))}-(\d+)(-\d+)?\.parquet(\.[0-9a-f]+\.tmp)?")
+        own = re.compile(rf"\.?{re.escape(_owner(job_id))}-(\d+)(-\d+)?\.parquet(\.[0-9a-f]+\.tmp)?")
         kept = {posixpath.basename(path) for path in keep}
         removed = 0
         with _translated("clean"):
@@ -138,7 +138,7 @@ class Storage:
         if not self._local:
             return self._filesystem.open(absolute, "wb"), None  # an object appears when it is closed, not before
         folder, name = posixpath.split(absolute)
-        temporary = posixpath.join(folder, f".{name}.{uuid.uuid4().hex}.tmp")
+        temporary = posixpath.join(folder, f".{name}.{secrets.token_hex(8)}.tmp")
         return Path(temporary).open("xb"), temporary
 
     def _publish(self, stream: IO[bytes], path: str, temporary: str | None) -> None:
@@ -157,16 +157,18 @@ class Storage:
             os.close(folder)
 
     def _abandon(self, stream: IO[bytes], path: str, temporary: str | None) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            if temporary is not None:
-                stream.close()
+        if temporary is not None:
+            with contextlib.suppress(OSError, ValueError):
+                stream.close()  # fails on a full disk, with what was not written yet
+            with contextlib.suppress(OSError):
                 Path(temporary).unlink(missing_ok=True)
-                return
+            return
+        with contextlib.suppress(OSError, ValueError):
             if hasattr(stream, "discard"):
                 stream.discard()
             stream.close()
-            if self._filesystem.exists(self._absolute(path)):
-                self._filesystem.rm_file(self._absolute(path))
+        with contextlib.suppress(OSError):
+            self._filesystem.rm_file(self._absolute(path))
 
 
 class PredictionWriter:
@@ -252,6 +254,11 @@ def _segment(identifier: str) -> str:
     if len(encoded) > _SEGMENT_LIMIT:
         encoded = encoded[:_SEGMENT_LIMIT] + "~" + hashlib.sha256(identifier.encode()).hexdigest()
     return encoded
+
+
+def _owner(job_id: str) -> str:
+    """The job's part of a file name, in which ``-`` separates only token and part."""
+    return _segment(job_id).replace("-", "%2D")
 
 
 @contextlib.contextmanager

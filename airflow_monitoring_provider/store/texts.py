@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow_monitoring_provider.definitions.identifiers import forbidden_character
 from airflow_monitoring_provider.exceptions import DefinitionError
+from airflow_monitoring_provider.store.columns import MONITOR_ID_LIMIT
 from airflow_monitoring_provider.store.types import storable
 
 NAME_LIMIT = 255
@@ -28,6 +29,13 @@ def name(value: str, field: str, *, limit: int = NAME_LIMIT) -> str:
 def optional_name(value: str | None, field: str, *, limit: int = NAME_LIMIT) -> str | None:
     """:func:`name`, or None where there is none."""
     return None if value is None else name(value, field, limit=limit)
+
+
+def monitor(value: str) -> str:
+    """The id of a monitor. It is made of names that come from intake, so it may hold what is refused elsewhere."""
+    if not value or len(value) > MONITOR_ID_LIMIT:
+        raise DefinitionError(f"a monitor's id must have 1 to {MONITOR_ID_LIMIT} characters", field="monitor_id")
+    return storable(value)
 
 
 def column(value: str | None) -> str | None:

@@ -167,8 +167,12 @@ def together(work: Callable[[int, Any], Any], processes: int) -> list[Any]:
     barrier, answers = fork.Barrier(processes), fork.SimpleQueue()
 
     def run(number: int) -> None:
-        barrier.wait(60)
-        answers.put(work(number, barrier))
+        try:
+            barrier.wait(60)
+            answers.put(work(number, barrier))
+        except Exception as error:  # whoever waits must not wait for ever
+            barrier.abort()
+            answers.put(f"{type(error).__name__}: {error}")
 
     workers = [fork.Process(target=run, args=(number,)) for number in range(processes)]
     for worker in workers:

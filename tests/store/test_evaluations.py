@@ -254,3 +254,26 @@ def test_a_wide_evaluation_is_one_transaction(
     assert 1 == len(evaluated)
     assert isinstance(evaluated[0], dt.datetime)
     assert 1000 == len(store.monitor_states(record.id))
+
+
+@pytest.mark.parametrize("column", ["line\nbreak", "é" * 127, "a/b' \"c\"; --", "x" * 255])
+def test_a_monitor_of_any_column_is_found_again(
+    store: MonitoringStore, record: DefinitionRecord, day: Day, snapshot: Any, value: Any, column: str
+) -> None:
+    claim = store.claim(record, day(1), batch_name="b")
+    store.commit(claim, snapshot(values=[value(column=column)]))
+    monitor = f"{'d' * 200}/psi/{column}/"
+    transition = MonitorTransition(monitor, "psi", DETECTED, column=column, details={"opened": "x"})
+    results = [Status("psi", column, DETECTED)]
+
+    assert 1 == store.record_evaluation(
+        claim.job_id, 1, results, DETECTED, [transition], [Alert("a", DETECTED, "A", monitor)]
+    )
+
+    (state,) = store.monitor_states(record.id)
+    assert (monitor, column, {"opened": "x"}) == (state.monitor_id, state.column, state.details)
+    assert [monitor] == [alert.monitor_id for alert in store.pending_alerts()]
+    with pytest.raises(TerminalError, match="600"):
+        store.record_evaluation(
+            claim.job_id, 1, results, DETECTED, [dataclasses.replace(transition, monitor_id="m" * 601)]
+        )

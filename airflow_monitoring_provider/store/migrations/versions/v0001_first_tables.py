@@ -16,6 +16,7 @@ branch_labels = None
 depends_on = None
 
 NAME = sa.String(255)
+MONITOR = sa.String(600)
 PROSE = sa.Text()
 TIME = sa.DateTime(timezone=True)
 COUNT = sa.BigInteger()
@@ -255,7 +256,7 @@ def _jobs() -> None:
 def _monitors() -> None:
     op.create_table(
         "monitoring_monitors",
-        need("id", NAME),
+        need("id", MONITOR),
         need("deployment_id", NAME),
         may("definition_id", NAME, "null: all of the deployment"),
         need("origin", NAME, "definition: made of a definition's thresholds; or api"),
@@ -293,7 +294,7 @@ def _alerts() -> None:
         need("deployment_id", NAME),
         need("definition_id", NAME),
         need("job_id", NAME),
-        may("monitor_id", NAME),
+        may("monitor_id", MONITOR),
         need("status", NAME, "status that caused it"),
         need("title", PROSE),
         need("payload", JSON),
@@ -458,7 +459,7 @@ def _metrics() -> None:
 def _monitor_states() -> None:
     op.create_table(
         "monitoring_monitor_states",
-        need("monitor_id", NAME),
+        need("monitor_id", MONITOR),
         need("status", NAME, "irrelevant no_detection potential_detection detected"),
         may("previous_status", NAME),
         may("reason", NAME),
