@@ -1,0 +1,171 @@
+"""Rows of CSV, Parquet and JSON-lines files: one, a folder, or a pattern, on any filesystem that fsspec speaks.
+
+The files of one intake are one table: their columns are united, and a file that lacks a column that is asked for, or
+stores it in a type that has nothing in common with the others', is an error that names file and column. Rows come file
+by file, in the order of the paths. The format is the definition's, else the suffix's (.csv .csv.gz .parquet .jsonl
+.ndjson .json .json.gz); one intake has one format.
+
+CSV and JSON lines are delivered as the text that is there; :mod:`sampling` decides the type that ``schema`` reports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+import fsspec
+import pyarrow as pa
+
+from airflow_monitoring_provider.definitions import CsvSettings, FileFormat, FileIntake
+from airflow_monitoring_provider.exceptions import SourceError
+from airflow_monitoring_provider.intake import csv_rows, json_rows
+from airflow_monitoring_provider.intake.parquet_rows import ParquetRows, conformed
+from airflow_monitoring_provider.intake.paths import Files
+from airflow_monitoring_provider.intake.sampling import cleaned
+from airflow_monitoring_provider.intake.source import BATCH_ROWS, TimeFilter, WindowCut, checked_columns, gathered
+from airflow_monitoring_provider.intake.survey import Survey, survey_csv, survey_json, survey_parquet
+
+_SUFFIXES = {
+    ".csv": FileFormat.CSV,
+    ".parquet": FileFormat.PARQUET,
+    ".jsonl": FileFormat.JSONL,
+    ".ndjson": FileFormat.JSONL,
+    ".json": FileFormat.JSONL,
+}
+
+
+class FileSource:
+    """A :class:`~airflow_monitoring_provider.intake.source.RowSource` over files.
+
+    Memory: one block (16 MiB of text) or batch, and the path and header of each file. The header or footer of every
+    file is read once for ``schema``; files that appear later are not seen by this source.
+
+    :param root: folder of ``filesystem`` that no path leaves.
+    :param csv: delimiter, quote and encoding of CSV files.
+    """
+
+    def __init__(self, filesystem: fsspec.AbstractFileSystem, root: str, intake: FileIntake, csv: CsvSettings) -> None:
+        self._files = Files(filesystem, root, intake.url)
+        self._declared_format = intake.format
+        self._csv = csv
+        self._paths: list[str] = []
+        self._survey: Survey | None = None
+        self._format = FileFormat.CSV
+        self._null_timestamps: dict[str, int] = {}
+        connection = intake.connection_id
+        self.label = f"files {intake.url!r}" + (f" of connection {connection!r}" if connection else "")
+        self.ordered_by: tuple[str, ...] = ()
+
+    def schema(self) -> pa.Schema:
+        """Every column of any file with its decided type.
+
+        :raises SourceError: there is no file, its format is not known, it is damaged, or the files disagree.
+        :raises SourceUnavailable: the storage cannot be reached.
+        """
+        return pa.schema(list(self._surveyed().types.items()))
+
+    @contextlib.contextmanager
+    def read(self, columns: Sequence[str], window: TimeFilter | None) -> Iterator[Iterator[pa.RecordBatch]]:
+        """See :meth:`RowSource.read`."""
+        names = list(dict.fromkeys([*columns, *([window.column] if window else [])]))
+        survey = self._surveyed()
+        checked_columns(names, list(survey.types), self.label)
+        survey.check(names, self._files)
+        with contextlib.closing(gathered(self._batches(list(columns), names, window))) as batches:
+            yield batches
+
+    def null_timestamps(self, column: str) -> int:
+        """Rows whose ``column`` is null: counted by the last whole read of a window on it, else by reading it."""
+        checked_columns([column], list(self._surveyed().types), self.label)
+        if column not in self._null_timestamps:
+            with self.read([column], None) as batches:
+                self._null_timestamps[column] = sum(batch.column(0).null_count for batch in batches)
+        return self._null_timestamps[column]
+
+    def _surveyed(self) -> Survey:
+        if self._survey is None:
+            self._paths = self._files.paths()
+            self._format = self._common_format()
+            if self._format is FileFormat.CSV:
+                self._survey = survey_csv(self._files, self._paths, self._csv)
+            elif self._format is FileFormat.PARQUET:
+                self._survey = survey_parquet(self._files, self._paths)
+            else:
+                self._survey = survey_json(self._files, self._paths)
+        return self._survey
+
+    def _common_format(self) -> FileFormat:
+        if self._declared_format is not None:
+            return self._declared_format
+        formats = {path: _format_of(path) for path in self._paths}
+        for path, found in formats.items():
+            if found is None:
+                raise SourceError(
+                    f"file {self._files.name(path)!r} has no suffix of a known format; set intakeSettings.format, or "
+                    f"name the files with a pattern ({', '.join(_SUFFIXES)} are known, .gz after text formats)"
+                )
+        first = _format_of(self._paths[0])
+        for path, found in formats.items():
+            if found is not first:
+                raise SourceError(
+                    f"{self.label} mix formats: {self._files.name(path)!r} is {found}, files before it {first}; name "
+                    "the files of one format with a pattern"
+                )
+        return first or FileFormat.CSV
+
+    def _batches(self, columns: list[str], names: list[str], window: TimeFilter | None) -> Iterator[pa.RecordBatch]:
+        types = self._surveyed().types
+        cut = None if window is None else WindowCut(window)
+        left_out: list[int] = []
+        for path in self._paths:
+            with self._files.open(path) as stream:
+                for batch in self._delivered(stream, path, names, window, left_out):
+                    for start in range(0, batch.num_rows, BATCH_ROWS):
+                        part = batch.slice(start, BATCH_ROWS)
+                        yield part if cut is None else cut.cut(part).select(columns)
+        if cut is not None:
+            if cut.nothing_readable and not left_out:
+                raise cut.unreadable_error(self.label, types[cut.window.column])
+            self._null_timestamps[cut.window.column] = cut.nulls + sum(left_out)
+
+    def _delivered(
+        self, stream: IO[bytes], path: str, names: list[str], window: TimeFilter | None, left_out: list[int]
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of one file in the types that every file delivers.
+
+        :param left_out: gets the null timestamps of each row group that is skipped.
+        """
+        types, name = self._surveyed().types, self._files.name(path)
+        if self._format is FileFormat.PARQUET:
+            rows, skipped = ParquetRows(stream, name).batches(names, window)
+            left_out.extend(skipped)
+            yield from (_conformed(batch, types, name) for batch in rows)
+            return
+        texts = (
+            csv_rows.read_texts(stream, self._csv, name, names)
+            if self._format is FileFormat.CSV
+            else json_rows.read_texts(stream, name, names)
+        )
+        for batch in texts:
+            columns = [cleaned(column, types[named]) for named, column in zip(names, batch.columns, strict=True)]
+            yield pa.RecordBatch.from_arrays(columns, names=names)
+
+
+def _format_of(path: str) -> FileFormat | None:
+    plain = path.removesuffix(".gz")
+    found = next((kind for suffix, kind in _SUFFIXES.items() if plain.endswith(suffix)), None)
+    return None if found is FileFormat.PARQUET and plain != path else found
+
+
+def _conformed(batch: pa.RecordBatch, types: dict[str, pa.DataType], name: str) -> pa.RecordBatch:
+    columns = []
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        try:
+            columns.append(conformed(column, types[field.name]))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise SourceError(
+                f"file {name!r} stores column {field.name!r} as {field.type}, and a value of it does not fit "
+                f"{types[field.name]}, which the files of this intake have in common"
+            ) from None
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema([(n, types[n]) for n in batch.schema.names]))
