@@ -37,10 +37,10 @@ UNSAFE_METHODS = {
 }
 
 # Folders of the machines that the project is made on, and home folders. The container's own user is no machine.
-MACHINE_PATH = re.compile(
-    r"(?<![\w.$}-])/(?:" + "|".join(["work", "root", "opt/(?:pypi|wheels)", "home", "Users"]) + r")/[\w.-]"
-)
-CONTAINER_HOME = "/home/" + "airflow"
+# Of root's home only the hidden folders count: "root" is also what tests call the top of a filesystem.
+PLACES = ["work/", "home/", "Users/", "opt/pypi", "opt/wheels", r"root/\."]
+MACHINE_PATH = re.compile(r"(?<![\w.$}-])/(?:" + "|".join(PLACES) + ")")
+CONTAINER_HOME = "/".join(["", "home", "airflow"])
 ADDRESS = re.compile(r"(?:https?|file|git\+\w+)://?")
 
 
