@@ -74,9 +74,9 @@ class ProfileBuilder:
         ]
         if self._pool is None:
             for job in jobs:
-                _count(job)
+                self._count(job)
         else:
-            list(self._pool.map(_count, jobs))
+            list(self._pool.map(self._count, jobs))
         if self._target is not None:
             self._target.update(batch, scored)
         if self._plan.timestamp_column is not None:
@@ -111,8 +111,12 @@ class ProfileBuilder:
     ) -> None:
         self.close()
 
+    def _count(self, job: tuple[ColumnBuilder, ColumnPlan, pa.Array, BoolArray | None]) -> None:
+        builder, column, array, keep = job
+        add_column(builder, column.kind, array, keep, self._plan.timestamp_timezone)
+
     def _see_times(self, array: pa.Array, keep: BoolArray | None) -> None:
-        instants = read_instants(array)
+        instants = read_instants(array, self._plan.timestamp_timezone)
         chosen = keep if instants.valid is None else instants.valid if keep is None else keep & instants.valid
         times = instants.microseconds if chosen is None else instants.microseconds[chosen]
         if times.size:
@@ -127,11 +131,6 @@ def profile_batches(plan: ProfilePlan, batches: Iterable[pa.RecordBatch], *, thr
         for batch in batches:
             builder.update(batch, np.zeros(len(batch), np.uint8))
         return builder.finish()
-
-
-def _count(job: tuple[ColumnBuilder, ColumnPlan, pa.Array, BoolArray | None]) -> None:
-    builder, column, array, keep = job
-    add_column(builder, column.kind, array, keep)
 
 
 def _where(statuses: StatusArray, chosen: tuple[RowStatus, ...], *, inside: bool) -> BoolArray | None:

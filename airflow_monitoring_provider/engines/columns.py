@@ -44,12 +44,17 @@ _WORDS = {
 }
 
 
-def add_column(builder: ColumnBuilder, kind: ColumnKind, array: pa.Array, keep: BoolArray | None) -> None:
-    """Add the rows of an array where ``keep`` is True (all of them when None)."""
+def add_column(
+    builder: ColumnBuilder, kind: ColumnKind, array: pa.Array, keep: BoolArray | None, zone: str = "UTC"
+) -> None:
+    """Add the rows of an array where ``keep`` is True (all of them when None).
+
+    :param zone: IANA zone of timestamps that carry none.
+    """
     if kind is ColumnKind.NUMERIC:
         _add_numbers(builder, array, keep)
     elif kind is ColumnKind.TIMESTAMP:
-        _add_instants(builder, array, keep)
+        _add_instants(builder, array, keep, zone)
     else:
         chosen = array if keep is None else array.filter(from_truth(keep))
         builder.add_missing(_add_chosen(builder, kind, chosen))
@@ -98,8 +103,8 @@ def _add_numbers(builder: ColumnBuilder, array: pa.Array, keep: BoolArray | None
     builder.add_numbers(values, integers)
 
 
-def _add_instants(builder: ColumnBuilder, array: pa.Array, keep: BoolArray | None) -> None:
-    instants = read_instants(array)
+def _add_instants(builder: ColumnBuilder, array: pa.Array, keep: BoolArray | None, zone: str) -> None:
+    instants = read_instants(array, zone)
     chosen = _both(instants.valid, keep)
     values = instants.microseconds if chosen is None else instants.microseconds[chosen]
     rows = len(array) if keep is None else int(np.count_nonzero(keep))

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from airflow_monitoring_provider.engines.row_keys import row_keys
-from airflow_monitoring_provider.exceptions import SourceError
+from airflow_monitoring_provider.exceptions import SourceUnavailable
 from airflow_monitoring_provider.profiles.arrays import BoolArray
 from airflow_monitoring_provider.profiles.hashing import UInt64Array
 
@@ -28,6 +28,11 @@ _PARTITIONS = 256
 _FILE_BUFFER = 1 << 14
 _CHUNK = 1 << 19
 _RANGE = 1 << 22
+_MODULUS = 1 << 64
+_CHANGED = (
+    "The rows, or their order, changed between the two readings that look for duplicates. "
+    "Read a snapshot or a window that is complete, or sort the rows by their identifiers."
+)
 _RECORD = np.dtype([("first", np.uint64), ("second", np.uint64), ("row", np.uint64)])
 
 
@@ -71,6 +76,7 @@ class SpilledDuplicates:
         self._files: list[BinaryIO] | None = None
         self._rows = 0
         self._asked = 0
+        self._written = self._met = 0
         self._range = -1
         self._answers = np.zeros(0, np.bool_)
         self._sealed = False
@@ -85,6 +91,7 @@ class SpilledDuplicates:
         records = np.empty(first.size, _RECORD)
         records["first"], records["second"] = first, second
         records["row"] = np.arange(self._rows, self._rows + first.size, dtype=np.uint64)
+        self._written = (self._written + _order_sum(first, complete, self._rows)) % _MODULUS
         self._rows += first.size
         if not complete.all():
             records = records[complete]
@@ -98,15 +105,16 @@ class SpilledDuplicates:
     def flags(self, identifiers: Sequence[pa.Array]) -> BoolArray:
         """Second reading: (rows,), True where the next rows repeat an earlier one.
 
-        :raises SourceError: there are more rows than at the first reading.
+        :raises SourceUnavailable: these are not the rows of the first reading, in its order (noticed at the latest with
+            the last row; see :meth:`check`).
         """
         self._seal()
-        rows = len(identifiers[0])
-        if self._asked + rows > self._rows:
-            raise SourceError(
-                f"The source changed while it was read: {self._rows} rows at the first reading, more at the second. "
-                "Read a snapshot, or a window that is complete."
-            )
+        first, _, complete = row_keys(identifiers)
+        rows = first.size
+        self._met = (self._met + _order_sum(first, complete, self._asked)) % _MODULUS
+        more = self._asked + rows - self._rows
+        if more > 0 or (more == 0 and self._met != self._written):
+            raise SourceUnavailable(_CHANGED)
         found = np.zeros(rows, np.bool_)
         done = 0
         while done < rows:
@@ -117,6 +125,14 @@ class SpilledDuplicates:
             done += part.size
         self._asked += rows
         return found
+
+    def check(self) -> None:
+        """Check that the second reading met every row of the first.
+
+        :raises SourceUnavailable: rows are gone.
+        """
+        if self._asked != self._rows:
+            raise SourceUnavailable(_CHANGED)
 
     def close(self) -> None:
         """Remove the temporary files."""
@@ -190,6 +206,12 @@ def _repeated_rows(path: Path) -> Iterator[UInt64Array]:
             repeated[order[1:][same]] = True
             yield _numbers(records[repeated & ~known])
             seen = records[~repeated]
+
+
+def _order_sum(keys: UInt64Array, complete: BoolArray, start: int) -> int:
+    """A sum that changes when rows change or trade places; callers add up modulo 2**64."""
+    places = np.arange(start, start + keys.size, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    return int((np.where(complete, keys, np.uint64(0)) * places).sum(dtype=np.uint64))
 
 
 def _numbers(records: npt.NDArray[np.void]) -> UInt64Array:

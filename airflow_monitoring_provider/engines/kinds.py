@@ -71,6 +71,7 @@ def build_plan(definition: JobDefinition, schema: pa.Schema, source: str = "the 
         target=target,
         timestamp_column=definition.timestamp_column,
         level_names=definition.level_names,
+        timestamp_timezone=definition.timestamp_timezone,
     )
 
 
@@ -216,7 +217,7 @@ def _suits(kind: ColumnKind, arrow_type: pa.DataType, *, declared: bool) -> bool
     if kind is ColumnKind.NUMERIC:
         return is_text(inner) or pa.types.is_boolean(inner)
     if kind is ColumnKind.TIMESTAMP:
-        return is_text(inner)
+        return is_text(inner) or column_kind(inner) is ColumnKind.NUMERIC
     return True
 
 

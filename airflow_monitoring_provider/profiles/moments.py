@@ -27,16 +27,17 @@ class Moments:
 
     :param mean_high, mean_low: the mean is the exact sum of both.
     :param exponent: the unit of the deviations is ``2**exponent``.
-    :param m2, m3, m4: sums of powers of the deviations from the mean, in powers of that unit.
+    :param power2, power3, power4: sums of powers of the deviations from the mean, in powers of that unit;
+        :attr:`m2`, :attr:`m3` and :attr:`m4` are the same in plain numbers.
     """
 
     count: int = 0
     mean_high: float = 0.0
     mean_low: float = 0.0
     exponent: int = 0
-    m2: float = 0.0
-    m3: float = 0.0
-    m4: float = 0.0
+    power2: float = 0.0
+    power3: float = 0.0
+    power4: float = 0.0
 
     @classmethod
     def of(cls, values: npt.ArrayLike) -> Moments:
@@ -61,6 +62,21 @@ class Moments:
         return self.mean_high + self.mean_low if self.count else math.nan
 
     @property
+    def m2(self) -> float:
+        """Sum of squared deviations from the mean; infinite where that overflows."""
+        return _scaled(self.power2, 2 * self.exponent)
+
+    @property
+    def m3(self) -> float:
+        """Sum of cubed deviations from the mean."""
+        return _scaled(self.power3, 3 * self.exponent)
+
+    @property
+    def m4(self) -> float:
+        """Sum of fourth powers of the deviations from the mean."""
+        return _scaled(self.power4, 4 * self.exponent)
+
+    @property
     def sum(self) -> float:
         """Sum of the values; 0 when there are none."""
         return self.mean_high * self.count + self.mean_low * self.count
@@ -69,25 +85,25 @@ class Moments:
     def sum_of_squares(self) -> float:
         """Sum of the squared values; 0 when there are none."""
         mean = self.mean_high + self.mean_low
-        return _scaled(self.m2, 2 * self.exponent) + self.count * mean * mean
+        return self.m2 + self.count * mean * mean
 
     def variance(self, ddof: int = 1) -> float:
         """``numpy.var(values, ddof=ddof)``; NaN when ``count <= ddof``."""
-        return _scaled(self.m2 / (self.count - ddof), 2 * self.exponent) if self.count > ddof else math.nan
+        return _scaled(self.power2 / (self.count - ddof), 2 * self.exponent) if self.count > ddof else math.nan
 
     def std(self, ddof: int = 1) -> float:
         """``numpy.std(values, ddof=ddof)``; finite where the variance would overflow."""
-        return _scaled(math.sqrt(self.m2 / (self.count - ddof)), self.exponent) if self.count > ddof else math.nan
+        return _scaled(math.sqrt(self.power2 / (self.count - ddof)), self.exponent) if self.count > ddof else math.nan
 
     @property
     def skew(self) -> float:
         """``scipy.stats.skew(values)`` (biased); NaN for constant or no values."""
-        return self.m3 / self.count / (self.m2 / self.count) ** 1.5 if self.m2 > 0 else math.nan
+        return self.power3 / self.count / (self.power2 / self.count) ** 1.5 if self.power2 > 0 else math.nan
 
     @property
     def kurtosis(self) -> float:
         """``scipy.stats.kurtosis(values)`` (excess, biased); NaN for constant or no values."""
-        return self.m4 / self.count / (self.m2 / self.count) ** 2 - 3.0 if self.m2 > 0 else math.nan
+        return self.power4 / self.count / (self.power2 / self.count) ** 2 - 3.0 if self.power2 > 0 else math.nan
 
     def merge(self, other: Moments) -> Moments:
         """The moments of both sets of values."""
@@ -164,7 +180,7 @@ def _plain(exponent: int) -> int:
 
 def _common_exponent(a: Moments, b: Moments, delta: float, unit: int) -> int:
     """The unit for both: that of the widest deviations."""
-    sizes = [side.exponent + math.frexp(math.sqrt(side.m2))[1] for side in (a, b) if side.m2 > 0]
+    sizes = [side.exponent + math.frexp(math.sqrt(side.power2))[1] for side in (a, b) if side.power2 > 0]
     if delta:
         sizes.append(unit + math.frexp(delta)[1])
     return _plain(max(sizes, default=0))
@@ -173,8 +189,8 @@ def _common_exponent(a: Moments, b: Moments, delta: float, unit: int) -> int:
 def _in_unit(moments: Moments, exponent: int) -> tuple[float, float, float]:
     by = moments.exponent - exponent
     if not by:
-        return moments.m2, moments.m3, moments.m4
-    return math.ldexp(moments.m2, 2 * by), math.ldexp(moments.m3, 3 * by), math.ldexp(moments.m4, 4 * by)
+        return moments.power2, moments.power3, moments.power4
+    return math.ldexp(moments.power2, 2 * by), math.ldexp(moments.power3, 3 * by), math.ldexp(moments.power4, 4 * by)
 
 
 def _difference(b: Moments, a: Moments) -> tuple[float, int]:

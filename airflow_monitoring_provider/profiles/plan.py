@@ -60,7 +60,14 @@ class TargetPlan:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProfilePlan:
-    """Everything a profile of some rows is to hold."""
+    """Everything a profile of some rows is to hold.
+
+    :param timestamp_column: when a row happened; its earliest and latest instants are kept.
+    :param level_names: what is kept of level names: ``keep``, ``hash`` or ``drop``.
+    :param histogram_buckets: most buckets of a histogram.
+    :param level_cap: most levels with a name of their own, then most hashed buckets.
+    :param timestamp_timezone: IANA zone of timestamps that carry none.
+    """
 
     columns: tuple[ColumnPlan, ...]
     target: TargetPlan | None = None
@@ -68,6 +75,7 @@ class ProfilePlan:
     level_names: str = "keep"
     histogram_buckets: int = 2048
     level_cap: int = 10_000
+    timestamp_timezone: str = "UTC"
 
     def digest(self) -> str:
         """SHA-256 of the plan's canonical JSON, as hex."""

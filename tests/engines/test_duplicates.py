@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from airflow_monitoring_provider.engines import duplicates as module
 from airflow_monitoring_provider.engines.duplicates import AdjacentDuplicates, SpilledDuplicates
 from airflow_monitoring_provider.engines.row_keys import row_keys
-from airflow_monitoring_provider.exceptions import SourceError
+from airflow_monitoring_provider.exceptions import SourceUnavailable
 
 keys = st.tuples(st.integers(-3, 3) | st.none(), st.sampled_from(["a", "ab", "", "é", None]))
 Rows = list[tuple[Any, ...]]
@@ -90,14 +90,22 @@ def test_lanes_that_disagree_are_told_apart(tmp_path: Path) -> None:
     assert [2, 3] == sorted(found.tolist())
 
 
-def test_more_rows_at_the_second_reading_are_an_error() -> None:
+def test_other_rows_at_the_second_reading_are_noticed() -> None:
+    rows = pa.array([3, 1, None, 2])
+    for other in ([3, 1, None, 2, 5], [1, 3, None, 2], [3, 1, 4, 2]):
+        with SpilledDuplicates() as duplicates:
+            duplicates.add([rows])
+            with pytest.raises(SourceUnavailable, match="changed between the two readings"):
+                duplicates.flags([pa.array(other)])
     with SpilledDuplicates() as duplicates:
-        duplicates.add([pa.array([1, 2])])
-        duplicates.flags([pa.array([1])])
-        with pytest.raises(SourceError, match="source changed while it was read: 2 rows"):
-            duplicates.flags([pa.array([2, 3])])
+        duplicates.add([rows])
+        duplicates.flags([rows.slice(0, 2)])
+        with pytest.raises(SourceUnavailable, match="changed between the two readings"):
+            duplicates.check()
+        duplicates.flags([rows.slice(2)])
+        duplicates.check()
         with pytest.raises(ValueError, match="cannot be added"):
-            duplicates.add([pa.array([1])])
+            duplicates.add([rows])
 
 
 def test_temporary_files_are_removed(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_monitoring_provider.engines.instants import read_instants
 from airflow_monitoring_provider.engines.numbers import read_doubles
+from airflow_monitoring_provider.exceptions import ConfigurationError
 
 MISSING, INVALID = "missing", "invalid"
 NUMBERS: list[tuple[pa.Array, list[Any]]] = [
@@ -85,7 +86,17 @@ INSTANTS: list[tuple[pa.Array, list[Any]]] = [
     (pa.array(["1970-01-02", "1970-01-02T00:00:01+01:00", "x", None, "1970-01-01 00:00:00.5Z"]),
      [EPOCH_DAY, EPOCH_DAY - 3_599_000_000, INVALID, MISSING, 500_000]),
     (pa.array(["1970-01-02", None]).dictionary_encode(), [EPOCH_DAY, MISSING]),
-    (pa.array([1700000000, None]), [INVALID, MISSING]),
+    (pa.array([1700000000, None, 1700000000_000, 1700000000_000_000, -1700000000_000_000_000]),
+     [1700000000_000_000, MISSING, 1700000000_000_000, 1700000000_000_000, -1700000000_000_000]),
+    (pa.array([1.5, float("nan"), float("inf"), -0.0000005]), [1_500_000, MISSING, INVALID, -1]),
+    (pa.array([Decimal("1.5")]), [1_500_000]),
+    (pa.array([2**64 - 1, 60], pa.uint64()), [INVALID, 60_000_000]),
+    (pa.array(["60", "1.5", "20240101", "1970-01-01 00:00:01 UTC", "1970-W01-1", "24:00"]),
+     [60_000_000, 1_500_000, 20240101_000_000, 1_000_000, INVALID, INVALID]),
+    (pa.array(["0001-01-01", "9999-12-31T23:59:59.999999", "9999-12-31T23:59:59-01:00"]),
+     [-62_135_596_800_000_000, 253_402_300_799_999_999, INVALID]),
+    (pa.array([True, None]), [INVALID, MISSING]),
+    (pa.array([dt.time(1)]), [INVALID]),
     (pa.nulls(1), [MISSING]),
 ]  # fmt: skip
 
@@ -105,3 +116,26 @@ def test_instants_are_microseconds_utc(array: pa.Array, expected: list[Any]) -> 
 
     assert expected == instants(array)
     assert expected[1:] == instants(array.slice(1))
+
+
+@pytest.mark.parametrize("kind", ["texts", "seconds", "nanoseconds"])
+def test_wall_clock_times_are_read_in_their_zone(kind: str) -> None:
+    texts = ["2024-01-15T12:00:00", "2024-07-15T12:00:00", "2024-11-03T01:30:00", "2024-03-10T02:30:00", None]
+    expected = ["2024-01-15T17:00", "2024-07-15T16:00", "2024-11-03T05:30", "2024-03-10T07:00"]
+    array = pa.array(texts)
+    if kind != "texts":
+        array = array.cast(pa.timestamp("s" if kind == "seconds" else "ns"))
+    read = read_instants(array, "America/New_York")
+    stamps = read.microseconds[:4].astype("datetime64[us]").astype("datetime64[m]").astype(str).tolist()
+    assert expected == stamps
+    assert read.valid is not None
+    assert [True] * 4 + [False] == read.valid.tolist()
+    day = read_instants(pa.array([dt.date(2024, 1, 15)]), "America/New_York").microseconds
+    assert ["2024-01-15T05"] == day.astype("datetime64[us]").astype("datetime64[h]").astype(str).tolist()
+    zoned = pa.array(["2024-01-15T12:00:00+01:00"])
+    assert read_instants(zoned).microseconds.tolist() == read_instants(zoned, "Asia/Tokyo").microseconds.tolist()
+
+
+def test_an_unknown_zone_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match="Mars/Phobos"):
+        read_instants(pa.array(["2024-01-15"]), "Mars/Phobos")

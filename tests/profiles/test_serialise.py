@@ -72,7 +72,7 @@ def test_content_hash_covers_what_merges_exactly_and_nothing_else() -> None:
     def with_column(**changes: Any) -> Profile:
         return dataclasses.replace(profile, columns={**profile.columns, "n": dataclasses.replace(column, **changes)})
 
-    rounded = dataclasses.replace(column.moments, m2=column.moments.m2 * (1 + 1e-15))
+    rounded = dataclasses.replace(column.moments, power2=column.moments.power2 * (1 + 1e-15))
     assert profile.content_hash() == with_column(moments=rounded).content_hash()
     changed: list[dict[str, Any]] = [{"missing": 2}, {"minimum": -99.0}, {"histogram": None}, {"edge_counts": {}}]
     for changes in changed:
