@@ -26,30 +26,32 @@ def load_monitoring_dags(folder: str | Path, *, strict: bool = False, **dag_kwar
         globals().update(load_monitoring_dags(Path(__file__).parent / "definitions"))
 
     :param strict: raise on the first broken file instead of showing it. By default a broken file does not take the
-        other definitions down: it becomes a DAG tagged ``broken definition`` whose documentation is the error and
-        whose task fails with it.
+        other definitions down: it becomes a DAG ``monitoring__broken__<file>``, tagged ``broken definition``, whose
+        documentation is the error and whose task fails with it.
     :param dag_kwargs: handed to :func:`monitoring_dag` for every definition.
-    :raises DefinitionError: the folder is missing, two files define the same DAG, or ``strict`` and a file is broken.
+    :raises DefinitionError: the folder is missing; or ``strict``, and a file is broken.
 
     On a worker only the DAG of the running task is built. Nothing but the files is read.
     """
+    folder = Path(folder)
     wanted = get_parsing_context().dag_id
     dags: dict[str, DAG] = {}
-    origins: dict[str, Path] = {}
-    for path, loaded in sorted(read_definition_folder(Path(folder)).items()):
+    taken: dict[str, Path] = {}
+    for path, loaded in sorted(read_definition_folder(folder).items()):
+        if not isinstance(loaded, DefinitionError):
+            other = taken.setdefault(loaded.dag_id, path)
+            if other != path:
+                loaded = DefinitionError(
+                    f"{path.name}: name: makes the DAG id {loaded.dag_id!r}, as {other.name} does; choose another",
+                    field="name",
+                )
         if isinstance(loaded, DefinitionError):
             if strict:
                 raise loaded
-            log.error("Definition file %s is broken: %s", path.name, loaded)
-            dag_id = f"monitoring__{slug(path.stem)}"
+            log.error("Broken definition file: %s", loaded)
+            dag_id = f"monitoring__broken__{slug(str(path.relative_to(folder)))}"
         else:
             dag_id = loaded.dag_id
-        if dag_id in origins:
-            raise DefinitionError(
-                f"{path.name} and {origins[dag_id].name} both define the DAG {dag_id!r}; give one of them another name",
-                field="name",
-            )
-        origins[dag_id] = path
         if wanted in (None, dag_id):
             dags[dag_id] = (
                 _broken_dag(dag_id, path, loaded)
@@ -82,5 +84,5 @@ def _broken_dag(dag_id: str, path: Path, error: DefinitionError) -> DAG:
         doc_md="\n".join([f"`{path.name}` could not be read:", "", *(f"* {message}" for _, message in error.problems)]),
         is_paused_upon_creation=False,
     ) as dag:
-        BrokenDefinitionOperator(task_id="definition_error", reason=f"{path.name}: {error}")
+        BrokenDefinitionOperator(task_id="definition_error", reason=str(error))
     return dag

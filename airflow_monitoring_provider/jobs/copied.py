@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from airflow_monitoring_provider.definitions import JobDefinition, RowStatus
 from airflow_monitoring_provider.engines.screen import StatusArray
 from airflow_monitoring_provider.outputs.values import unstorable_rows
+from airflow_monitoring_provider.profiles.arrays import from_texts, from_values, truth_values
 
-_STATUS_TEXTS = pa.array([status.text for status in RowStatus], pa.string())
+_STATUS_TEXTS = from_texts([status.text for status in RowStatus]).cast(pa.string())
 
 
 class CopiedColumns:
@@ -44,13 +45,13 @@ class CopiedColumns:
             array = batch.column(batch.schema.get_field_index(field.name))
             cast = _cast(array, field.type)
             if cast.null_count > array.null_count:
-                unstorable |= _flags(pc.and_(pc.is_null(cast), pc.is_valid(array)))
+                unstorable |= truth_values(pc.and_(pc.is_null(cast), pc.is_valid(array)))
             arrays.append(cast)
         if arrays:
             unstorable |= unstorable_rows(pa.RecordBatch.from_arrays(arrays, names=list(self.names)))
         told = np.where(unstorable & (statuses == RowStatus.MONITORED), RowStatus.UNSTORABLE_VALUE, statuses)
         statuses = told.astype(np.uint8)
-        rows = pa.RecordBatch.from_arrays([*arrays, _STATUS_TEXTS.take(pa.array(statuses))], schema=self.schema)
+        rows = pa.RecordBatch.from_arrays([*arrays, _STATUS_TEXTS.take(from_values(statuses, pa.uint8()))], schema=self.schema)
         return rows, statuses
 
 
@@ -74,7 +75,3 @@ def _one(value: pa.Scalar, kind: pa.DataType) -> pa.Scalar | None:
         return value.cast(kind).as_py()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
         return None
-
-
-def _flags(array: pa.Array) -> np.ndarray:  # type: ignore[type-arg]
-    return np.array(array.to_pylist(), np.bool_)

@@ -18,6 +18,7 @@ from airflow_monitoring_provider.engines.columns import column_of
 from airflow_monitoring_provider.engines.screen import StatusArray
 from airflow_monitoring_provider.engines.targets import read_predictions
 from airflow_monitoring_provider.intake.instants import instants
+from airflow_monitoring_provider.profiles.arrays import from_texts, from_truth, from_values, truth_values
 from airflow_monitoring_provider.profiles.canonical import canonical_array
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, TargetPlan
 from airflow_monitoring_provider.store.records import Claim, PredictionFile
@@ -53,22 +54,25 @@ class PredictionLog:
         if self._writer is None or self._target is None or self._association_id is None:
             return
         ids = column_of(batch, self._association_id)
-        keep = pa.array(np.isin(statuses, SCORED)) if ids.null_count == 0 else _kept(ids, statuses)
-        rows = batch.filter(keep)
+        keep = np.isin(statuses, SCORED)
+        if ids.null_count:
+            keep &= truth_values(ids.is_valid())
+        rows = batch if keep.all() else batch.filter(from_truth(keep))
         if not rows.num_rows:
             return
         scores, predicted = read_predictions(rows, self._target)
         values: dict[str, Any] = {"association_id": canonical_array(column_of(rows, self._association_id))}
         if self._target.target_type is TargetType.REGRESSION:
-            values["prediction"] = pa.array(scores[:, 0])
+            values["prediction"] = from_values(scores[:, 0], pa.float64())
         else:
             for place, name in enumerate(_classes(self._target)):
-                values[f"probability:{name}"] = pa.array(scores[:, place])
-            values["predicted_class"] = pa.array(np.array(self._target.classes, object)[predicted], pa.string())
+                values[f"probability:{name}"] = from_values(scores[:, place], pa.float64())
+            values["predicted_class"] = from_texts(self._target.classes).take(from_values(predicted, pa.int64()))
         values["timestamp"] = self._instants(rows)
-        values["batch_id"] = pa.repeat(pa.scalar(self._batch_id), rows.num_rows)
+        values["batch_id"] = from_texts([self._batch_id] * rows.num_rows)
         schema = self._writer.schema
-        self._writer.append(pa.RecordBatch.from_arrays([values[name] for name in schema.names], schema=schema))
+        arrays = [values[field.name].cast(field.type) for field in schema]
+        self._writer.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
 
     def close(self) -> PredictionFile | None:
         """Make the log whole; None where nothing was logged."""
@@ -92,8 +96,3 @@ def _classes(target: TargetPlan) -> tuple[str, ...]:
     if target.target_type is TargetType.REGRESSION:
         return ()
     return target.classes if len(target.prediction_columns) > 1 else (target.prediction_columns[0][0],)
-
-
-def _kept(ids: pa.Array, statuses: StatusArray) -> pa.Array:
-    there = np.array(ids.is_valid().to_pylist(), np.bool_)
-    return pa.array(np.isin(statuses, SCORED) & there)

@@ -1,0 +1,94 @@
+"""Connections become engines and filesystems here, and their secrets appear in no message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_monitoring_provider.exceptions import ConfigurationError
+from airflow_monitoring_provider.hooks.connections import database_url, open_database, open_files
+
+PASSWORD = "canary-p4ss"
+
+
+def test_missing_connection_is_named_with_its_field_and_how_to_make_it() -> None:
+    with pytest.raises(ConfigurationError, match=r"intakeSettings\.dataStoreId: there is no Airflow connection 'nowhere'"):
+        open_database("nowhere", purpose="intakeSettings.dataStoreId")
+
+
+def test_sqlite_file(set_connection: Callable[..., None], tmp_path: Path) -> None:
+    set_connection("files_db", conn_type="sqlite", host=str(tmp_path / "a.sqlite"))
+    engine = open_database("files_db", purpose="intake")
+    with engine.connect() as connection:
+        assert 1 == connection.execute(sa.select(sa.literal(1))).scalar()
+    engine.dispose()
+    assert (tmp_path / "a.sqlite").exists()
+
+
+def test_sqlite_address_form(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_URI_DB", f"sqlite:///{tmp_path}/b.sqlite")
+    assert str(tmp_path / "b.sqlite") == database_url("uri_db", purpose="intake").database
+
+
+def test_postgres_with_options(set_connection: Callable[..., None]) -> None:
+    set_connection(
+        "warehouse",
+        conn_type="postgres",
+        host="db.example.com",
+        port=5433,
+        login="reader",
+        password=PASSWORD,
+        schema="sales",
+        extra={"sslmode": "require", "unrelated": "x"},
+    )
+    url = database_url("warehouse", purpose="intake")
+    assert f"postgresql+psycopg://reader:{PASSWORD}@db.example.com:5433/sales?sslmode=require" == url.render_as_string(
+        hide_password=False
+    )
+
+
+def test_postgres_is_reached_for_real(set_connection: Callable[..., None], postgres_url: str) -> None:
+    url = sa.make_url(postgres_url)
+    set_connection("real_pg", conn_type="postgres", login=url.username, schema=url.database, host=url.query["host"])
+    engine = open_database("real_pg", purpose="intake")
+    with engine.connect() as connection:
+        assert url.database == connection.execute(sa.select(sa.func.current_database())).scalar()
+    engine.dispose()
+
+
+def test_credential_replaces_login_and_password_only(set_connection: Callable[..., None]) -> None:
+    set_connection("warehouse", conn_type="postgres", host="db", login="a", password="b", schema="sales")
+    set_connection("other", conn_type="generic", host="elsewhere", login="c", password="d", schema="no")
+    url = database_url("warehouse", "other", purpose="intake")
+    assert ("c", "d", "db", "sales") == (url.username, url.password, url.host, url.database)
+
+
+def test_connection_that_is_no_database(set_connection: Callable[..., None]) -> None:
+    set_connection("web", conn_type="http", host="example.com", password=PASSWORD)
+    with pytest.raises(ConfigurationError, match="'web' of type 'http' gives no SQLAlchemy engine") as caught:
+        open_database("web", purpose="intake")
+    assert PASSWORD not in str(caught.value)
+
+
+def test_local_files_need_a_root(set_connection: Callable[..., None], tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no connection is named"):
+        open_files("data/*.csv", None, purpose="intake")
+    set_connection("empty", conn_type="fs")
+    with pytest.raises(ConfigurationError, match="'empty' has none"):
+        open_files("data/*.csv", "empty", purpose="intake")
+    set_connection("lake", conn_type="fs", extra={"path": str(tmp_path)})
+    assert str(tmp_path) == open_files("data/*.csv", "lake", purpose="intake").root
+
+
+def test_any_fsspec_scheme_with_its_options(set_connection: Callable[..., None]) -> None:
+    set_connection("mem", conn_type="generic", extra={"path": "/bucket", "storage_options": {"use_listings_cache": False}})
+    files = open_files("memory://bucket/x.csv", "mem", purpose="intake")
+    assert ("MemoryFileSystem", "/bucket") == (type(files.filesystem).__name__, files.root)
+
+
+def test_unknown_scheme_is_a_sentence(set_connection: Callable[..., None]) -> None:
+    with pytest.raises(ConfigurationError, match="no filesystem for nosuch://"):
+        open_files("nosuch://bucket/x.csv", None, purpose="intake")

@@ -1,0 +1,212 @@
+"""The operators in real Airflow runs: the window a run means, what it returns, and what its errors become."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+from airflow_monitoring_provider.exceptions import (
+    BatchLocked,
+    DefinitionError,
+    OutputUnavailable,
+    SourceUnavailable,
+    Superseded,
+)
+from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
+from airflow_monitoring_provider.operators import MonitoringEvaluationOperator, MonitoringJobOperator
+from airflow_monitoring_provider.operators.monitoring import task_states
+
+FIRST_DAY = datetime(2026, 3, 1, tzinfo=UTC)
+STATUSES = Counter(
+    {
+        "monitored": 397,
+        "rejected:missing_prediction": 1,
+        "rejected:invalid_prediction": 1,
+        "rejected:duplicate_identifier": 1,
+    }
+)
+DAG_FILE = """\
+from pathlib import Path
+from airflow_monitoring_provider.dags import load_monitoring_dags
+
+globals().update(load_monitoring_dags(Path(__file__).parent / "definitions"))
+"""
+
+
+@pytest.fixture
+def churn(
+    dags_folder: Path,
+    scores: Path,
+    churn_payload: dict[str, Any],
+    set_connection: Callable[..., None],
+    tmp_path: Path,
+) -> Path:
+    """The churn definition as a DAG in the DAG folder, its connections set; the path of the SQLite file."""
+    set_connection("scores_db", conn_type="sqlite", host=str(scores))
+    set_connection("monitoring_store_default", conn_type="monitoring_store", extra={"path": str(tmp_path / "s.sqlite")})
+    (dags_folder / "definitions").mkdir()
+    (dags_folder / "definitions" / "churn.yaml").write_text(yaml.safe_dump(churn_payload))
+    (dags_folder / "monitoring.py").write_text(DAG_FILE)
+    return scores
+
+
+def _rows(path: Path) -> Counter[str]:
+    with sqlite3.connect(path) as connection:
+        found = connection.execute("SELECT status FROM churn_monitoring").fetchall()
+    connection.close()
+    return Counter(status for (status,) in found)
+
+
+def _results(run: Any) -> dict[str, Any]:
+    return {ti.task_id: ti.xcom_pull(task_ids=ti.task_id, key="return_value") for ti in run.get_task_instances()}
+
+
+def test_a_run_writes_a_status_for_every_row_and_evaluates(churn: Path, run_dag: Callable[..., Any]) -> None:
+    run = run_dag("monitoring__churn", logical_date=FIRST_DAY + timedelta(days=1))
+    assert "success" == run.state
+    assert STATUSES == _rows(churn)
+    results = _results(run)
+    assert dict(STATUSES) == results["run_job"]["status_counts"]
+    assert "2026-03-01T00:00:00+00:00" == results["run_job"]["window_start"]
+    assert "no_detection" == results["evaluate_monitors"]["status"]
+
+
+def test_clearing_and_running_again_changes_no_row(churn: Path, run_dag: Callable[..., Any]) -> None:
+    first = _results(run_dag("monitoring__churn", logical_date=FIRST_DAY + timedelta(days=1)))
+    again = _results(run_dag("monitoring__churn", logical_date=FIRST_DAY + timedelta(days=1)))
+    assert STATUSES == _rows(churn)
+    assert first["run_job"]["content_hash"] == again["run_job"]["content_hash"]
+    assert first["run_job"]["snapshot_revision"] + 1 == again["run_job"]["snapshot_revision"]
+    with MonitoringStoreHook().get_conn() as store:
+        assert 1 == store.jobs().total
+
+
+def test_drift_is_found_and_told_in_the_asset_event(churn: Path, run_dag: Callable[..., Any]) -> None:
+    for day in (1, 2, 3):
+        run = run_dag("monitoring__churn", logical_date=FIRST_DAY + timedelta(days=day))
+    evaluation = _results(run)["evaluate_monitors"]
+    assert ("detected", ["amount"]) == (evaluation["status"], evaluation["drifted_columns"])
+    assert 3 * STATUSES["monitored"] == _rows(churn)["monitored"]
+
+    from airflow import settings
+    from airflow.models.asset import AssetEvent, AssetModel
+
+    session = settings.Session()
+    try:
+        events = session.query(AssetEvent).join(AssetModel, AssetModel.id == AssetEvent.asset_id).all()
+        told = [event.extra["status"] for event in events if event.source_run_id == run.run_id]
+    finally:
+        session.close()
+    assert ["detected"] == told
+
+
+def test_manual_run_without_a_logical_date_takes_the_last_complete_interval(
+    churn: Path, run_dag: Callable[..., Any]
+) -> None:
+    run = run_dag("monitoring__churn", logical_date=None, run_after=FIRST_DAY + timedelta(days=2, hours=5))
+    assert "2026-03-02T00:00:00+00:00" == _results(run)["run_job"]["window_start"]
+
+
+def test_window_and_batch_name_of_the_trigger_form(churn: Path, run_dag: Callable[..., Any]) -> None:
+    conf = {
+        "window_start": "2026-03-01T00:00:00Z",
+        "window_end": "2026-03-01T12:00:00Z",
+        "batch_name": "by hand",
+    }
+    run = run_dag("monitoring__churn", logical_date=None, run_conf=conf)
+    summary = _results(run)["run_job"]
+    assert ("by hand", 216) == (summary["batch_name"], summary["rows"])
+    with MonitoringStoreHook().get_conn() as store:
+        assert "ad_hoc" == store.job(summary["job_id"]).window.kind
+
+
+def test_half_a_window_fails_at_once_and_names_the_param(churn: Path, run_dag: Callable[..., Any]) -> None:
+    run = run_dag("monitoring__churn", logical_date=None, run_conf={"window_start": "2026-03-01T00:00:00Z"})
+    assert "failed" == run.state
+    assert {"run_job": 1} == {ti.task_id: ti.try_number for ti in run.get_task_instances() if ti.state == "failed"}
+
+
+def test_report_link_leads_to_the_job(churn: Path, run_dag: Callable[..., Any]) -> None:
+    run = run_dag("monitoring__churn", logical_date=FIRST_DAY + timedelta(days=1))
+    job_id = _results(run)["run_job"]["job_id"]
+    url = next(ti for ti in run.get_task_instances() if ti.task_id == "run_job").xcom_pull(
+        task_ids="run_job", key="monitoring_report_url"
+    )
+    assert f"/monitoring/jobs/{job_id}" == url
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (SourceUnavailable("x"), AirflowException),
+        (OutputUnavailable("x"), AirflowException),
+        (BatchLocked("x"), AirflowFailException),
+        (Superseded("x"), AirflowSkipException),
+    ],
+)
+def test_errors_become_retry_failure_or_skip(error: Exception, state: type[Exception]) -> None:
+    with pytest.raises(state) as caught, task_states():
+        raise error
+    assert state is type(caught.value)
+
+
+def test_unexpected_errors_are_left_alone() -> None:
+    with pytest.raises(ZeroDivisionError), task_states():
+        raise ZeroDivisionError
+
+
+def test_definition_or_its_id_but_not_both_and_not_neither(churn_payload: dict[str, Any]) -> None:
+    for wrong in ({}, {"definition": churn_payload, "definition_id": "churn"}):
+        with pytest.raises(AirflowFailException, match="give either definition="):
+            MonitoringJobOperator(task_id="t", **wrong).execute({"ti": None})  # type: ignore[typeddict-item]
+
+
+def test_unknown_gate_is_refused_where_it_is_written(churn_payload: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="on_breach"):
+        MonitoringEvaluationOperator(task_id="t", definition=churn_payload, job_id="x", on_breach="explode")
+
+
+def test_definition_is_no_template_field() -> None:
+    for operator in (MonitoringJobOperator, MonitoringEvaluationOperator):
+        assert "definition" not in operator.template_fields
+
+
+def test_braces_in_a_definition_stay_as_they_are(churn_payload: dict[str, Any]) -> None:
+    payload = churn_payload | {"monitoring_batch_prefix": "{{ conn.scores_db.password }}"}
+    operator = MonitoringJobOperator(task_id="t", definition=payload, batch_name="{{ 1 + 1 }}")
+    operator.render_template_fields({})
+    assert ("{{ conn.scores_db.password }}", "2") == (
+        operator.definition["monitoring_batch_prefix"],  # type: ignore[index]
+        operator.batch_name,
+    )
+
+
+def test_stored_definition_by_its_id(
+    set_connection: Callable[..., None], tmp_path: Path, churn_payload: dict[str, Any]
+) -> None:
+    from airflow_monitoring_provider.definitions import load_definition
+
+    set_connection("by_id", conn_type="monitoring_store", extra={"path": str(tmp_path / "s.sqlite")})
+    operator = MonitoringJobOperator(task_id="t", definition_id="churn", monitoring_store_conn_id="by_id")
+    definition = load_definition(churn_payload)
+    with MonitoringStoreHook("by_id").get_conn() as store:
+        store.register_definition(definition)
+        assert definition == operator._load_definition(store)
+
+
+def test_definition_error_reaches_the_log_with_its_field(churn_payload: dict[str, Any]) -> None:
+    broken = churn_payload | {"prediction_threshold": 7}
+    with pytest.raises(AirflowFailException, match="prediction_threshold"):
+        MonitoringJobOperator(task_id="t", definition=broken).execute({"ti": None})  # type: ignore[typeddict-item]
+    with pytest.raises(DefinitionError):
+        from airflow_monitoring_provider.definitions import load_definition
+
+        load_definition(broken)
