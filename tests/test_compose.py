@@ -128,7 +128,7 @@ def test_mounted_folders_exist_and_volumes_are_declared(services: dict[str, Any]
 
 @pytest.mark.parametrize(
     ("variables", "password", "store_password"),
-    [({}, "airflow", "monitoring"), ({"POSTGRES_PASSWORD": "one", "MONITORING_STORE_PASSWORD": "two"}, "one", "two")],
+    [({}, "airflow", "development-only"), ({"POSTGRES_PASSWORD": "one", "MONITORING_STORE_PASSWORD": "two"}, "one", "two")],
     ids=["defaults", "overridden"],
 )
 def test_databases_and_broker_are_the_services(variables: dict[str, str], password: str, store_password: str) -> None:
@@ -170,7 +170,7 @@ def test_the_hook_opens_the_store_of_the_compose_file(
         volume.split(":")[1] for volume in services["airflow-worker"]["volumes"]
     }
     assert store_url(connection).render_as_string(hide_password=False) == (
-        "postgresql+psycopg://monitoring:monitoring@postgres:5432/monitoring"
+        "postgresql+psycopg://monitoring:development-only@postgres:5432/monitoring"
     )
 
 
