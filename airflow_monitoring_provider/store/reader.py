@@ -63,7 +63,7 @@ class StoreReader:
         self._embedded = embedded and engine.dialect.name == "sqlite"
         self._clock = clock
         self._checked = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # re-entrant: a signal handler may look while its own thread does
 
     def definition(self, id_or_name: str, revision: int | None = None) -> tuple[DefinitionRecord, dict[str, Any]]:
         """A definition and its content, current or of a revision. Raises :class:`NotFound`."""
@@ -224,9 +224,9 @@ class StoreReader:
             yield connection
 
     def _require_schema(self) -> None:
+        if self._checked:
+            return
         with self._lock:
-            if self._checked:
-                return
             state = schema.schema_state(self._engine)
             if state is not schema.SchemaState.CURRENT:
                 if not self._embedded:

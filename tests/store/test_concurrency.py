@@ -105,6 +105,9 @@ def test_a_frozen_commit_gives_others_a_clear_error_and_then_the_window(
     )
     assert 1 == said(frozen)
     os.waitid(os.P_PID, frozen.pid, os.WSTOPPED | os.WNOWAIT)
+    rescue = threading.Timer(60, frozen.kill)  # without time limits the claim below would wait for ever
+    rescue.daemon = True
+    rescue.start()
 
     with pytest.raises(StoreUnavailable, match=r"locked.*try again"):
         store.claim(record, day(1), batch_name="b")
@@ -116,6 +119,7 @@ def test_a_frozen_commit_gives_others_a_clear_error_and_then_the_window(
             break
         except StoreUnavailable:
             assert time.monotonic() < deadline
+    rescue.cancel()
     store.commit(claim, snapshot(2))
     os.kill(frozen.pid, signal.SIGCONT)
     assert said(frozen).startswith("StoreUnavailable")

@@ -256,7 +256,7 @@ def test_a_wide_evaluation_is_one_transaction(
     assert 1000 == len(store.monitor_states(record.id))
 
 
-@pytest.mark.parametrize("column", ["line\nbreak", "é" * 127, "a/b' \"c\"; --", "x" * 255])
+@pytest.mark.parametrize("column", ["line\nbreak", "é" * 127, 'a/b\' "c"; --', "x" * 255])
 def test_a_monitor_of_any_column_is_found_again(
     store: MonitoringStore, record: DefinitionRecord, day: Day, snapshot: Any, value: Any, column: str
 ) -> None:

@@ -141,7 +141,8 @@ def test_definitions_come_a_page_at_a_time_by_name(store: MonitoringStore, make:
 
     page = store.definitions(limit=2, offset=1)
     assert (["b", "c"], 4, 1, 2) == ([found.name for found in page], page.total, page.offset, len(page))
-    for wrong in ({"limit": 0}, {"limit": 1001}, {"offset": -1}):
+    pages: list[dict[str, Any]] = [{"limit": 0}, {"limit": 1001}, {"offset": -1}]
+    for wrong in pages:
         with pytest.raises(ConfigurationError, match="limit must be 1 to 1000"):
             store.definitions(**wrong)
 
