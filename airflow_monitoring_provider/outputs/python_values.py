@@ -1,0 +1,109 @@
+"""Rows that come as Python objects (an application's results), on their way to :mod:`values`.
+
+Drivers disagree about what they accept: SQLite stores a NumPy integer as raw bytes, others raise on ``pd.NA``, ``NaT``,
+a lone surrogate or 2 to the 64. Here every object becomes a plain Arrow value, or null with its row marked.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from airflow_monitoring_provider.outputs.values import INSTANT, NAIVE, Flags
+
+_LARGEST = 2**63
+
+
+class _Unstorable:
+    pass
+
+
+_UNSTORABLE = _Unstorable()
+
+
+def batch_from_python(columns: Mapping[str, Sequence[object]]) -> tuple[pa.RecordBatch, Flags]:
+    """Columns of Python, NumPy and pandas scalars as a batch, and the rows that hold an unstorable value.
+
+    A column has the narrowest of bool, int64, float64, date, timestamp (with or without zone), binary and text that
+    holds all its values; None, ``pd.NA``, ``NaT`` and NaN are null. Anything else is written as its ``str``.
+    """
+    arrays, lost = [], np.zeros(len(next(iter(columns.values()), ())), dtype=np.bool_)
+    for values in columns.values():
+        plain = [_plain(value) for value in values]
+        lost |= np.fromiter((value is _UNSTORABLE for value in plain), np.bool_, len(plain))
+        arrays.append(_column([None if value is _UNSTORABLE else value for value in plain]))
+    return pa.RecordBatch.from_arrays(arrays, names=list(columns)), lost
+
+
+def _plain(value: Any) -> Any:
+    """A value of one of Python's own types, None, or the mark of an unstorable one."""
+    if isinstance(value, np.generic):
+        value = value.astype("datetime64[us]").item() if isinstance(value, np.datetime64) else value.item()
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= _LARGEST:
+            return _UNSTORABLE  # a datetime64 outside Python's calendar comes as an integer
+    if value is None or _is_missing(value):
+        return None
+    if isinstance(value, bool | float | bytes | Decimal):
+        return value
+    if isinstance(value, int):
+        return int(value) if -_LARGEST <= value < _LARGEST else _UNSTORABLE
+    if isinstance(value, dt.datetime):
+        return dt.datetime.fromisoformat(value.isoformat(timespec="microseconds"))  # pandas' carry nanoseconds
+    if isinstance(value, dt.date):
+        return value
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    return _plain_text(value if isinstance(value, str) else str(value))
+
+
+def _is_missing(value: Any) -> bool:
+    # Named and not imported: pandas costs half a second, and whoever has such a value has paid already.
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and value != value
+
+
+def _plain_text(text: str) -> object:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _UNSTORABLE
+    return str(text)
+
+
+def _column(values: list[Any]) -> pa.Array:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {bool} and kinds:
+        return pa.array(values, pa.bool_())
+    if kinds <= {int} and kinds:
+        return pa.array(values, pa.int64())
+    if kinds <= {int, float, Decimal} and kinds:
+        return pa.array([None if value is None else _double(value) for value in values], pa.float64())
+    if kinds <= {dt.date} and kinds:
+        return pa.array(values, pa.date32())
+    if kinds <= {dt.datetime} and kinds:
+        zoned = {value.tzinfo is not None for value in values if value is not None}
+        if len(zoned) == 1:
+            return pa.array(values, INSTANT if zoned == {True} else NAIVE)
+    if kinds <= {bytes} and kinds:
+        return pa.array(values, pa.binary())
+    return pa.array([None if value is None else _text(value) for value in values], pa.string())
+
+
+def _double(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+_TEXTS: dict[type, Callable[[Any], str]] = {bool: lambda value: "true" if value else "false", bytes: bytes.hex}
+
+
+def _text(value: Any) -> str:
+    return _TEXTS.get(type(value), str)(value)

@@ -1,0 +1,108 @@
+"""One transaction of an output database: begun alone or not at all, committed for certain or known to be in doubt.
+
+SQLite: ``BEGIN IMMEDIATE``, so that a lock is found at the first statement and DDL is part of the transaction; Python's
+driver would begin late. PostgreSQL: READ COMMITTED (the marker's conditional upsert needs no more) with time limits, so
+that a frozen attempt cannot hold the marker for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from airflow_monitoring_provider.exceptions import OutcomeUnknown
+from airflow_monitoring_provider.outputs import faults
+
+_PAUSE = 0.02
+
+
+class Database:
+    """The output's database and how long to wait for its locks.
+
+    :param wait: seconds to wait for a lock.
+    :param idle: seconds a transaction may stand still between two statements before PostgreSQL ends it.
+    """
+
+    def __init__(self, engine: sa.Engine, label: str, *, wait: float, idle: float) -> None:
+        self.engine = engine
+        self.label = label
+        self.dialect = engine.dialect.name
+        self._wait = wait
+        self._idle = idle
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """A transaction that is rolled back unless :meth:`commit` ends it."""
+        with self._connected() as connection:
+            if self.dialect == "postgresql":
+                self._limit(connection)
+            yield connection
+
+    def commit(self, connection: sa.Connection) -> None:
+        """COMMIT.
+
+        :raises OutcomeUnknown: the answer was lost; whoever knows what the transaction wrote can look.
+        """
+        deadline = time.monotonic() + self._wait
+        while True:
+            try:
+                connection.commit()
+                return
+            except sa.exc.SQLAlchemyError as error:
+                # SQLite waits at COMMIT until the last reader is gone, and the transaction is still open.
+                if faults.is_locked(error) and time.monotonic() < deadline:
+                    time.sleep(_PAUSE)
+                    continue
+                if faults.refused_commit(error):
+                    raise faults.meaning(error, self.label) from None
+                raise OutcomeUnknown(
+                    f"{self.label}: the connection broke while a commit was under way; its outcome is unknown"
+                ) from None
+
+    def lock(self, connection: sa.Connection, name: str) -> None:
+        """Be alone, until the transaction ends, among all who ask for the same name (SQLite writers always are)."""
+        if self.dialect == "postgresql":
+            key = sa.func.hashtextextended(f"airflow_monitoring_provider {name}", 0)
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[sa.Connection]:
+        with faults.translated(self.label):
+            opened = self.engine.connect()
+        with contextlib.closing(opened) as connection:
+            if self.dialect != "sqlite":
+                if self.dialect == "postgresql":
+                    connection = connection.execution_options(isolation_level="READ COMMITTED")
+                yield connection
+                return
+            driver: Any = connection.connection.driver_connection
+            before, driver.isolation_level = driver.isolation_level, None
+            try:
+                with faults.translated(self.label):
+                    self._begin_immediate(connection, driver)
+                yield connection
+            finally:
+                with contextlib.suppress(sa.exc.SQLAlchemyError):
+                    connection.rollback()
+                driver.isolation_level = before
+
+    def _begin_immediate(self, connection: sa.Connection, driver: Any) -> None:
+        connection.begin()
+        deadline = time.monotonic() + self._wait
+        while not driver.in_transaction:  # an engine may begin by itself
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            except sa.exc.OperationalError as error:
+                if not faults.is_locked(error) or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_PAUSE)
+
+    def _limit(self, connection: sa.Connection) -> None:
+        limits = {"lock_timeout": self._wait, "idle_in_transaction_session_timeout": self._idle}
+        settings = [sa.func.set_config(k, f"{max(1, round(v * 1000))}ms", True) for k, v in limits.items()]
+        with faults.translated(self.label):
+            connection.execute(sa.select(*settings))
