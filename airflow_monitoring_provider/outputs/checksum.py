@@ -29,7 +29,7 @@ class RowChecksum:
             )
             nulls, lengths, contents = hashes
             valid = valid_flags(column)
-            nulls.update(valid.view(np.uint8))
+            nulls.update(valid.view(np.uint8).data)
             _add_contents(column if valid.all() else column.filter(boolean_array(valid)), lengths, contents)
 
     def hexdigest(self) -> str:
@@ -47,15 +47,15 @@ def _add_contents(values: pa.Array, lengths: hashlib._Hash, contents: hashlib._H
     if len(values) == 0:
         return
     if pa.types.is_boolean(kind):
-        contents.update(np.array(values.to_pylist(), dtype=np.uint8))
+        contents.update(np.array(values.to_pylist(), dtype=np.uint8).data)
     elif pa.types.is_string(kind) or pa.types.is_binary(kind):
         _validity, offsets, data = values.buffers()
         ends = np.frombuffer(offsets, np.int32, len(values) + 1, values.offset * 4)
-        lengths.update(np.diff(ends))
+        lengths.update(np.diff(ends).data)
         if data is not None:
             contents.update(memoryview(data)[int(ends[0]) : int(ends[-1])])
     elif pa.types.is_decimal(kind):
         width = kind.byte_width
         contents.update(memoryview(values.buffers()[1])[values.offset * width : (values.offset + len(values)) * width])
     else:
-        contents.update(words(values, _WIDTHS[kind.bit_width]))
+        contents.update(words(values, _WIDTHS[kind.bit_width]).data)

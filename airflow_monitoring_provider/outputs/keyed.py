@@ -1,8 +1,8 @@
 """Inserts into a table that was there before and has no ``monitoring_job_id``: its rows are known by their identifiers.
 
 What was written is remembered in ``monitoring_output_keys``, in the same transaction; a retry removes the rows of those
-keys. So a key may belong to one job only, and a row with it must not have been there before: both are refused, because a
-retry would remove rows that this job did not write.
+keys. So a key may belong to one job only, and a row with it must not have been there before: both are refused, because
+a retry would remove rows that this job did not write.
 """
 
 from __future__ import annotations

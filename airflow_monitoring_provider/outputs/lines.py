@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from airflow_monitoring_provider.outputs.values import repeated
 
+_MARKS_IN_NUMBERS = " .:-+"
 _PART_BYTES = 32 * 1024 * 1024
 # COPY's text format: PostgreSQL documentation, COPY, "Text Format". Backslash first.
 _COPY_ESCAPES = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
@@ -25,8 +26,11 @@ def csv_lines(batch: pa.RecordBatch, delimiter: str, quote: str) -> Iterator[mem
 
     Nothing is added to cells that a spreadsheet might take for a formula: these files are for machines.
     """
+    # A delimiter or quote that numbers and instants are written with: then they are quoted as well.
+    everything = any(mark.isalnum() or mark in _MARKS_IN_NUMBERS for mark in (delimiter, quote))
     for part in _parts(batch):
-        yield _joined([_csv_column(column, quote) for column in part.columns], delimiter, "")
+        columns = [texts(column) if everything else column for column in part.columns]
+        yield _joined([_csv_column(column, quote) for column in columns], delimiter, "")
 
 
 def csv_header(names: list[str], delimiter: str, quote: str) -> bytes:

@@ -67,7 +67,9 @@ def _fitted(batch: pa.RecordBatch, table: sa.Table, label: str) -> pa.RecordBatc
 
 def _executemany(driver: Any, connection: sa.Connection, table: sa.Table, batch: pa.RecordBatch) -> None:
     columns = {f"v{position}": cells(column) for position, column in enumerate(batch.columns)}
-    values = {table.c[name]: sa.bindparam(key) for key, name in zip(columns, batch.schema.names, strict=True)}
+    values: dict[Any, Any] = {
+        table.c[name]: sa.bindparam(key) for key, name in zip(columns, batch.schema.names, strict=True)
+    }
     statement: Any = sa.insert(table).values(values).compile(dialect=connection.dialect)
     driver.executemany(str(statement), zip(*(columns[key] for key in statement.positiontup), strict=True))
 

@@ -1,7 +1,7 @@
 """The marker of a job in the output's own database: who owns its rows, and whether they are complete.
 
-Table ``monitoring_output_markers``, one row a job and output table. The first statement of every output transaction is a
-conditional write of that row: it changes nothing when a newer attempt holds it, and it locks the row, so two attempts
+Table ``monitoring_output_markers``, one row a job and output table. The first statement of every output transaction is
+a conditional write of that row: it changes nothing when a newer attempt holds it, and it locks the row, so two attempts
 never write side by side. ``state`` is ``writing`` until the transaction that writes the last row makes it ``complete``.
 """
 

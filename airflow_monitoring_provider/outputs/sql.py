@@ -2,8 +2,8 @@
 
 The protocol, in the output's own database (SQLite and PostgreSQL are tested; others are best effort):
 
-1. Once: make the marker tables, and a missing output table if the definition asks for it (a transaction of its own, that
-   also claims the marker and remembers who made the table).
+1. Once: make the marker tables, and a missing output table if the definition asks for it (a transaction of its own,
+   that also claims the marker and remembers who made the table).
 2. A transaction whose first statement takes the marker: nothing changes where a newer attempt has it.
 3. Remove what an earlier attempt at this job wrote; write the batches; complete the marker; commit.
 4. Where the answer to COMMIT was lost: look at the marker through another connection.
@@ -125,7 +125,8 @@ class SqlWriter:
                 return target
             if not markers.made_by_this_definition(connection):
                 raise OutputError(
-                    f"{self.label} exists, and this definition did not create it; use statementType insert, or another table"
+                    f"{self.label} exists, and this definition did not create it; use statementType insert, or another "
+                    "table"
                 )
             return target
 
@@ -154,8 +155,8 @@ class SqlWriter:
     def _keyed(self, target: Target, markers: Markers | None, attempt: Attempt, names: list[str]) -> Keyed:
         if not self._identifiers or markers is None:
             raise OutputError(
-                f"{self.label} has no column {JOB_COLUMN!r} and the definition no uniqueRowIdentifierColumns, so a retry "
-                f"could not replace its rows; add a text column {JOB_COLUMN!r}, or name the identifiers"
+                f"{self.label} has no column {JOB_COLUMN!r} and the definition no uniqueRowIdentifierColumns, so a "
+                f"retry could not replace its rows; add a text column {JOB_COLUMN!r}, or name the identifiers"
             )
         if names:
             self._check_given(self._identifiers, names)
@@ -165,8 +166,8 @@ class SqlWriter:
         missing = [name for name in wanted if name not in names]
         if names and missing:
             raise OutputError(
-                f"{self.label}: column {missing[0]!r} is not among what is written ({', '.join(map(repr, names))}); add it "
-                "to passthroughColumns"
+                f"{self.label}: column {missing[0]!r} is not among what is written ({', '.join(map(repr, names))}); "
+                "add it to passthroughColumns"
             )
 
 

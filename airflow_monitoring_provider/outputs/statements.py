@@ -220,6 +220,6 @@ def refuse_nulls(batch: pa.RecordBatch, columns: Sequence[str], label: str) -> N
     for name in columns:
         if batch.column(batch.schema.get_field_index(name)).null_count:
             raise OutputError(
-                f"{label}: a row has no {name!r}, so a retry could not replace it; add a text column {JOB_COLUMN!r} to the "
-                "table, or leave such rows out of the intake"
+                f"{label}: a row has no {name!r}, so a retry could not replace it; add a text column {JOB_COLUMN!r} to "
+                "the table, or leave such rows out of the intake"
             )

@@ -1,0 +1,122 @@
+"""Rows as the bytes of a file: CSV as the definition's ``csvSettings`` say, or Parquet.
+
+CSV has a header row, texts in quotes and NULL as nothing; Parquet is compressed with Zstandard in row groups of about
+32 MB. Memory is bounded by that.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import IO, Any, Protocol
+
+import pyarrow as pa
+
+from airflow_monitoring_provider.definitions import CsvSettings, FileFormat
+from airflow_monitoring_provider.exceptions import OutputError
+from airflow_monitoring_provider.outputs.lines import csv_header, csv_lines
+
+_GROUP_BYTES = 32 * 2**20
+
+
+class RowFile(Protocol):
+    """An open file of rows."""
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add a batch of :func:`~airflow_monitoring_provider.outputs.values.storable`."""
+
+
+def open_rows(
+    sink: IO[bytes], form: FileFormat, schema: pa.Schema, csv: CsvSettings
+) -> AbstractContextManager[RowFile]:
+    """Rows of a stored schema into an open binary file; the file is whole when the block ends without an error."""
+    return _parquet(sink, schema) if form is FileFormat.PARQUET else _csv(sink, schema, csv)
+
+
+@contextmanager
+def _parquet(sink: IO[bytes], schema: pa.Schema) -> Iterator[RowFile]:
+    import pyarrow.parquet as pq
+
+    writer = pq.ParquetWriter(sink, schema, compression="zstd")
+    rows = _ParquetRows(writer)
+    try:
+        yield rows
+        rows.flush()
+    except BaseException:
+        # Closing writes the footer: on a full disk that fails again, and would hide the first error.
+        writer.is_open = False
+        raise
+    writer.close()
+
+
+class _ParquetRows:
+    """Gathers batches to row groups: a group for each batch would be a hundred times as many."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+        self._waiting: list[pa.RecordBatch] = []
+        self._bytes = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        if not batch.num_rows:
+            return
+        self._waiting.append(batch)
+        self._bytes += batch.nbytes
+        if self._bytes >= _GROUP_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._waiting:
+            table = pa.Table.from_batches(self._waiting)
+            self._writer.write_table(table, row_group_size=table.num_rows)
+        self._waiting, self._bytes = [], 0
+
+
+@contextmanager
+def _csv(sink: IO[bytes], schema: pa.Schema, csv: CsvSettings) -> Iterator[RowFile]:
+    rows = _CsvRows(sink, csv)
+    rows.begin(schema.names)
+    yield rows
+    rows.end()
+
+
+class _CsvRows:
+    def __init__(self, sink: IO[bytes], csv: CsvSettings) -> None:
+        self._sink = sink
+        self._delimiter, self._quote, self._encoding = csv.delimiter_character, csv.quotechar, csv.encoding
+        # One encoder for the whole file: some encodings begin with a mark that belongs there once.
+        utf8 = codecs.lookup(csv.encoding).name == "utf-8"
+        self._encoder = None if utf8 else codecs.getincrementalencoder(csv.encoding)()
+
+    def begin(self, names: list[str]) -> None:
+        self._put(csv_header(names, self._delimiter, self._quote), None)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        for lines in csv_lines(batch, self._delimiter, self._quote):
+            self._put(lines, batch)
+
+    def end(self) -> None:
+        if self._encoder is not None:
+            self._sink.write(self._encoder.encode("", final=True))
+
+    def _put(self, lines: bytes | memoryview, batch: pa.RecordBatch | None) -> None:
+        if self._encoder is None:
+            self._sink.write(lines)
+            return
+        try:
+            encoded = self._encoder.encode(bytes(lines).decode())
+        except UnicodeEncodeError:
+            raise OutputError(
+                f"csvSettings.encoding {self._encoding!r} has no form for a character of {self._culprit(batch)}; "
+                "use utf-8"
+            ) from None
+        self._sink.write(encoded)
+
+    def _culprit(self, batch: pa.RecordBatch | None) -> str:
+        for name, column in zip(batch.schema.names, batch.columns, strict=True) if batch is not None else ():
+            try:
+                "".join(str(value) for value in column.to_pylist()).encode(self._encoding)
+            except UnicodeEncodeError:
+                return f"column {name!r}"
+        return "a column's name"
