@@ -9,10 +9,13 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "airflow_monitoring_provider"
@@ -204,6 +207,25 @@ def test_every_package_of_a_lock_is_pinned_with_hashes_and_no_lock_names_a_place
         assert [] == [
             line for line in text.splitlines() if line.strip().startswith("-") and "--hash=sha256:" not in line
         ]
+
+
+def test_the_locks_hold_what_the_project_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    extras, groups = project["project"]["optional-dependencies"], project["dependency-groups"]
+    optional = [line for lines in extras.values() for line in lines]
+    asked = {
+        "requirements.lock": [*project["project"]["dependencies"], *groups["test"], *groups["lint"], *optional],
+        "requirements-bootstrap.lock": [*groups["bootstrap"], *project["build-system"]["requires"]],
+    }
+
+    for lock, lines in asked.items():
+        pinned: dict[str, set[str]] = {}  # several versions, where Python versions need different ones
+        for name, version in re.findall(r"^([\w.-]+)==(\S+) ", (ROOT / lock).read_text("utf-8"), re.MULTILINE):
+            pinned.setdefault(canonicalize_name(name), set()).add(version)
+        wanted = [Requirement(line) for line in lines]
+
+        assert [] == [str(w) for w in wanted if not pinned.get(canonicalize_name(w.name))], lock
+        assert [] == [str(w) for w in wanted if not all(map(w.specifier.contains, pinned[canonicalize_name(w.name)]))]
 
 
 @pytest.mark.parametrize(
