@@ -187,5 +187,6 @@ def churn_payload() -> dict[str, Any]:
         },
         "monitoring_output_settings": {"unique_row_identifier_columns": ["id"], "monitored_status_column": "status"},
         "schedule": "0 0 * * *",
+        "retries": 0,
         "start_date": "2026-03-01T00:00:00Z",
     }

@@ -64,13 +64,14 @@ def monitoring_dag(
             batch_name="{{ params.batch_name or '' }}",
             monitoring_store_conn_id=monitoring_store_conn_id,
         )
-        MonitoringEvaluationOperator(
+        evaluation = MonitoringEvaluationOperator(
             task_id="evaluate_monitors",
             definition=definition,
-            job_id=job.output["job_id"],
+            job_id="{{ ti.xcom_pull(task_ids='run_job')['job_id'] }}",
             monitoring_store_conn_id=monitoring_store_conn_id,
             on_breach=on_breach,
         )
+        job >> evaluation
     return dag
 
 

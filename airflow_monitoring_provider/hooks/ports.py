@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from airflow_monitoring_provider.exceptions import ConfigurationError
 from airflow_monitoring_provider.hooks.connections import open_database, open_files
 from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from airflow_monitoring_provider.definitions import IntakeSettings, JobDefinition
     from airflow_monitoring_provider.intake.source import RowSource
     from airflow_monitoring_provider.jobs.ports import Ports
@@ -33,8 +32,8 @@ def open_ports(monitoring_store_conn_id: str) -> Iterator[Ports]:
         def source(definition: JobDefinition, intake: IntakeSettings, order_by: tuple[str, ...]) -> RowSource:
             return _open_source(definition, intake, order_by, resources)
 
-        def writer(definition: JobDefinition, schema: pa.Schema) -> RowWriter:
-            return _open_writer(definition, schema, resources)
+        def writer(definition: JobDefinition) -> RowWriter:
+            return _open_writer(definition, resources)
 
         yield Ports(store=store, source=source, writer=writer)
 
@@ -51,17 +50,19 @@ def _open_source(
         return open_source(intake, engine=engine, order_by=order_by)
     if isinstance(intake, FileIntake):
         files = open_files(
-            intake.url, intake.data_store_id or intake.credential_id, purpose="intakeSettings.dataStoreId"
+            intake.url, intake.connection_id, purpose="intakeSettings.dataStoreId"
         )
         return open_source(intake, filesystem=files.filesystem, root=files.root, csv=definition.csv_settings)
     return open_source(intake)
 
 
-def _open_writer(definition: JobDefinition, schema: pa.Schema, resources: ExitStack) -> RowWriter:
+def _open_writer(definition: JobDefinition, resources: ExitStack) -> RowWriter:
     from airflow_monitoring_provider.definitions import FileOutput, SqlOutput
     from airflow_monitoring_provider.outputs.output import open_writer
 
     output, settings = definition.output_settings, definition.monitoring_output_settings
+    if output is None:
+        raise ConfigurationError(f"definition {definition.id!r} has no outputSettings")
     opened: dict[str, Any] = {}
     if isinstance(output, SqlOutput):
         opened["engine"] = open_database(
@@ -70,12 +71,11 @@ def _open_writer(definition: JobDefinition, schema: pa.Schema, resources: ExitSt
         resources.callback(opened["engine"].dispose)
     elif isinstance(output, FileOutput):
         files = open_files(
-            output.url, output.data_store_id or output.credential_id, purpose="outputSettings.dataStoreId"
+            output.url, output.connection_id, purpose="outputSettings.dataStoreId"
         )
         opened |= {"filesystem": files.filesystem, "root": files.root}
     return open_writer(
         output,
-        schema=schema,
         identifiers=settings.unique_row_identifier_columns,
         status_column=settings.monitored_status_column,
         csv=definition.csv_settings,

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 
 from airflow_monitoring_provider.definitions import JobDefinition, RowStatus
 from airflow_monitoring_provider.engines.screen import StatusArray
+from airflow_monitoring_provider.intake.instants import instants
 from airflow_monitoring_provider.outputs.values import unstorable_rows
-from airflow_monitoring_provider.profiles.arrays import from_texts, from_values, truth_values
+from airflow_monitoring_provider.profiles.arrays import from_texts, from_values, is_text, truth_values
 
 _STATUS_TEXTS = from_texts([status.text for status in RowStatus]).cast(pa.string())
 
@@ -63,6 +64,8 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
     if array.type == kind:
         return array
+    if pa.types.is_timestamp(kind) and is_text(array.type):
+        return instants(array, kind.tz or "UTC").cast(kind)
     try:
         return array.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

@@ -5,7 +5,7 @@ Hooks make them from Airflow connections; a script or a test makes them by hand:
     Ports(
         store=MonitoringStore(open_engine("sqlite:///store.sqlite"), storage=Storage.local("storage"), embedded=True),
         source=lambda definition, intake, order_by: open_source(intake, engine=engine, order_by=order_by),
-        writer=lambda definition, schema: open_writer(definition.output_settings, schema=schema, engine=engine, …),
+        writer=lambda definition: open_writer(definition.output_settings, engine=engine),
     )
 """
 
@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-
-import pyarrow as pa
 
 from airflow_monitoring_provider.definitions import IntakeSettings, JobDefinition
 from airflow_monitoring_provider.intake.source import RowSource
@@ -28,9 +26,9 @@ class Ports:
 
     :param source: ``(definition, intake settings, columns to order by) -> RowSource``; the definition's own intake, or
         its baseline's.
-    :param writer: ``(definition, schema of the output rows) -> RowWriter``; asked only where there is an output.
+    :param writer: ``definition -> RowWriter``; asked only where the definition has an output.
     """
 
     store: MonitoringStore
     source: Callable[[JobDefinition, IntakeSettings, tuple[str, ...]], RowSource]
-    writer: Callable[[JobDefinition, pa.Schema], RowWriter]
+    writer: Callable[[JobDefinition], RowWriter]

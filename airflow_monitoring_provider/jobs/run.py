@@ -160,7 +160,8 @@ def _write(definition: JobDefinition, window: Window, ports: Ports, claim: Claim
         window_end=window.end,
         token=claim.token,
     )
-    return ports.writer(definition, reading.rows.schema).write(reading.rows.batches(), attempt).rows
+    rows = reading.rows
+    return ports.writer(definition).write(rows.batches(), attempt, schema=rows.schema).rows
 
 
 def _snapshot(reading: Reading, values: list[MetricValue], reference: Reference) -> Snapshot:
