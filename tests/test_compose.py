@@ -128,7 +128,10 @@ def test_mounted_folders_exist_and_volumes_are_declared(services: dict[str, Any]
 
 @pytest.mark.parametrize(
     ("variables", "password", "store_password"),
-    [({}, "airflow", "development-only"), ({"POSTGRES_PASSWORD": "one", "MONITORING_STORE_PASSWORD": "two"}, "one", "two")],
+    [
+        ({}, "airflow", "development-only"),
+        ({"POSTGRES_PASSWORD": "one", "MONITORING_STORE_PASSWORD": "two"}, "one", "two"),
+    ],
     ids=["defaults", "overridden"],
 )
 def test_databases_and_broker_are_the_services(variables: dict[str, str], password: str, store_password: str) -> None:
