@@ -75,8 +75,7 @@ def _print_table() -> None:
     heading = ("month", "rows", "rejected", "drifted", "worst column", "PSI", "AUC", "status")
     lines = [heading]
     with MonitoringStoreHook().get_conn() as store:
-        for job in sorted(store.jobs(definition_id="flights_late_arrival"), key=lambda job: job.window_start):
-            lines.append(_line(store, job))
+        lines += [_line(store, job) for job in store.jobs(definition_id="flights_late_arrival", order="window")]
     widths = [max(len(line[i]) for line in lines) for i in range(len(heading))]
     right = {1, 2, 3, 5, 6}
     print()
@@ -86,21 +85,20 @@ def _print_table() -> None:
 
 
 def _line(store: Any, job: Any) -> tuple[str, ...]:
-    results = store.results(job.job_id)
-    drift = [r for r in results if r.primary and r.column and r.value is not None and r.kind == "data_drift"]
-    worst = max(drift, key=lambda r: r.value)
-    drifted = sum(r.status == "detected" for r in drift)
-    auc = next(r.value for r in results if r.name == "roc_auc")
-    rejected = sum(count for status, count in job.status_counts.items() if status != "monitored")
+    snapshot = job.snapshot
+    drift = [r for r in store.results(job.id, name="psi") if r.value.primary and r.value.value is not None]
+    worst = max(drift, key=lambda result: result.value.value).value
+    drifted = sum(result.status is not None and result.status.text == "detected" for result in drift)
+    auc = next(result.value.value for result in store.results(job.id, name="roc_auc"))
     return (
-        f"{job.window_start.astimezone(ZONE):%Y-%m}",
-        f"{sum(job.status_counts.values()):,}",
-        f"{rejected:,}",
+        f"{job.window.start.astimezone(ZONE):%Y-%m}",
+        f"{snapshot.rows:,}",
+        f"{snapshot.failed:,}",
         str(drifted),
         worst.column,
         f"{worst.value:.3f}",
         "-" if auc is None else f"{auc:.3f}",
-        job.overall_status,
+        job.overall_status.text,
     )
 
 
