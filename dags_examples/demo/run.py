@@ -95,8 +95,8 @@ def _line(store: Any, job: Any) -> tuple[str, ...]:
         f"{snapshot.rows:,}",
         f"{snapshot.failed:,}",
         str(drifted),
-        worst.column,
-        f"{worst.value:.3f}",
+        worst.column if worst.value else "-",
+        f"{worst.value:.3f}" if worst.value else "-",
         "-" if auc is None else f"{auc:.3f}",
         job.overall_status.text,
     )
