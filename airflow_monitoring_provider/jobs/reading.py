@@ -53,6 +53,7 @@ def read_rows(
     """Read the window; the spooled rows live as long as the context.
 
     :raises SourceError: a column that the definition needs is not there.
+    :raises SourceUnavailable: the rows changed while they were read.
     :raises TooManyRejectedRows: more rows were rejected than ``max_rejected_share`` allows.
     """
     identifiers = definition.monitoring_output_settings.unique_row_identifier_columns
@@ -63,7 +64,7 @@ def read_rows(
     window_filter = time_filter(definition, window)
     progress.stage("read", f"reading {source.label}")
     with ExitStack() as resources:
-        duplicates = _duplicates(source, identifiers, window_filter, resources)
+        duplicates = _duplicates(source, identifiers, window_filter, resources, progress)
         screen = _screen(definition, plan, duplicates)
         copied = CopiedColumns(definition, schema)
         predictions = resources.enter_context(PredictionLog(definition, plan, ports.store.storage, claim))
@@ -82,6 +83,8 @@ def read_rows(
                 accepted = int(np.count_nonzero(statuses == RowStatus.MONITORED))
                 scored, failed = scored + accepted, failed + len(statuses) - accepted
                 progress.rows(scored, failed)
+        if isinstance(duplicates, SpilledDuplicates):
+            duplicates.check()
         profile = builder.finish()
         _check_rejected(definition, profile)
         if spool is not None:
@@ -121,7 +124,11 @@ def _screen(definition: JobDefinition, plan: ProfilePlan, duplicates: Duplicates
 
 
 def _duplicates(
-    source: RowSource, identifiers: tuple[str, ...], window_filter: TimeFilter | None, resources: ExitStack
+    source: RowSource,
+    identifiers: tuple[str, ...],
+    window_filter: TimeFilter | None,
+    resources: ExitStack,
+    progress: Progress,
 ) -> Duplicates | None:
     """Sorted sources show duplicates side by side; others are read once for their identifiers alone."""
     if not identifiers:
@@ -131,6 +138,7 @@ def _duplicates(
     found = resources.enter_context(SpilledDuplicates())
     with source.read(identifiers, window_filter) as batches:
         for batch in batches:
+            progress.check()
             found.add(batch.columns)
     return found
 
