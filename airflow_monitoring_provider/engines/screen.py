@@ -1,6 +1,7 @@
 """Which rows count: the status of every row of a batch, by the rules of :class:`RowStatus`.
 
-A row gets the first reason that fits in the order of the enumeration, but a duplicate is nothing else.
+A row gets the first reason that fits in the order of the enumeration, but a duplicate is nothing else. Values that no
+output can hold are noticed where rows are copied to it, not here.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ import pyarrow as pa
 from airflow_monitoring_provider.definitions.terms import RowStatus, TargetType
 from airflow_monitoring_provider.engines.columns import column_of
 from airflow_monitoring_provider.engines.numbers import read_doubles
-from airflow_monitoring_provider.profiles.arrays import BoolArray, decoded, is_text, text_bytes, valid_rows
-from airflow_monitoring_provider.profiles.canonical import canonical_array
+from airflow_monitoring_provider.profiles.arrays import BoolArray, decoded, valid_rows
 from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan
 
 StatusArray = npt.NDArray[np.uint8]
@@ -37,8 +37,6 @@ class Screen:
     :param association_id: needed by an actuals-only job only.
     :param actuals_only: the rows bring actuals for predictions known already; predictions are not looked at.
     :param duplicates: finds repeated identifiers; without it none are looked for.
-    :param copied: columns that go to the output; a text with a NUL character, which no database holds, is
-        ``UNSTORABLE_VALUE``.
     """
 
     def __init__(
@@ -49,7 +47,6 @@ class Screen:
         *,
         actuals_only: bool = False,
         duplicates: Duplicates | None = None,
-        copied: Sequence[str] = (),
     ) -> None:
         target = plan.target
         self._predictions = () if actuals_only or target is None else tuple(c for _, c in target.prediction_columns)
@@ -58,7 +55,6 @@ class Screen:
         self._association_id = association_id if actuals_only else None
         self._identifiers = tuple(identifiers)
         self._duplicates = duplicates
-        self._copied = tuple(copied)
 
     def statuses(self, batch: pa.RecordBatch) -> StatusArray:
         """uint8 (rows,) of :class:`RowStatus`; batches must come in the order of the rows."""
@@ -70,7 +66,6 @@ class Screen:
             reasons.append((RowStatus.MISSING_ASSOCIATION_ID, _null(column_of(batch, self._association_id))))
         keys = [column_of(batch, name) for name in self._identifiers]
         reasons += [(RowStatus.MISSING_IDENTIFIER, _null(key)) for key in keys]
-        reasons += [(RowStatus.UNSTORABLE_VALUE, _holds_nul(column_of(batch, name))) for name in self._copied]
         statuses = np.zeros(len(batch), np.uint8)
         for reason, flags in sorted(reasons, key=lambda pair: -pair[0]):
             statuses[flags] = reason
@@ -105,17 +100,3 @@ def _absent(array: pa.Array) -> BoolArray:
     if pa.types.is_floating(array.type):
         return read_doubles(array).missing()
     return _null(array)
-
-
-def _holds_nul(array: pa.Array) -> BoolArray:
-    if pa.types.is_dictionary(array.type) and is_text(array.type.value_type):
-        array = array.cast(array.type.value_type)
-    flags = np.zeros(len(array), np.bool_)
-    if not is_text(array.type):
-        return flags
-    data, offsets = text_bytes(canonical_array(array))
-    places = np.flatnonzero(data == 0)
-    if places.size:
-        flags[np.searchsorted(offsets, places, side="right") - 1] = True
-        flags &= ~_null(array)
-    return flags
