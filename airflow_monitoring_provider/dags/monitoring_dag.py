@@ -38,7 +38,8 @@ def monitoring_dag(
 
     The schedule is an explicit ``CronDataIntervalTimetable``, because a bare cron string gives Airflow 3 runs without a
     data interval. The DAG is created unpaused, since a manual run of a paused DAG waits for ever; ``enabled: false``
-    leaves it without a schedule.
+    leaves it without a schedule. One run is active at a time, so that incidents open and close in the order of windows;
+    nothing breaks with more.
     """
     definition = load_definition(definition)
     settings: dict[str, Any] = {
