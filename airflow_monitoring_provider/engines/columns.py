@@ -8,7 +8,7 @@ categorical           its canonical text, whatever the type
 boolean               ``true`` or ``false``: booleans, 0 and 1, and the words true/false, t/f, yes/no, y/n,
                       1/0 in any case; else invalid
 text                  measured only: characters of its canonical text
-timestamp             an instant, see :mod:`~airflow_monitoring_provider.engines.instants`
+timestamp             an instant, see :mod:`~airflow_monitoring_provider.profiles.instants`
 ====================  ====================================================================================
 """
 

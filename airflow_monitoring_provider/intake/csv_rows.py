@@ -10,7 +10,7 @@ import pyarrow.csv as pacsv
 
 from airflow_monitoring_provider.definitions import CsvSettings
 from airflow_monitoring_provider.exceptions import SourceError
-from airflow_monitoring_provider.intake.arrays import text_array
+from airflow_monitoring_provider.profiles.arrays import as_texts
 
 # One row must fit into a block.
 BLOCK_BYTES = 16 * 1024 * 1024
@@ -33,7 +33,7 @@ def read_texts(stream: IO[bytes], csv: CsvSettings, name: str, columns: Sequence
     with _Reading(stream, csv, name, columns) as reading:
         schema = pa.schema([(column, pa.string()) for column in columns])
         for batch in reading.batches():
-            yield pa.RecordBatch.from_arrays([text_array(column) for column in batch.columns], schema=schema)
+            yield pa.RecordBatch.from_arrays([as_texts(column) for column in batch.columns], schema=schema)
 
 
 class _Reading:

@@ -17,11 +17,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.exceptions import SourceError
-from airflow_monitoring_provider.intake.arrays import string_array
 from airflow_monitoring_provider.intake.blocks import blocks
 from airflow_monitoring_provider.intake.prefilter import other_condition
 from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type
 from airflow_monitoring_provider.intake.source import TimeFilter
+from airflow_monitoring_provider.profiles.arrays import from_texts
 
 SAMPLE_ROWS = 10_000
 
@@ -86,7 +86,7 @@ def _weight(rows: Sequence[Any]) -> int:
 
 def _typed(values: Sequence[Any], field: pa.Field, label: str) -> pa.Array:
     if pa.types.is_string(field.type):
-        return string_array([v if v is None or isinstance(v, str) else str(v) for v in values])
+        return from_texts([v if v is None or isinstance(v, str) else str(v) for v in values], pa.string())
     if pa.types.is_floating(field.type):
         values = [None if v is None else float(v) for v in values]
     try:

@@ -13,10 +13,10 @@ from typing import IO, Any
 import pyarrow as pa
 
 from airflow_monitoring_provider.exceptions import SourceError
-from airflow_monitoring_provider.intake.arrays import string_array
 from airflow_monitoring_provider.intake.blocks import BLOCK_ROWS
-from airflow_monitoring_provider.intake.instants import is_time_text
 from airflow_monitoring_provider.intake.sampling import SAMPLE_ROWS, narrowest
+from airflow_monitoring_provider.profiles.arrays import from_texts
+from airflow_monitoring_provider.profiles.instants import is_time_text
 
 LINE_BYTES = 64 * 1024 * 1024
 _BLOCK_BYTES = 16 * 1024 * 1024
@@ -49,7 +49,7 @@ def sample_types(stream: IO[bytes], name: str) -> dict[str, tuple[set[str], list
 
 def decided_type(kinds: set[str], texts: list[str | None]) -> pa.DataType:
     """The type of a member: numbers and booleans alone are that, ISO 8601 texts alone are times, all else is text."""
-    column = string_array(texts)
+    column = from_texts(texts, pa.string())
     if kinds == {"number"} or kinds == {"boolean"}:
         return narrowest(column)
     return narrowest(column) if kinds == {"text"} and texts and is_time_text(column).all() else pa.string()
@@ -70,11 +70,11 @@ def read_texts(stream: IO[bytes], name: str, columns: Sequence[str]) -> Iterator
             weight += len(text or "")
         count += 1
         if count == BLOCK_ROWS or weight > _BLOCK_BYTES:
-            yield pa.RecordBatch.from_arrays([string_array(texts) for texts in values], schema=schema)
+            yield pa.RecordBatch.from_arrays([from_texts(texts, pa.string()) for texts in values], schema=schema)
             values = [[] for _ in columns]
             count = weight = 0
     if count:
-        yield pa.RecordBatch.from_arrays([string_array(texts) for texts in values], schema=schema)
+        yield pa.RecordBatch.from_arrays([from_texts(texts, pa.string()) for texts in values], schema=schema)
 
 
 def as_text(value: Any) -> str | None:

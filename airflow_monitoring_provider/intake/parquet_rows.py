@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_monitoring_provider.exceptions import SourceError
-from airflow_monitoring_provider.intake.arrays import fixed_array, int64_values, string_array, valid_flags
-from airflow_monitoring_provider.intake.instants import instants, microseconds
 from airflow_monitoring_provider.intake.source import BATCH_ROWS, TimeFilter
+from airflow_monitoring_provider.profiles.arrays import fixed_width, from_texts, from_values, valid_flags
+from airflow_monitoring_provider.profiles.instants import instants, microseconds
 
 _UNITS = {"milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}
 _CALENDAR_SKEW = timedelta(hours=25)  # by which wall-clock order and order of instants can disagree in any zone
@@ -84,15 +84,15 @@ class ParquetRows:
         raw = np.array([statistics.min_raw, statistics.max_raw])
         if kind["Type"] == "Timestamp":
             stamps = pa.timestamp(_UNITS[kind["timeUnit"]], "UTC" if kind["isAdjustedToUTC"] else None)
-            column = fixed_array(raw.astype(np.int64), None, stamps)
+            column = from_values(raw.astype(np.int64), stamps)
         elif kind["Type"] == "Date":
-            column = fixed_array(raw.astype(np.int32), None, pa.date32())
+            column = from_values(raw.astype(np.int32), pa.date32())
         else:
             return None
         times = instants(column, window.timezone)
         if not valid_flags(times).all():
             return None
-        first, last = (int(value) for value in int64_values(times))
+        first, last = (int(value) for value in fixed_width(times, np.int64))
         wall_clock = not kind.get("isAdjustedToUTC") and window.timezone != "UTC"
         skew = _CALENDAR_SKEW // timedelta(microseconds=1) if wall_clock else 0
         return first - skew, last + skew
@@ -138,11 +138,12 @@ def conformed(column: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         return conformed(column.dictionary_decode(), kind)
     if pa.types.is_nested(column.type):
-        return string_array(
+        return from_texts(
             [
                 None if v is None else json.dumps(v, default=str, separators=(",", ":"), ensure_ascii=False)
                 for v in column.to_pylist()
-            ]
+            ],
+            pa.string(),
         )
     if pa.types.is_timestamp(column.type) and pa.types.is_timestamp(kind):
         return instants(column).view(kind)

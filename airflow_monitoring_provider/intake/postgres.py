@@ -18,12 +18,12 @@ import pyarrow.csv as pacsv
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from airflow_monitoring_provider.intake.arrays import binary_array
 from airflow_monitoring_provider.intake.blocks import blocks
-from airflow_monitoring_provider.intake.instants import instants
 from airflow_monitoring_provider.intake.prefilter import postgres_condition
 from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type
 from airflow_monitoring_provider.intake.source import TimeFilter
+from airflow_monitoring_provider.profiles.arrays import from_bytes
+from airflow_monitoring_provider.profiles.instants import instants
 
 # What a row's text depends on; the plan is made for reading everything, and a scan always starts at the beginning.
 _SETTINGS = {
@@ -138,4 +138,4 @@ def _typed(column: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_decimal(kind):
         digits = pc.match_substring_regex(column, r"^-?\d")
         return pc.if_else(digits, column, pa.nulls(len(column), pa.string())).cast(kind)
-    return binary_array([v and bytes.fromhex(v[2:]) for v in column.to_pylist()], kind)
+    return from_bytes([v and bytes.fromhex(v[2:]) for v in column.to_pylist()], kind)

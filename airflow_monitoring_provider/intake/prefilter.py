@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from airflow_monitoring_provider.intake.instants import microseconds, skew
 from airflow_monitoring_provider.intake.source import TimeFilter
+from airflow_monitoring_provider.profiles.instants import microseconds
 
 Condition = sa.ColumnElement[bool]
 Column = sa.ColumnElement[Any]
@@ -75,6 +75,19 @@ def typed_condition(column: Column, kind: SqlType, window: TimeFilter) -> Condit
     if isinstance(kind, sa.Integer | sa.Numeric | sa.Float):
         return _epoch_range(column, window)
     return None
+
+
+def skew(timezone: str, around: datetime) -> timedelta:
+    """By how much wall-clock time near an instant can disagree with the zone's offset at that instant.
+
+    Zero on ordinary days, an hour where clocks change, a day where a country crossed the date line.
+    """
+    zone = ZoneInfo(timezone)
+    margin = timedelta(days=3)  # within the calendar, which an offset must not leave
+    middle = min(max(around, datetime.min.replace(tzinfo=UTC) + margin), datetime.max.replace(tzinfo=UTC) - margin)
+    near = [middle + timedelta(hours=hour) for hour in range(-26, 27)]
+    offsets = [instant.astimezone(zone).utcoffset() or timedelta() for instant in near]
+    return max(offsets) - min(offsets)
 
 
 def _between(column: Column, lower: object, upper: object) -> Condition | None:

@@ -30,8 +30,8 @@ import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions import SqlIntake
 from airflow_monitoring_provider.exceptions import SourceError
-from airflow_monitoring_provider.intake.instants import INSTANT
 from airflow_monitoring_provider.intake.source import listed
+from airflow_monitoring_provider.profiles.instants import INSTANT
 
 # NullType marks a column whose type the database does not know.
 SqlType = sa.types.TypeEngine[Any]

@@ -6,7 +6,8 @@ that every value fits; empty cells and the words that mean "no value" do not cou
 1. boolean: ``true`` or ``false`` in lower, upper or title case
 2. integer: up to 18 digits, without leading zeros (``007`` is a name)
 3. float: with a point or an exponent, or infinite
-4. timestamp: an ISO 8601 date, or date and time (:mod:`instants`); with zone when any has one
+4. timestamp: an ISO 8601 date, or date and time (see
+   :mod:`~airflow_monitoring_provider.profiles.instants`); with zone when any has one
 5. text
 """
 
@@ -15,8 +16,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_monitoring_provider.intake.arrays import boolean_array, flags, string_array
-from airflow_monitoring_provider.intake.instants import INSTANT, is_time_text
+from airflow_monitoring_provider.profiles.arrays import from_texts, from_truth, truth_values
+from airflow_monitoring_provider.profiles.instants import INSTANT, is_time_text
 
 SAMPLE_ROWS = 10_000
 
@@ -30,7 +31,7 @@ _FLOAT = (
     r"|inf|Inf|INF|infinity|Infinity)$"
 )
 _ZONE = r"(?:Z|z|UTC|GMT|:\d\d(?:[.,]\d+)? ?[+-]\d\d:?(?:\d\d)?)\s*$"
-_NO_VALUES = string_array(NO_VALUE)
+_NO_VALUES = from_texts(NO_VALUE, pa.string())
 
 
 def sampled_files(paths: list[str]) -> list[str]:
@@ -40,19 +41,19 @@ def sampled_files(paths: list[str]) -> list[str]:
 
 def narrowest(texts: pa.StringArray) -> pa.DataType:
     """The type of a column by the rule above."""
-    values = pc.utf8_trim_whitespace(texts.filter(boolean_array(flags(pc.is_valid(texts)))))
+    values = pc.utf8_trim_whitespace(texts.filter(from_truth(truth_values(pc.is_valid(texts)))))
     values = values.filter(pc.invert(pc.is_in(values, value_set=_NO_VALUES)))
     if len(values) == 0:
         return pa.string()
-    if flags(pc.match_substring_regex(values, _BOOLEAN)).all():
+    if truth_values(pc.match_substring_regex(values, _BOOLEAN)).all():
         return pa.bool_()
-    integral = flags(pc.match_substring_regex(values, _INTEGER))
+    integral = truth_values(pc.match_substring_regex(values, _INTEGER))
     if integral.all():
         return pa.int64()
-    if (integral | flags(pc.match_substring_regex(values, _FLOAT))).all():
+    if (integral | truth_values(pc.match_substring_regex(values, _FLOAT))).all():
         return pa.float64()
     if is_time_text(values).all():
-        zoned = flags(pc.match_substring_regex(values, _ZONE)).any()
+        zoned = truth_values(pc.match_substring_regex(values, _ZONE)).any()
         return INSTANT if zoned else pa.timestamp("us")
     return pa.string()
 

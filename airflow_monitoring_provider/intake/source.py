@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import numpy as np
 import pyarrow as pa
 
 from airflow_monitoring_provider.definitions import CsvSettings, FileIntake, IntakeSettings, SqlIntake
 from airflow_monitoring_provider.exceptions import ConfigurationError, SourceError, WindowError
-from airflow_monitoring_provider.intake.arrays import boolean_array, int64_values, valid_flags
-from airflow_monitoring_provider.intake.instants import instants, microseconds
+from airflow_monitoring_provider.profiles.arrays import fixed_width, from_truth, valid_flags
+from airflow_monitoring_provider.profiles.instants import instants, microseconds
 
 if TYPE_CHECKING:
     import fsspec
@@ -32,7 +33,7 @@ BATCH_ROWS = 65_536
 class TimeFilter:
     """Rows whose ``column`` lies at or after ``start`` and before ``end``.
 
-    :param column: any column that :func:`~airflow_monitoring_provider.intake.instants.instants` can read.
+    :param column: any column that :func:`~airflow_monitoring_provider.profiles.instants.instants` can read.
     :param start: aware, or None for no lower bound.
     :param end: aware, or None for no upper bound.
     :param timezone: IANA zone of values that carry none.
@@ -74,12 +75,12 @@ class TimeFilter:
 
     def inside(self, times: pa.Array) -> pa.BooleanArray:
         """:meth:`mask` of instants that :meth:`times` gave."""
-        values, inside = int64_values(times), valid_flags(times)
+        values, inside = fixed_width(times, np.int64), valid_flags(times)
         if self.start is not None:
             inside &= values >= microseconds(self.start)
         if self.end is not None:
             inside &= values < microseconds(self.end)
-        return boolean_array(inside)
+        return from_truth(inside)
 
 
 class WindowCut:

@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from airflow_monitoring_provider.intake.arrays import binary_array, boolean_array, fixed_array, text_array
 from airflow_monitoring_provider.intake.blocks import blocks
 from airflow_monitoring_provider.intake.prefilter import sqlite_condition
 from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type
 from airflow_monitoring_provider.intake.source import TimeFilter
+from airflow_monitoring_provider.profiles.arrays import as_texts, from_bytes, from_truth, from_values
 
 SAMPLE_ROWS = 10_000
 
@@ -136,23 +136,18 @@ def _weight(rows: Sequence[Any]) -> int:
 
 def _typed(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_string(kind):
-        return text_array(binary_array(_texts(values), pa.binary()))
+        return as_texts(from_bytes(_texts(values), pa.binary()))
     if pa.types.is_binary(kind):
-        return binary_array(values, kind)
+        return from_bytes(values, kind)
     valid = None
     if None in values:
         valid = np.fromiter((value is not None for value in values), np.bool_, len(values))
     if pa.types.is_floating(kind):
-        return fixed_array(np.array(values, dtype=np.float64), valid, kind)
+        return from_values(np.array(values, dtype=np.float64), kind, valid)
     whole = np.array(values if valid is None else [value or 0 for value in values], dtype=np.int64)
     if pa.types.is_boolean(kind):
-        flags = boolean_array(whole != 0)
-        return pa.Array.from_buffers(kind, len(values), [_bitmap(valid), flags.buffers()[1]])
-    return fixed_array(whole, valid, kind)
-
-
-def _bitmap(valid: np.ndarray[Any, np.dtype[np.bool_]] | None) -> pa.Buffer | None:
-    return None if valid is None else boolean_array(valid).buffers()[1]
+        return from_truth(whole != 0, valid)
+    return from_values(whole, kind, valid)
 
 
 def _texts(values: Sequence[Any]) -> Sequence[bytes | None]:

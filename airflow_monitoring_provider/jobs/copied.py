@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from airflow_monitoring_provider.definitions import JobDefinition, RowStatus
 from airflow_monitoring_provider.engines.screen import StatusArray
-from airflow_monitoring_provider.intake.instants import instants
 from airflow_monitoring_provider.outputs.values import unstorable_rows
 from airflow_monitoring_provider.profiles.arrays import from_texts, from_values, is_text, truth_values
+from airflow_monitoring_provider.profiles.instants import instants
 
 _STATUS_TEXTS = from_texts([status.text for status in RowStatus]).cast(pa.string())
 

@@ -17,9 +17,9 @@ from airflow_monitoring_provider.engines.arrow import SCORED
 from airflow_monitoring_provider.engines.columns import column_of
 from airflow_monitoring_provider.engines.screen import StatusArray
 from airflow_monitoring_provider.engines.targets import read_predictions
-from airflow_monitoring_provider.intake.instants import instants
 from airflow_monitoring_provider.profiles.arrays import from_texts, from_truth, from_values, truth_values
 from airflow_monitoring_provider.profiles.canonical import canonical_array
+from airflow_monitoring_provider.profiles.instants import instants
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, TargetPlan
 from airflow_monitoring_provider.store.records import Claim, PredictionFile
 from airflow_monitoring_provider.store.storage import PredictionWriter, Storage, prediction_schema

@@ -1,4 +1,4 @@
-"""NumPy views of Arrow arrays and back, without pandas.
+"""Arrow arrays seen as NumPy memory and made from it: the one place that touches their buffers.
 
 ``pa.array``, ``pa.scalar`` and ``Array.to_numpy`` import pandas whenever it is installed (half a second, 50 to 100 MB);
 buffers do not. Views are read-only and honour the array's offset; what a null slot holds is undefined.
@@ -17,7 +17,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def valid_rows(array: pa.Array) -> BoolArray | None:
-    """True where the array holds a value; None when there is no null."""
+    """(n,), True where the array holds a value; None when there is no null."""
     if array.null_count == 0:
         return None
     if pa.types.is_null(array.type):
@@ -26,19 +26,28 @@ def valid_rows(array: pa.Array) -> BoolArray | None:
     return _bits(bitmap, array.offset, len(array)) if bitmap is not None else None
 
 
+def valid_flags(array: pa.Array) -> BoolArray:
+    """(n,), True where the array holds a value: :func:`valid_rows` for callers who need the flags in any case."""
+    valid = valid_rows(array)
+    return np.ones(len(array), np.bool_) if valid is None else valid
+
+
 def fixed_width(array: pa.Array, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """The values of a fixed-width array (numbers, dates, timestamps, indices) as ``dtype`` of the same width."""
+    """(n,), the values of a fixed-width array (numbers, dates, timestamps, indices) as ``dtype`` of the same width."""
     kind = np.dtype(dtype)
-    buffer = array.buffers()[1]
+    buffer = array.buffers()[-1]
     if buffer is None or len(array) == 0:
         return np.zeros(len(array), kind)
     return np.frombuffer(buffer, kind, len(array), array.offset * kind.itemsize)
 
 
 def truth_values(array: pa.Array) -> BoolArray:
-    """The values of a boolean array."""
-    buffer = array.buffers()[1]
-    return _bits(buffer, array.offset, len(array)) if buffer is not None else np.zeros(len(array), np.bool_)
+    """(n,), the values of a boolean array; a null counts as false."""
+    buffer = array.buffers()[-1]
+    if buffer is None or len(array) == 0:
+        return np.zeros(len(array), np.bool_)
+    values, valid = _bits(buffer, array.offset, len(array)), valid_rows(array)
+    return values if valid is None else values & valid
 
 
 def text_bytes(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
@@ -57,26 +66,53 @@ def text_bytes(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.i
     return np.frombuffer(data_buffer, np.uint8, length, first), offsets
 
 
-def from_texts(texts: Sequence[str | None]) -> pa.Array:
-    """A ``large_string`` array of the texts."""
-    encoded = [b"" if text is None else text.encode() for text in texts]
-    offsets = np.zeros(len(encoded) + 1, np.int64)
-    np.cumsum([len(text) for text in encoded], out=offsets[1:])
-    present = np.array([text is not None for text in texts], np.bool_)
-    validity = None if present.all() else _bitmap(present)
-    return pa.Array.from_buffers(
-        pa.large_string(), len(encoded), [validity, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
-    )
+def from_values(values: npt.NDArray[Any], arrow_type: pa.DataType, valid: BoolArray | None = None) -> pa.Array:
+    """An Arrow array of fixed width over the memory of ``values``, which has that width.
+
+    :param valid: (n,), False where the value is null; None means no nulls.
+    """
+    bitmap = None if valid is None or valid.all() else _bitmap(valid)
+    return pa.Array.from_buffers(arrow_type, values.size, [bitmap, pa.py_buffer(np.ascontiguousarray(values))])
 
 
-def from_values(values: npt.NDArray[Any], arrow_type: pa.DataType) -> pa.Array:
-    """An Arrow array of fixed width over the values, without nulls."""
-    return pa.Array.from_buffers(arrow_type, values.size, [None, pa.py_buffer(np.ascontiguousarray(values))])
+def from_truth(values: BoolArray, valid: BoolArray | None = None) -> pa.Array:
+    """A boolean Arrow array.
+
+    :param valid: (n,), False where the value is null; None means no nulls.
+    """
+    bitmap = None if valid is None or valid.all() else _bitmap(valid)
+    return pa.Array.from_buffers(pa.bool_(), values.size, [bitmap, _bitmap(values)])
 
 
-def from_truth(values: BoolArray) -> pa.Array:
-    """A boolean Arrow array without nulls."""
-    return pa.Array.from_buffers(pa.bool_(), values.size, [None, _bitmap(values)])
+def from_texts(texts: Sequence[str | None], arrow_type: pa.DataType | None = None) -> pa.Array:
+    """A string array (``large_string`` unless told otherwise); lone surrogates, which are no UTF-8, become ``?``."""
+    encoded = [None if text is None else text.encode("utf-8", "replace") for text in texts]
+    return from_bytes(encoded, arrow_type or pa.large_string())
+
+
+def from_bytes(values: Sequence[bytes | None], arrow_type: pa.DataType) -> pa.Array:
+    """A binary or string array, small or large, of Python bytes.
+
+    :param arrow_type: a string type only for bytes that are known to be UTF-8; see :func:`as_texts`.
+    """
+    wide = pa.types.is_large_string(arrow_type) or pa.types.is_large_binary(arrow_type)
+    bitmap = None
+    if None in values:
+        bitmap = _bitmap(np.fromiter((value is not None for value in values), np.bool_, len(values)))
+        values = [value or b"" for value in values]
+    offsets = np.zeros(len(values) + 1, np.int64 if wide else np.int32)
+    np.cumsum(np.fromiter(map(len, values), offsets.dtype, len(values)), out=offsets[1:])  # type: ignore[arg-type]
+    data = pa.py_buffer(b"".join(values))  # type: ignore[arg-type]
+    return pa.Array.from_buffers(arrow_type, len(values), [bitmap, pa.py_buffer(offsets), data])
+
+
+def as_texts(values: pa.BinaryArray) -> pa.StringArray:
+    """Bytes as text; where they are not UTF-8 the broken ones become U+FFFD, since no row may stop a job."""
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowInvalid:
+        readable = [None if v is None else v.decode("utf-8", "replace").encode() for v in values.to_pylist()]
+        return from_bytes(readable, pa.string())
 
 
 def decoded(array: pa.Array) -> pa.Array:
@@ -100,4 +136,5 @@ def _bits(buffer: pa.Buffer, offset: int, length: int) -> BoolArray:
 
 
 def _bitmap(values: BoolArray) -> pa.Buffer:
+    """Flags as Arrow packs them, eight to a byte, the first in the lowest bit."""
     return pa.py_buffer(np.packbits(values, bitorder="little"))

@@ -1,5 +1,7 @@
 """When a value is: any Arrow column as instants in UTC, to the microsecond.
 
+The one place that reads times: windows are cut, profiles summarised and row results written by these rules alone.
+
 ==================== ============================================================================================
 stored as            read as
 ==================== ============================================================================================
@@ -21,7 +23,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -29,25 +30,28 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from airflow_monitoring_provider.exceptions import ConfigurationError, SourceError
-from airflow_monitoring_provider.intake.arrays import (
-    Flags,
-    boolean_array,
-    fixed_array,
-    flags,
-    float64_values,
-    int64_values,
+from airflow_monitoring_provider.profiles.arrays import (
+    BoolArray,
+    fixed_width,
+    from_truth,
+    from_values,
+    is_text,
+    truth_values,
     valid_flags,
 )
 
 INSTANT = pa.timestamp("us", "UTC")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+FIRST = -62_135_596_800_000_000
+"""The first microsecond of the year 1."""
+LAST = 253_402_300_799_999_999
+"""The last microsecond of the year 9999."""
+
 # From this magnitude on a number is in the next smaller unit.
 MILLISECONDS_FROM, MICROSECONDS_FROM, NANOSECONDS_FROM = 10**11, 10**14, 10**17
 
 _NAIVE = pa.timestamp("us")
-_FIRST = -62_135_596_800_000_000  # 0001-01-01, in microseconds
-_LAST = 253_402_300_799_999_999  # the last microsecond of 9999
 _PER_MICROSECOND = {"s": -1_000_000, "ms": -1_000, "us": 1, "ns": 1_000}  # negative: microseconds in one unit
 
 _DATE = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
@@ -71,7 +75,7 @@ def instants(column: pa.Array, timezone: str = "UTC") -> pa.Array:
     """
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return instants(column.dictionary_decode(), timezone)
+        return instants(column.dictionary.take(column.indices), timezone)
     if pa.types.is_null(kind):
         return pa.nulls(len(column), INSTANT)
     if pa.types.is_timestamp(kind):
@@ -84,45 +88,33 @@ def instants(column: pa.Array, timezone: str = "UTC") -> pa.Array:
         return _from_integers(column)
     if pa.types.is_floating(kind):
         doubles = column.cast(pa.float64())
-        return _checked(*_from_floats(float64_values(doubles), valid_flags(doubles), np.floor))
+        return _checked(*_from_floats(fixed_width(doubles, np.float64), valid_flags(doubles), np.floor))
     if pa.types.is_decimal(kind):
         return _from_decimals(column)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    if is_text(kind):
         return _from_text(column.cast(pa.string()), timezone)
     raise SourceError(f"values of type {kind} cannot be read as times; use a timestamp, date, number or ISO 8601 text")
 
 
-def is_time_text(column: pa.StringArray) -> Flags:
+def is_time_text(column: pa.StringArray) -> BoolArray:
     """True where a text is an ISO 8601 date or date and time as :func:`instants` reads it (numbers are not)."""
     tidy = _tidy(column)
-    return flags(pc.match_substring_regex(tidy, _NAIVE_TEXT)) | flags(pc.match_substring_regex(tidy, _ZONED_TEXT))
-
-
-def skew(timezone: str, around: datetime) -> timedelta:
-    """By how much wall-clock time near an instant can disagree with the zone's offset at that instant.
-
-    Zero on ordinary days, an hour where clocks change, a day where a country crossed the date line.
-    """
-    zone = ZoneInfo(timezone)
-    margin = timedelta(days=3)  # within the calendar, which an offset must not leave
-    middle = min(max(around, datetime.min.replace(tzinfo=UTC) + margin), datetime.max.replace(tzinfo=UTC) - margin)
-    near = [middle + timedelta(hours=hour) for hour in range(-26, 27)]
-    offsets = [instant.astimezone(zone).utcoffset() or timedelta() for instant in near]
-    return max(offsets) - min(offsets)
+    naive, zoned = (pc.match_substring_regex(tidy, form) for form in (_NAIVE_TEXT, _ZONED_TEXT))
+    return truth_values(naive) | truth_values(zoned)
 
 
 def _whole(column: pa.Array, unit: str) -> pa.Array:
     """A timestamp column in microseconds without zone; null outside the years 1 to 9999."""
-    values, valid, factor = int64_values(column), valid_flags(column), _PER_MICROSECOND[unit]
+    values, valid, factor = fixed_width(column, np.int64), valid_flags(column), _PER_MICROSECOND[unit]
     if factor > 0:
         return _checked(np.floor_divide(values, factor) if factor > 1 else values, valid, _NAIVE)
-    inside = (values >= _FIRST // -factor) & (values <= _LAST // -factor)
+    inside = (values >= FIRST // -factor) & (values <= LAST // -factor)
     return _checked(np.where(inside, values, 0) * -factor, valid & inside, _NAIVE)
 
 
-def _checked(values: NDArray[np.int64], valid: Flags, kind: pa.DataType = INSTANT) -> pa.Array:
-    inside = valid & (values >= _FIRST) & (values <= _LAST)
-    return fixed_array(values, inside, kind)
+def _checked(values: NDArray[np.int64], valid: BoolArray, kind: pa.DataType = INSTANT) -> pa.Array:
+    inside = valid & (values >= FIRST) & (values <= LAST)
+    return from_values(values, kind, inside)
 
 
 def _from_wall_clock(naive: pa.Array, timezone: str) -> pa.Array:
@@ -134,16 +126,16 @@ def _from_wall_clock(naive: pa.Array, timezone: str) -> pa.Array:
         raise ConfigurationError(
             f"time zone {timezone!r} is not in this machine's time zone database; install the tzdata system package"
         ) from None
-    return _checked(int64_values(aware), valid_flags(aware))
+    return _checked(fixed_width(aware, np.int64), valid_flags(aware))
 
 
 def _from_integers(column: pa.Array) -> pa.Array:
     valid = valid_flags(column)
     if pa.types.is_uint64(column.type):
-        words = int64_values(column.view(pa.int64()))
+        words = fixed_width(column.view(pa.int64()), np.int64)
         valid &= words >= 0  # beyond 2^63: no time, whatever the unit
     else:
-        words = int64_values(column.cast(pa.int64()))
+        words = fixed_width(column.cast(pa.int64()), np.int64)
     return _checked(_epoch_microseconds(np.where(valid, words, 0)), valid)
 
 
@@ -160,7 +152,7 @@ def _from_decimals(column: pa.Array) -> pa.Array:
         micro = column.cast(pa.decimal128(38, 6), safe=False)
     except pa.ArrowInvalid:  # a value with more than 32 digits before the point, which is no time, stops the cast
         doubles = column.cast(pa.float64())
-        return _checked(*_from_floats(float64_values(doubles), valid_flags(doubles), np.rint))
+        return _checked(*_from_floats(fixed_width(doubles, np.float64), valid_flags(doubles), np.rint))
     # A decimal is a 128-bit integer; with six digits after the point its low half counts millionths.
     words = np.frombuffer(micro.buffers()[1], np.int64, 2 * len(micro), 16 * micro.offset).reshape(-1, 2)
     low = words[:, 0]
@@ -169,7 +161,7 @@ def _from_decimals(column: pa.Array) -> pa.Array:
     return _checked(np.where(small, low, _epoch_microseconds(low // 1_000_000)), valid)
 
 
-def _from_floats(values: NDArray[np.float64], valid: Flags, exact: np.ufunc) -> tuple[NDArray[np.int64], Flags]:
+def _from_floats(values: NDArray[np.float64], valid: BoolArray, exact: np.ufunc) -> tuple[NDArray[np.int64], BoolArray]:
     usable = valid & np.isfinite(values)
     finite = np.where(usable, values, 0.0)
     size = np.abs(finite)
@@ -196,10 +188,10 @@ def _from_mixed_text(column: pa.StringArray, timezone: str) -> pa.Array:
     valid = np.zeros(len(column), dtype=np.bool_)
     for pattern in (_NAIVE_TEXT, _ZONED_TEXT, _NUMBER):
         matching = pc.match_substring_regex(tidy, pattern)
-        found = flags(matching)
+        found = truth_values(matching)
         if found.any():
             times = _from_one_form(tidy.filter(matching), pattern, timezone)
-            values[found], valid[found] = int64_values(times), valid_flags(times)
+            values[found], valid[found] = fixed_width(times, np.int64), valid_flags(times)
     return _checked(values, valid)
 
 
@@ -226,8 +218,8 @@ def _cast(texts: pa.StringArray, kind: pa.DataType) -> pa.Array:
     except pa.ArrowInvalid:
         real = np.fromiter((_is_real_date(text) for text in texts.to_pylist()), np.bool_, len(texts))
         values = np.zeros(len(texts), dtype=np.int64)
-        values[real] = int64_values(texts.filter(boolean_array(real)).cast(kind))
-        return fixed_array(values, real, kind)
+        values[real] = fixed_width(texts.filter(from_truth(real)).cast(kind), np.int64)
+        return from_values(values, kind, real)
 
 
 def _is_real_date(text: str) -> bool:
@@ -241,14 +233,14 @@ def _is_real_date(text: str) -> bool:
 
 def _from_number_text(texts: pa.StringArray) -> pa.Array:
     integral = pc.match_substring_regex(texts, r"^[+-]?\d{1,18}$")
-    whole = flags(integral)
+    whole = truth_values(integral)
     values = np.zeros(len(texts), dtype=np.int64)
     valid = np.zeros(len(texts), dtype=np.bool_)
     if whole.any():
         unsigned = pc.replace_substring_regex(texts.filter(integral), r"^\+", "")
         times = _from_integers(unsigned.cast(pa.int64()))
-        values[whole], valid[whole] = int64_values(times), valid_flags(times)
+        values[whole], valid[whole] = fixed_width(times, np.int64), valid_flags(times)
     if not whole.all():
         doubles = pc.replace_substring_regex(texts.filter(pc.invert(integral)), r"^\+", "").cast(pa.float64())
-        values[~whole], valid[~whole] = _from_floats(float64_values(doubles), valid_flags(doubles), np.rint)
+        values[~whole], valid[~whole] = _from_floats(fixed_width(doubles, np.float64), valid_flags(doubles), np.rint)
     return _checked(values, valid)
