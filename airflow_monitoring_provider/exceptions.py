@@ -20,6 +20,7 @@
         ├── JobAborted            somebody asked for the job to end
         ├── BatchLocked           the job's batch takes no more rows
         ├── NotFound              an id names nothing in the store
+        ├── UnstorableError       code hands the store a NaN, a naive time or a type without a form there
         └── Superseded            a newer attempt owns this window; this one wrote nothing
 
 Messages say what is wrong, the type that was found where it matters, and what to do. They never hold a
@@ -109,6 +110,10 @@ class BatchLocked(TerminalError):
 
 class NotFound(TerminalError):
     """An id names nothing in the store."""
+
+
+class UnstorableError(TerminalError, ValueError):
+    """A mistake in the calling code: a naive datetime, a NaN, or a type that JSON does not have."""
 
 
 class Superseded(TerminalError):

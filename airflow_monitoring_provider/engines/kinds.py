@@ -11,28 +11,11 @@ from airflow_monitoring_provider.definitions.model import JobDefinition
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 from airflow_monitoring_provider.exceptions import SourceError
 from airflow_monitoring_provider.profiles.arrays import is_text
-from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan, TargetPlan
+from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan, SchemaChanges, TargetPlan
 from airflow_monitoring_provider.profiles.profile import Profile
 
 NAMED_LEVELS = 1000
 """Most levels of a baseline that keep their names in later profiles past the level cap."""
-
-
-@dataclasses.dataclass(frozen=True)
-class SchemaDifference:
-    """How a schema differs from a plan; every tuple is sorted by column name.
-
-    :param missing: planned columns that are not there.
-    :param new: columns that are there and would be features, but are not in the plan.
-    :param retyped: (column, planned kind, Arrow type found) where the type no longer suggests the kind.
-    """
-
-    missing: tuple[str, ...] = ()
-    new: tuple[str, ...] = ()
-    retyped: tuple[tuple[str, ColumnKind, str], ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.missing or self.new or self.retyped)
 
 
 def column_kind(arrow_type: pa.DataType) -> ColumnKind:
@@ -99,15 +82,17 @@ def feature_columns(definition: JobDefinition, schema: pa.Schema) -> tuple[str, 
     return tuple(sorted(name for name in schema.names if name not in taken))
 
 
-def schema_difference(definition: JobDefinition, plan: ProfilePlan, schema: pa.Schema) -> SchemaDifference:
-    """What changed since the plan was frozen, for the quality results."""
+def schema_changes(definition: JobDefinition, plan: ProfilePlan, schema: pa.Schema) -> SchemaChanges:
+    """What changed since the plan was frozen, for the quality results; a type counts where it no longer suggests the
+    planned kind.
+    """
     planned = {column.name: column for column in plan.columns}
     present = [column for name, column in sorted(planned.items()) if name in schema.names]
-    return SchemaDifference(
+    return SchemaChanges(
         missing=tuple(sorted(name for name in planned if name not in schema.names)),
         new=tuple(name for name in feature_columns(definition, schema) if name not in planned and name in schema.names),
         retyped=tuple(
-            (column.name, column.kind, str(schema.field(column.name).type))
+            (column.name, column.kind.value, str(schema.field(column.name).type))
             for column in present
             if not _suits(column.kind, schema.field(column.name).type, declared=column.name in definition.column_types)
         ),

@@ -109,6 +109,7 @@ def _dictionary(array: pa.DictionaryArray) -> Doubles:
 
 
 def whole_dtype(kind: pa.DataType) -> np.dtype[Any]:
+    """NumPy's type of an Arrow integer type: same width, same sign."""
     return np.dtype(f"{'i' if pa.types.is_signed_integer(kind) else 'u'}{kind.bit_width // 8}")
 
 

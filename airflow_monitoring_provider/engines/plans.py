@@ -8,14 +8,13 @@ import pyarrow as pa
 
 from airflow_monitoring_provider.definitions.model import JobDefinition
 from airflow_monitoring_provider.engines.kinds import (
-    SchemaDifference,
     build_plan,
     name_levels,
     restrict_plan,
     role_columns,
-    schema_difference,
+    schema_changes,
 )
-from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan
+from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import Profile
 
 
@@ -41,7 +40,7 @@ def reference_plan(definition: JobDefinition, schema: pa.Schema, source: str) ->
 
 def current_plan(
     definition: JobDefinition, schema: pa.Schema, source: str, baseline: Profile | None
-) -> tuple[ProfilePlan, SchemaDifference]:
+) -> tuple[ProfilePlan, SchemaChanges]:
     """The plan of a job's rows, and how their columns differ from the frozen ones.
 
     Features and their kinds come from the baseline, where there is one: a feature that is gone is a finding and no
@@ -50,13 +49,13 @@ def current_plan(
     :raises SourceError: a column that has a role is not there.
     """
     if baseline is None:
-        return build_plan(definition, schema, source), SchemaDifference()
+        return build_plan(definition, schema, source), SchemaChanges()
     frozen = [column for column in baseline.plan.columns if column.role is ColumnRole.FEATURE]
     present = build_plan(definition, _with_absent(schema, [column.name for column in frozen]), source)
     roles = [column for column in present.columns if column.role is not ColumnRole.FEATURE]
     planned = dataclasses.replace(present, columns=tuple(sorted([*frozen, *roles], key=lambda column: column.name)))
-    difference = schema_difference(definition, planned, schema)
-    return restrict_plan(name_levels(planned, baseline), schema, source), difference
+    changes = schema_changes(definition, planned, schema)
+    return restrict_plan(name_levels(planned, baseline), schema, source), changes
 
 
 def _with_absent(schema: pa.Schema, names: list[str]) -> pa.Schema:

@@ -10,17 +10,23 @@ import dataclasses
 import logging
 from typing import Any
 
-from airflow_monitoring_provider.definitions import FirstWindowBaseline, JobDefinition, ResultStatus, WindowKind, first_window, job_id
+from airflow_monitoring_provider.definitions import (
+    FirstWindowBaseline,
+    JobDefinition,
+    ResultStatus,
+    WindowKind,
+    first_window,
+    job_id,
+)
 from airflow_monitoring_provider.exceptions import NotFound
 from airflow_monitoring_provider.jobs.baseline import stored_first_window
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
-from airflow_monitoring_provider.metrics.settings import SchemaChanges
 from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.monitors.evaluate import Evaluation, Result, evaluate
 from airflow_monitoring_provider.monitors.explain import explain
 from airflow_monitoring_provider.monitors.states import Event, MonitorState, advance
 from airflow_monitoring_provider.monitors.thresholds import Rules
-from airflow_monitoring_provider.profiles.plan import ColumnRole
+from airflow_monitoring_provider.profiles.plan import ColumnRole, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.profiles.serialise import from_bytes
 from airflow_monitoring_provider.store.records import Alert, MonitorTransition, PendingEvaluation

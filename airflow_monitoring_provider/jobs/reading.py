@@ -14,7 +14,7 @@ import numpy as np
 from airflow_monitoring_provider.definitions import JobDefinition, RowStatus, Window
 from airflow_monitoring_provider.engines.arrow import ProfileBuilder
 from airflow_monitoring_provider.engines.duplicates import AdjacentDuplicates, SpilledDuplicates
-from airflow_monitoring_provider.engines.kinds import SchemaDifference, read_columns
+from airflow_monitoring_provider.engines.kinds import read_columns
 from airflow_monitoring_provider.engines.plans import current_plan
 from airflow_monitoring_provider.engines.screen import Duplicates, Screen
 from airflow_monitoring_provider.exceptions import TooManyRejectedRows
@@ -25,8 +25,7 @@ from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.predictions import PredictionLog
 from airflow_monitoring_provider.jobs.progress import Progress
 from airflow_monitoring_provider.jobs.spool import Spool
-from airflow_monitoring_provider.metrics.settings import SchemaChanges
-from airflow_monitoring_provider.profiles.plan import ProfilePlan
+from airflow_monitoring_provider.profiles.plan import ProfilePlan, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.store.records import Claim, PredictionFile
 
@@ -60,7 +59,7 @@ def read_rows(
     association_id = definition.monitoring_columns.association_id_column
     source = ports.source(definition, definition.intake_settings, identifiers)
     schema = source.schema()
-    plan, difference = current_plan(definition, schema, source.label, reference.profile)
+    plan, changes = current_plan(definition, schema, source.label, reference.profile)
     window_filter = time_filter(definition, window)
     progress.stage("read", f"reading {source.label}")
     with ExitStack() as resources:
@@ -93,7 +92,7 @@ def read_rows(
         column = definition.timestamp_column
         yield Reading(
             profile=profile,
-            schema_changes=_changes(difference),
+            schema_changes=changes,
             rows=spool,
             null_timestamps=source.null_timestamps(column) if column else 0,
             prediction_file=predictions.close(),
@@ -141,14 +140,6 @@ def _duplicates(
             progress.check()
             found.add(batch.columns)
     return found
-
-
-def _changes(difference: SchemaDifference) -> SchemaChanges:
-    return SchemaChanges(
-        missing=difference.missing,
-        new=difference.new,
-        retyped=tuple((column, kind.value, found) for column, kind, found in difference.retyped),
-    )
 
 
 def _check_rejected(definition: JobDefinition, profile: Profile) -> None:

@@ -20,13 +20,13 @@ from airflow_monitoring_provider.metrics.performance import performance
 from airflow_monitoring_provider.metrics.predictions import predicted_shares
 from airflow_monitoring_provider.metrics.quality import batch_quality, column_quality
 from airflow_monitoring_provider.metrics.reasons import Reason
-from airflow_monitoring_provider.metrics.settings import ComparisonSettings, SchemaChanges
+from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.metrics.significance import adjust
 from airflow_monitoring_provider.metrics.values import MetricValue
-from airflow_monitoring_provider.profiles.plan import ColumnRole
+from airflow_monitoring_provider.profiles.plan import ColumnRole, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import ClassificationProfile, Profile
 
-__all__ = ["ComparisonSettings", "SchemaChanges", "compare"]
+__all__ = ["ComparisonSettings", "compare"]
 
 _ROLES = (ColumnRole.FEATURE, ColumnRole.PREDICTION, ColumnRole.ACTUAL)
 

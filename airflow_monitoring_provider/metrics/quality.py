@@ -19,9 +19,9 @@ from airflow_monitoring_provider.definitions.terms import ColumnKind, RowStatus
 from airflow_monitoring_provider.metrics.binning import missing_share
 from airflow_monitoring_provider.metrics.precision import precision_of
 from airflow_monitoring_provider.metrics.reasons import Reason
-from airflow_monitoring_provider.metrics.settings import SchemaChanges
 from airflow_monitoring_provider.metrics.significance import two_proportions, wilson_interval
 from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind, direction_of
+from airflow_monitoring_provider.profiles.plan import SchemaChanges
 from airflow_monitoring_provider.profiles.profile import ColumnProfile, Profile
 
 ALMOST_CONSTANT = 0.95

@@ -48,17 +48,3 @@ class ComparisonSettings:
             labelled_rows=definition.minimums.labelled_rows,
             per_class=definition.minimums.per_class,
         )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class SchemaChanges:
-    """How the columns found differ from the frozen ones.
-
-    :param missing: frozen columns that the rows do not have.
-    :param new: columns without a role that the frozen list does not have.
-    :param retyped: ``(column, frozen type, type found)``.
-    """
-
-    missing: tuple[str, ...] = ()
-    new: tuple[str, ...] = ()
-    retyped: tuple[tuple[str, str, str], ...] = ()

@@ -118,6 +118,23 @@ class ProfilePlan:
         )
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class SchemaChanges:
+    """How the columns found differ from the frozen ones; every tuple is sorted by column name, and nothing is false.
+
+    :param missing: frozen columns that the rows do not have.
+    :param new: columns without a role that the frozen list does not have.
+    :param retyped: (column, frozen kind, type or kind found).
+    """
+
+    missing: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+    retyped: tuple[tuple[str, str, str], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.new or self.retyped)
+
+
 def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
     """One plan with the columns of both, sorted by name; the plans of merged profiles must agree in all else.
 

@@ -11,11 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DontWrapMixin
 
-from airflow_monitoring_provider.exceptions import TerminalError
+from airflow_monitoring_provider.exceptions import UnstorableError
 
 
-class UnstorableError(DontWrapMixin, TerminalError, ValueError):
-    """A mistake in the calling code: a naive datetime, a NaN, or a type that JSON does not have."""
+class _Unwrapped(DontWrapMixin, UnstorableError):
+    """Reaches the caller as it is; SQLAlchemy would wrap another error of a bound value in a ``StatementError``."""
 
 
 class Utc(sa.types.TypeDecorator[dt.datetime]):
@@ -55,7 +55,7 @@ class Json(sa.types.TypeDecorator[Any]):
 def in_utc(value: dt.datetime) -> dt.datetime:
     """The same instant in UTC; :class:`UnstorableError` for a naive datetime, which names no instant."""
     if value.tzinfo is None or value.utcoffset() is None:
-        raise UnstorableError("a datetime without a time zone names no instant; give an aware one (UTC)")
+        raise _Unwrapped("a datetime without a time zone names no instant; give an aware one (UTC)")
     return value.astimezone(dt.UTC)
 
 
@@ -80,7 +80,7 @@ def jsonable(value: Any) -> Any:
         return jsonable(value.tolist())
     if isinstance(value, dt.datetime):
         return in_utc(value).isoformat()
-    raise UnstorableError(f"a {type(value).__name__} has no JSON form")
+    raise _Unwrapped(f"a {type(value).__name__} has no JSON form")
 
 
 def canonical_json(value: Any) -> str:
@@ -92,7 +92,7 @@ def finite(value: float, where: str = "a JSON value") -> float:
     """A Python float; :class:`UnstorableError` for NaN and infinities, naming ``where``."""
     number = float(value)
     if not math.isfinite(number):
-        raise UnstorableError(f"{where} is NaN or infinite, which cannot be stored; use None and say why")
+        raise _Unwrapped(f"{where} is NaN or infinite, which cannot be stored; use None and say why")
     return number
 
 

@@ -270,7 +270,7 @@ def test_profiling_does_not_import_pandas() -> None:
         names = [f"{kind}{i}" for kind in ColumnKind for i in range(5)]
         plan = ProfilePlan(tuple(ColumnPlan(name, ColumnKind(name[:-1])) for name in names), level_cap=2)
         batch = pa.RecordBatch.from_arrays(sources * len(ColumnKind), names)
-        Screen(plan, names[:5], duplicates=AdjacentDuplicates(), copied=names).statuses(batch)
+        Screen(plan, names[:5], duplicates=AdjacentDuplicates()).statuses(batch)
         profile = profile_batches(plan, [batch])
         assert from_bytes(to_bytes(profile)) == profile
         heavy = {"pandas", "scipy", "sklearn", "pyarrow.dataset", "airflow"} & set(sys.modules)

@@ -13,16 +13,15 @@ from airflow_monitoring_provider.definitions.model import JobDefinition
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 from airflow_monitoring_provider.engines.arrow import profile_batches
 from airflow_monitoring_provider.engines.kinds import (
-    SchemaDifference,
     build_plan,
     column_kind,
     name_levels,
     read_columns,
     restrict_plan,
-    schema_difference,
+    schema_changes,
 )
 from airflow_monitoring_provider.exceptions import SourceError
-from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan, TargetPlan
+from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan, SchemaChanges, TargetPlan
 
 SCHEMA = pa.schema(
     {
@@ -148,8 +147,8 @@ def test_every_lacking_column_is_named_at_once() -> None:
 
 def test_changed_schemas_are_told_apart_from_the_frozen_plan() -> None:
     plan = build_plan(definition(), SCHEMA)
-    assert SchemaDifference() == schema_difference(definition(), plan, SCHEMA)
-    assert not SchemaDifference()
+    assert SchemaChanges() == schema_changes(definition(), plan, SCHEMA)
+    assert not SchemaChanges()
     later = pa.schema(
         [
             *(field for field in SCHEMA if field.name not in ("amount", "colour", "active", "born")),
@@ -159,10 +158,10 @@ def test_changed_schemas_are_told_apart_from_the_frozen_plan() -> None:
             pa.field("fresh", pa.int8()),
         ]
     )
-    expected = SchemaDifference(("colour",), ("fresh",), (("amount", ColumnKind.NUMERIC, "string"),))
-    assert expected == schema_difference(definition(), plan, later)
+    expected = SchemaChanges(("colour",), ("fresh",), (("amount", "numeric", "string"),))
+    assert expected == schema_changes(definition(), plan, later)
     declared = definition(columnTypes={"amount": "numeric", "note": "text"})
-    assert () == schema_difference(declared, plan, later).retyped
+    assert () == schema_changes(declared, plan, later).retyped
 
 
 def test_plan_is_restricted_to_the_features_that_are_there() -> None:

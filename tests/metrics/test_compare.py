@@ -15,10 +15,10 @@ from scipy import stats
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 from airflow_monitoring_provider.definitions.verdict import Adjustment
-from airflow_monitoring_provider.metrics.compare import ComparisonSettings, SchemaChanges, compare
+from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind
-from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan, TargetPlan
+from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan, SchemaChanges, TargetPlan
 from airflow_monitoring_provider.profiles.profile import ClassificationProfile, ColumnProfile, Profile
 
 DEFAULT = ComparisonSettings()

@@ -9,9 +9,8 @@ from scipy import stats
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.metrics.quality import batch_quality, column_quality
 from airflow_monitoring_provider.metrics.reasons import Reason
-from airflow_monitoring_provider.metrics.settings import SchemaChanges
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
-from airflow_monitoring_provider.profiles.plan import ProfilePlan
+from airflow_monitoring_provider.profiles.plan import ProfilePlan, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import ColumnProfile, Profile
 
 CATEGORICAL = ColumnKind.CATEGORICAL

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_monitoring_provider.exceptions import DefinitionError
+from airflow_monitoring_provider.exceptions import DefinitionError, UnstorableError
 from airflow_monitoring_provider.store import texts
 from airflow_monitoring_provider.store.engine import open_engine, reading, writing
-from airflow_monitoring_provider.store.types import Json, UnstorableError, Utc, canonical_json, jsonable, storable
+from airflow_monitoring_provider.store.types import Json, Utc, canonical_json, jsonable, storable
 
 THINGS = sa.Table(
     "things",
