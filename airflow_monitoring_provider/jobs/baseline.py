@@ -27,7 +27,7 @@ from airflow_monitoring_provider.engines.screen import Screen
 from airflow_monitoring_provider.exceptions import CorruptData, NotFound, Superseded
 from airflow_monitoring_provider.intake.source import TimeFilter
 from airflow_monitoring_provider.jobs.ports import Ports
-from airflow_monitoring_provider.jobs.progress import Progress
+from airflow_monitoring_provider.jobs.progress import Progress, told
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.profiles.serialise import FORMAT_VERSION, from_bytes, to_bytes
 from airflow_monitoring_provider.store.records import Baseline
@@ -119,7 +119,7 @@ def profile_reference(
         )
     with source.read(read_columns(plan), window) as batches:
         for batch in batches:
-            progress.check()
+            progress.rows(0, 0)
             builder.update(batch, screen.statuses(batch))
     return builder.finish()
 
@@ -132,7 +132,11 @@ def _kept_reference(
     if kept is not None:
         return kept
     claim = store.claim_baseline(definition.id, key)
-    profile = profile_reference(definition, baseline, ports, progress)
+    try:
+        profile = profile_reference(definition, baseline, ports, progress)
+    except Exception as error:
+        store.fail_baseline(claim, told(error))
+        raise
     try:
         version = store.commit_baseline(
             claim,

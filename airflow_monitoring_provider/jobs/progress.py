@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from airflow_monitoring_provider.exceptions import JobAborted
+from airflow_monitoring_provider.exceptions import JobAborted, MonitoringError
 from airflow_monitoring_provider.store.records import Claim
 from airflow_monitoring_provider.store.store import MonitoringStore
 
@@ -22,7 +22,7 @@ class Progress:
     """Reports of one attempt.
 
     :param cancelled: asked at every step; true ends the job as aborted.
-    :param expected_rows: rows of the last committed job or of the baseline, for the percentage; None when unknown.
+    :param expected_rows: rows of the last committed job, for the percentage; None when unknown.
     """
 
     def __init__(
@@ -76,3 +76,13 @@ class Progress:
         self._next = time.monotonic() + SECONDS_BETWEEN_REPORTS
         if abort and self._may_end:
             raise JobAborted(f"job {self._claim.job_id} was asked to end; nothing of this attempt is kept")
+
+
+def told(error: BaseException) -> str:
+    """What the store remembers of an error: our own sentence, else its type.
+
+    The text of an error that is not ours may hold a row value or an address; its type and the task log must do.
+    """
+    if isinstance(error, MonitoringError):
+        return str(error)
+    return f"{type(error).__name__}; the log of the task has the details"

@@ -137,7 +137,7 @@ def _duplicates(
     found = resources.enter_context(SpilledDuplicates())
     with source.read(identifiers, window_filter) as batches:
         for batch in batches:
-            progress.check()
+            progress.rows(0, 0)
             found.add(batch.columns)
     return found
 

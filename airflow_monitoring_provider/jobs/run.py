@@ -19,7 +19,7 @@ from airflow_monitoring_provider.definitions import JobDefinition, JobState, Row
 from airflow_monitoring_provider.exceptions import JobAborted, MonitoringError, OutcomeUnknown, Superseded
 from airflow_monitoring_provider.jobs.baseline import Reference, find_reference
 from airflow_monitoring_provider.jobs.ports import Ports
-from airflow_monitoring_provider.jobs.progress import Progress
+from airflow_monitoring_provider.jobs.progress import Progress, told
 from airflow_monitoring_provider.jobs.reading import Reading, read_rows
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
 from airflow_monitoring_provider.metrics.values import MetricValue
@@ -87,7 +87,7 @@ def run_job(
     claim = _claim(store, definition, window, run, batch_name)  # 1 claim
     on_claim(claim.job_id)
     with _settled(store, claim):
-        progress = Progress(store, claim, cancelled, expected_rows=_rows_last_time(store, definition.id))
+        progress = Progress(store, claim, cancelled, expected_rows=_rows_last_time(store, claim))
         reference = find_reference(definition, window, ports, progress)
         with read_rows(definition, window, ports, claim, reference, progress) as reading:  # 2 profile
             if reference.is_this_window:
@@ -143,9 +143,10 @@ def _claim(
     return claim
 
 
-def _rows_last_time(store: MonitoringStore, definition_id: str) -> int | None:
-    """Rows of the definition's newest completed job: what the percentage of a running one is measured by."""
-    for job in store.jobs(definition_id=definition_id, state=JobState.COMPLETED, limit=1):
+def _rows_last_time(store: MonitoringStore, claim: Claim) -> int | None:
+    """Rows that this job had before, else those of the definition's newest one: what the percentage is measured by."""
+    last = [store.job(claim.job_id)] if claim.snapshot_revision else []
+    for job in last or store.jobs(definition_id=claim.definition_id, state=JobState.COMPLETED, limit=1):
         return job.snapshot.rows if job.snapshot else None
     return None
 
@@ -215,10 +216,5 @@ def _settled(store: MonitoringStore, claim: Claim) -> Iterator[None]:
 
 def _ending(error: BaseException) -> tuple[JobState, str]:
     if isinstance(error, Superseded):
-        return JobState.SUPERSEDED, str(error)
-    if isinstance(error, JobAborted):
-        return JobState.ABORTED, str(error)
-    if isinstance(error, MonitoringError):
-        return JobState.FAILED, str(error)
-    # The text of an error that is not ours may hold a row value or an address; its type and the task log must do.
-    return JobState.FAILED, f"{type(error).__name__}; the log of the task has the details"
+        return JobState.SUPERSEDED, told(error)
+    return JobState.ABORTED if isinstance(error, JobAborted) else JobState.FAILED, told(error)

@@ -66,7 +66,10 @@ def commit(
     details: Mapping[str, Any],
     now: dt.datetime,
 ) -> int:
-    """Make this the baseline in use; its version. The same content as the version in use makes no new one."""
+    """Make this the baseline in use; its version.
+
+    The same content as the version in use makes no new one, but puts its profile right: that may be damaged.
+    """
     line = sa.and_(baselines.c.definition_id == claim.definition_id, baselines.c.key == claim.key)
     in_use = connection.execute(
         baselines.update()
@@ -81,6 +84,10 @@ def commit(
         raise Superseded("another attempt made this baseline; load it")
     if in_use.version is not None and _same_content(connection, claim, in_use.version, content_hash, plan_hash):
         known: int = in_use.version
+        of_claim = baseline_versions.c.definition_id == claim.definition_id, baseline_versions.c.version == known
+        connection.execute(
+            baseline_versions.update().where(*of_claim).values(profile=bytes(profile_bytes), format_version=format_version)
+        )
         return known
     version = _next_version(connection, claim.definition_id)
     connection.execute(
