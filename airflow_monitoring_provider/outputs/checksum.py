@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
-from airflow_monitoring_provider.outputs.values import boolean_array, valid_flags, words
+from airflow_monitoring_provider.profiles.arrays import fixed_width, from_truth, valid_flags
 
 _WIDTHS: dict[int, type[np.generic]] = {32: np.int32, 64: np.int64}
 
@@ -30,7 +30,7 @@ class RowChecksum:
             nulls, lengths, contents = hashes
             valid = valid_flags(column)
             nulls.update(valid.view(np.uint8).data)
-            _add_contents(column if valid.all() else column.filter(boolean_array(valid)), lengths, contents)
+            _add_contents(column if valid.all() else column.filter(from_truth(valid)), lengths, contents)
 
     def hexdigest(self) -> str:
         """64 hexadecimal digits; of no rows, those of the empty table."""
@@ -58,4 +58,4 @@ def _add_contents(values: pa.Array, lengths: hashlib._Hash, contents: hashlib._H
         width = kind.byte_width
         contents.update(memoryview(values.buffers()[1])[values.offset * width : (values.offset + len(values)) * width])
     else:
-        contents.update(words(values, _WIDTHS[kind.bit_width]).data)
+        contents.update(fixed_width(values, _WIDTHS[kind.bit_width]).data)

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from airflow_monitoring_provider.exceptions import OutputError
 from airflow_monitoring_provider.outputs.lines import copy_lines
-from airflow_monitoring_provider.outputs.values import INSTANT, NAIVE
+from airflow_monitoring_provider.outputs.values import NAIVE
+from airflow_monitoring_provider.profiles.instants import INSTANT
 
 
 def load(connection: sa.Connection, table: sa.Table, batch: pa.RecordBatch, label: str) -> None:

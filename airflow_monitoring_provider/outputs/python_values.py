@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from airflow_monitoring_provider.outputs.values import INSTANT, NAIVE, Flags
+from airflow_monitoring_provider.outputs.values import NAIVE
+from airflow_monitoring_provider.profiles.arrays import BoolArray
+from airflow_monitoring_provider.profiles.instants import INSTANT
 
 _LARGEST = 2**63
 
@@ -26,7 +28,7 @@ class _Unstorable:
 _UNSTORABLE = _Unstorable()
 
 
-def batch_from_python(columns: Mapping[str, Sequence[object]]) -> tuple[pa.RecordBatch, Flags]:
+def batch_from_python(columns: Mapping[str, Sequence[object]]) -> tuple[pa.RecordBatch, BoolArray]:
     """Columns of Python, NumPy and pandas scalars as a batch, and the rows that hold an unstorable value.
 
     A column has the narrowest of bool, int64, float64, date, timestamp (with or without zone), binary and text that

@@ -19,7 +19,8 @@ from airflow_monitoring_provider.exceptions import OutputError
 from airflow_monitoring_provider.outputs.loading import load
 from airflow_monitoring_provider.outputs.stage import Stage
 from airflow_monitoring_provider.outputs.tables import JOB_COLUMN, Target
-from airflow_monitoring_provider.outputs.values import boolean_array, flags, repeated
+from airflow_monitoring_provider.outputs.values import repeated
+from airflow_monitoring_provider.profiles.arrays import from_truth, truth_values
 
 
 class Statement(Protocol):
@@ -208,8 +209,8 @@ def first_of_duplicates(batch: pa.RecordBatch, status_column: str) -> pa.RecordB
     position = batch.schema.get_field_index(status_column)
     if position < 0:
         return batch
-    again = flags(pc.is_in(batch.column(position), value_set=repeated(RowStatus.DUPLICATE_IDENTIFIER.text, 1)))
-    return batch.filter(boolean_array(~again)) if again.any() else batch
+    again = truth_values(pc.is_in(batch.column(position), value_set=repeated(RowStatus.DUPLICATE_IDENTIFIER.text, 1)))
+    return batch.filter(from_truth(~again)) if again.any() else batch
 
 
 def refuse_nulls(batch: pa.RecordBatch, columns: Sequence[str], label: str) -> None:
