@@ -28,7 +28,7 @@ def planted(
     set_connection: Callable[..., None],
     tmp_path: Path,
 ) -> Callable[..., None]:
-    """A table on PostgreSQL whose connection has the password and whose rows hold the value; call it to write the DAG."""
+    """A PostgreSQL table whose connection has the password and whose rows hold the value; call it to write the DAG."""
     url = sa.make_url(postgres_url)
     connection = {"login": url.username, "password": PASSWORD, "schema": url.database, "host": url.query["host"]}
     set_connection("scores_db", conn_type="postgres", **connection)
