@@ -65,7 +65,11 @@ def _score(frame: pd.DataFrame) -> pd.DataFrame:
     model.fit(inputs[january], late[january])
     frame["late_probability"] = model.predict_proba(inputs)[:, 1]
     frame.loc[january, "late_probability"] = cross_val_predict(
-        model, inputs[january], late[january], cv=StratifiedKFold(5, shuffle=True, random_state=2013), method="predict_proba"
+        model,
+        inputs[january],
+        late[january],
+        cv=StratifiedKFold(5, shuffle=True, random_state=2013),
+        method="predict_proba",
     )[:, 1]
     # No aircraft had been assigned to these flights when scores were made, so they have none.
     frame.loc[frame["tailnum"].isna(), "late_probability"] = None

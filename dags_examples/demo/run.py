@@ -12,9 +12,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import flights
-import home
+from home import CHECKOUT, DEMO
 
 DAG_ID = "monitoring__flights_late_arrival"
+FLIGHTS = DEMO.folder / "flights.sqlite"
 ZONE = ZoneInfo("America/New_York")
 MONTHS = range(1, 13)
 
@@ -22,10 +23,10 @@ MONTHS = range(1, 13)
 def main() -> None:
     """Prepare the home and the data, run the DAG twelve times, print what was found."""
     started = time.monotonic()
-    home.enter()
-    home.prepare()
-    rows = flights.create_database(home.FLIGHTS)
-    print(f"{rows:,} flights of 2013, scored with a model fitted on January, are in {_short(home.FLIGHTS)}")
+    DEMO.enter()
+    DEMO.prepare()
+    rows = flights.create_database(FLIGHTS)
+    print(f"{rows:,} flights of 2013, scored with a model fitted on January, are in {_short(FLIGHTS)}")
     _create_connection()
     dag = _load_dag()
     states = {month: _run_month(dag, month) for month in MONTHS}
@@ -44,7 +45,7 @@ def _create_connection() -> None:
     session = settings.Session()
     try:
         if session.query(Connection).filter(Connection.conn_id == "flights_db").first() is None:
-            session.add(Connection(conn_id="flights_db", conn_type="sqlite", host=str(home.FLIGHTS)))
+            session.add(Connection(conn_id="flights_db", conn_type="sqlite", host=str(FLIGHTS)))
             session.commit()
     finally:
         session.close()
@@ -53,7 +54,7 @@ def _create_connection() -> None:
 def _load_dag() -> Any:
     from airflow.dag_processing.dagbag import DagBag
 
-    bag = DagBag(str(home.DAGS / "from_yaml_folder.py"))
+    bag = DagBag(str(DEMO.dags / "from_yaml_folder.py"))
     if bag.import_errors:
         raise SystemExit(f"The DAG file does not import: {bag.import_errors}")
     return bag.dags[DAG_ID]
@@ -80,7 +81,9 @@ def _print_table() -> None:
     right = {1, 2, 3, 5, 6}
     print()
     for line in lines:
-        cells = (cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True)))
+        cells = (
+            cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        )
         print("  ".join(cells).rstrip())
 
 
@@ -104,15 +107,15 @@ def _line(store: Any, job: Any) -> tuple[str, ...]:
 
 def _print_where_to_look() -> None:
     print(f"""
-The rows:    table flight_monitoring in {_short(home.FLIGHTS)}, one row a flight, each with a status
-The store:   {_short(home.HOME / "monitoring" / "store.sqlite")}
+The rows:    table flight_monitoring in {_short(FLIGHTS)}, one row a flight, each with a status
+The store:   {_short(DEMO.folder / "monitoring" / "store.sqlite")}
 On the shell:
-  AIRFLOW_HOME={_short(home.HOME)} .venv/bin/airflow monitoring jobs list
+  AIRFLOW_HOME={_short(DEMO.folder)} .venv/bin/airflow monitoring jobs list
 In the Airflow UI: make up""")
 
 
 def _short(path: Any) -> str:
-    return str(path.relative_to(home.CHECKOUT))
+    return str(path.relative_to(CHECKOUT))
 
 
 if __name__ == "__main__":
