@@ -14,7 +14,9 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-monitoring-provider",
         "name": "Monitoring",
-        "description": "Model monitoring jobs: profiles, drift, data quality and accuracy, with a status for every row.",
+        "description": (
+            "Model monitoring jobs: profiles, drift, data quality and accuracy, with a status for every row."
+        ),
         "versions": [__version__],
         "integrations": [
             {

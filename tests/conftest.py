@@ -142,7 +142,8 @@ def scores(tmp_path: Path) -> Path:
     random = np.random.default_rng(7)
     with sqlite3.connect(path) as connection:
         connection.execute(
-            "CREATE TABLE scores (id INTEGER, at TIMESTAMP, amount REAL, region TEXT, churn_probability REAL, churned TEXT)"
+            "CREATE TABLE scores "
+            "(id INTEGER, at TIMESTAMP, amount REAL, region TEXT, churn_probability REAL, churned TEXT)"
         )
         for day in range(3):
             probabilities = random.uniform(0, 1, 400)

@@ -43,7 +43,9 @@ def get_cli_commands() -> list[GroupCommand]:
                 _group(
                     "definitions",
                     "Check and list monitoring job definitions",
-                    _action("validate", "Check definition files", "validate_definitions", ARG_PATHS, ARG_OUTPUT, ARG_VERBOSE),
+                    _action(
+                        "validate", "Check definition files", "validate_definitions", ARG_PATHS, ARG_OUTPUT, ARG_VERBOSE
+                    ),
                     _action("list", "List definitions", "list_definitions", ARG_FOLDER, *_READ),
                 ),
                 _group(
@@ -59,14 +61,27 @@ def get_cli_commands() -> list[GroupCommand]:
                     "results",
                     "Look at results",
                     _action(
-                        "show", "Show a job's results", "show_results", ARG_JOB, ARG_METRIC, ARG_COLUMN, ARG_STATUS, *_READ
+                        "show",
+                        "Show a job's results",
+                        "show_results",
+                        ARG_JOB,
+                        ARG_METRIC,
+                        ARG_COLUMN,
+                        ARG_STATUS,
+                        *_READ,
                     ),
                 ),
                 _group(
                     "db",
                     "The monitoring store's tables",
                     _action("migrate", "Create or upgrade the store's tables", "migrate_store", ARG_STORE, ARG_VERBOSE),
-                    _action("check", "Say whether the store answers and its tables fit", "check_store", ARG_STORE, ARG_VERBOSE),
+                    _action(
+                        "check",
+                        "Say whether the store answers and its tables fit",
+                        "check_store",
+                        ARG_STORE,
+                        ARG_VERBOSE,
+                    ),
                 ),
             ],
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from airflow_monitoring_provider.operators.assets import deployment_asset
 from airflow_monitoring_provider.dags.folder import load_monitoring_dags
 from airflow_monitoring_provider.dags.monitoring_dag import monitoring_dag
+from airflow_monitoring_provider.operators.assets import deployment_asset
 
 __all__ = ["deployment_asset", "load_monitoring_dags", "monitoring_dag"]

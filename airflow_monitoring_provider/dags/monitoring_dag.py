@@ -31,7 +31,8 @@ def monitoring_dag(
 ) -> DAG:
     """One definition as a DAG named ``monitoring__<name>``.
 
-    :param definition: a :class:`~airflow_monitoring_provider.definitions.JobDefinition` or a mapping in either spelling.
+    :param definition: a :class:`~airflow_monitoring_provider.definitions.JobDefinition`, or a mapping in either
+        spelling.
     :param on_breach: what ``evaluate_monitors`` does when the batch is detected: ``record``, ``fail`` or ``skip``.
     :param dag_kwargs: passed to ``DAG`` and win over what the definition says (``schedule``, ``tags``, …).
     :raises DefinitionError: the definition breaks a rule.

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
 _POSTGRES_TYPES = frozenset({"postgres", "postgresql", "pgvector"})
 _POSTGRES_OPTIONS = frozenset(
-    {"application_name", "connect_timeout", "options", "sslcert", "sslkey", "sslmode", "sslrootcert", "target_session_attrs"}
+    {
+        "application_name",
+        "connect_timeout",
+        "options",
+        "sslcert",
+        "sslkey",
+        "sslmode",
+        "sslrootcert",
+        "target_session_attrs",
+    }
 )
 _LOCAL_SCHEMES = frozenset({"", "file", "local"})
 
@@ -105,7 +114,9 @@ def _url_of(connection: Connection, purpose: str) -> URL:
         # took the URI apart; a plain connection holds the path in host.
         path = connection.host or connection.schema or ""
         if not path:
-            raise ConfigurationError(f"{purpose}: SQLite connection {connection.conn_id!r} has no path in its host field")
+            raise ConfigurationError(
+                f"{purpose}: SQLite connection {connection.conn_id!r} has no path in its host field"
+            )
         return sa.URL.create("sqlite", database=str(Path(path).expanduser()))
     if connection.conn_type in _POSTGRES_TYPES:
         query = {key: str(value) for key, value in connection.extra_dejson.items() if key in _POSTGRES_OPTIONS}
@@ -141,7 +152,8 @@ def _local_files(root: str, conn_id: str | None, purpose: str) -> FileRoot:
     if not root:
         raise ConfigurationError(
             f"{purpose}: local files need a connection of type 'fs' whose extra names the folder they live under, for "
-            f'example {{"path": "/data"}}; ' + (f"connection {conn_id!r} has none" if conn_id else "no connection is named")
+            f'example {{"path": "/data"}}; '
+            + (f"connection {conn_id!r} has none" if conn_id else "no connection is named")
         )
     return FileRoot(filesystem=fsspec.filesystem("file"), root=root)
 

@@ -49,9 +49,7 @@ def _open_source(
         resources.callback(engine.dispose)
         return open_source(intake, engine=engine, order_by=order_by)
     if isinstance(intake, FileIntake):
-        files = open_files(
-            intake.url, intake.connection_id, purpose="intakeSettings.dataStoreId"
-        )
+        files = open_files(intake.url, intake.connection_id, purpose="intakeSettings.dataStoreId")
         return open_source(intake, filesystem=files.filesystem, root=files.root, csv=definition.csv_settings)
     return open_source(intake)
 
@@ -70,9 +68,7 @@ def _open_writer(definition: JobDefinition, resources: ExitStack) -> RowWriter:
         )
         resources.callback(opened["engine"].dispose)
     elif isinstance(output, FileOutput):
-        files = open_files(
-            output.url, output.connection_id, purpose="outputSettings.dataStoreId"
-        )
+        files = open_files(output.url, output.connection_id, purpose="outputSettings.dataStoreId")
         opened |= {"filesystem": files.filesystem, "root": files.root}
     return open_writer(
         output,

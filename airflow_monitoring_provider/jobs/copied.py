@@ -52,7 +52,9 @@ class CopiedColumns:
             unstorable |= unstorable_rows(pa.RecordBatch.from_arrays(arrays, names=list(self.names)))
         told = np.where(unstorable & (statuses == RowStatus.MONITORED), RowStatus.UNSTORABLE_VALUE, statuses)
         statuses = told.astype(np.uint8)
-        rows = pa.RecordBatch.from_arrays([*arrays, _STATUS_TEXTS.take(from_values(statuses, pa.uint8()))], schema=self.schema)
+        rows = pa.RecordBatch.from_arrays(
+            [*arrays, _STATUS_TEXTS.take(from_values(statuses, pa.uint8()))], schema=self.schema
+        )
         return rows, statuses
 
 

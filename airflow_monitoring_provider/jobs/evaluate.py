@@ -216,6 +216,8 @@ def _changes(profile: Profile, baseline: Profile) -> SchemaChanges:
         missing=tuple(sorted(then.keys() - now.keys())),
         new=tuple(sorted(now.keys() - then.keys())),
         retyped=tuple(
-            (name, then[name].value, now[name].value) for name in sorted(now.keys() & then.keys()) if now[name] != then[name]
+            (name, then[name].value, now[name].value)
+            for name in sorted(now.keys() & then.keys())
+            if now[name] != then[name]
         ),
     )

@@ -91,9 +91,7 @@ def run_job(
         reference = find_reference(definition, window, ports, progress)
         with read_rows(definition, window, ports, claim, reference, progress) as reading:  # 2 profile
             if reference.is_this_window:
-                reference = dataclasses.replace(
-                    reference, profile=reading.profile, version=claim.snapshot_revision + 1
-                )
+                reference = dataclasses.replace(reference, profile=reading.profile, version=claim.snapshot_revision + 1)
             values = compare(  # 3 compare
                 reading.profile,
                 reference.profile,

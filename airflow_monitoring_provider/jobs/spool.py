@@ -60,14 +60,17 @@ class Spool:
     def __enter__(self) -> Spool:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _full(error: OSError) -> OutputUnavailable:
     reason = os.strerror(error.errno) if error.errno else type(error).__name__
     return OutputUnavailable(
-        f"the spool file in the temporary folder could not be written: {reason}; free space there or set TMPDIR to a larger disk"
+        f"the spool file in the temporary folder could not be written: {reason}; free space there or set TMPDIR to a "
+        "larger disk"
     )
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from airflow_monitoring_provider.operators.assets import deployment_asset
 from airflow_monitoring_provider.exceptions import DefinitionError, RetryableError, Superseded, TerminalError
 from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
+from airflow_monitoring_provider.operators.assets import deployment_asset
 from airflow_monitoring_provider.operators.links import REPORT_URL_KEY, MonitoringReportLink, report_url
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -30,5 +30,6 @@ class MonitoringPlugin(AirflowPlugin):
     """Registers the provider's pages."""
 
     name = "monitoring"
-    fastapi_apps: ClassVar[list[Any]] = [{"app": _LazyApp(), "url_prefix": "/monitoring", "name": "Monitoring"}]
-    operator_extra_links: ClassVar[list[Any]] = [MonitoringReportLink()]
+    # Airflow declares both as attributes of instances, so they cannot be ClassVars here.
+    fastapi_apps: list[Any] = [{"app": _LazyApp(), "url_prefix": "/monitoring", "name": "Monitoring"}]  # noqa: RUF012
+    operator_extra_links: list[Any] = [MonitoringReportLink()]  # noqa: RUF012

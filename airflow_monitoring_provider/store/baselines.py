@@ -86,7 +86,9 @@ def commit(
         known: int = in_use.version
         of_claim = baseline_versions.c.definition_id == claim.definition_id, baseline_versions.c.version == known
         connection.execute(
-            baseline_versions.update().where(*of_claim).values(profile=bytes(profile_bytes), format_version=format_version)
+            baseline_versions.update()
+            .where(*of_claim)
+            .values(profile=bytes(profile_bytes), format_version=format_version)
         )
         return known
     version = _next_version(connection, claim.definition_id)

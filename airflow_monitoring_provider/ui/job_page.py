@@ -27,7 +27,18 @@ pre { white-space: pre-wrap; }
 _RANK: dict[ResultStatus | None, int] = {
     status: place for place, status in enumerate(sorted(ResultStatus, reverse=True))
 }
-_RESULT_HEADINGS = ("status", "metric", "column", "value", "warning", "critical", "adjusted p", "baseline rows", "rows", "note")
+_RESULT_HEADINGS = (
+    "status",
+    "metric",
+    "column",
+    "value",
+    "warning",
+    "critical",
+    "adjusted p",
+    "baseline rows",
+    "rows",
+    "note",
+)
 
 
 def render_job(job: JobRecord, results: Sequence[ResultRecord]) -> str:

@@ -15,7 +15,9 @@ PASSWORD = "canary-p4ss"
 
 
 def test_missing_connection_is_named_with_its_field_and_how_to_make_it() -> None:
-    with pytest.raises(ConfigurationError, match=r"intakeSettings\.dataStoreId: there is no Airflow connection 'nowhere'"):
+    with pytest.raises(
+        ConfigurationError, match=r"intakeSettings\.dataStoreId: there is no Airflow connection 'nowhere'"
+    ):
         open_database("nowhere", purpose="intakeSettings.dataStoreId")
 
 
@@ -84,7 +86,9 @@ def test_local_files_need_a_root(set_connection: Callable[..., None], tmp_path: 
 
 
 def test_any_fsspec_scheme_with_its_options(set_connection: Callable[..., None]) -> None:
-    set_connection("mem", conn_type="generic", extra={"path": "/bucket", "storage_options": {"use_listings_cache": False}})
+    set_connection(
+        "mem", conn_type="generic", extra={"path": "/bucket", "storage_options": {"use_listings_cache": False}}
+    )
     files = open_files("memory://bucket/x.csv", "mem", purpose="intake")
     assert ("MemoryFileSystem", "/bucket") == (type(files.filesystem).__name__, files.root)
 

@@ -159,7 +159,7 @@ def window(day: int = 0) -> Window:
 
 
 def day_rows(day: int = 0, count: int = 400, *, shift: float = 0.0, dirty: bool = True) -> list[dict[str, Any]]:
-    """Rows of a day; in a dirty one row 0 lacks its score, row 1 has one of 1.5, row 2 repeats row 3, row 4 has no id."""
+    """Rows of a day; a dirty day's row 0 lacks its score, row 1 has 1.5, row 2 repeats row 3, row 4 has no id."""
     chance = random.Random(day)
     rows = []
     for i in range(count):
@@ -226,7 +226,10 @@ def define() -> Callable[..., JobDefinition]:
             },
             "passthrough_columns": ["region"],
             "features": ["amount", "region"],
-            "monitoring_output_settings": {"unique_row_identifier_columns": ["id"], "monitored_status_column": "status"},
+            "monitoring_output_settings": {
+                "unique_row_identifier_columns": ["id"],
+                "monitored_status_column": "status",
+            },
             "schedule": "0 0 * * *",
             "start_date": FIRST_DAY.isoformat(),
         }
@@ -249,7 +252,8 @@ def oracle() -> ModuleType:
 
 def _module(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"loaded_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

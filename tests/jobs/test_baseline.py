@@ -62,9 +62,7 @@ def test_late_values_equal_those_of_jobs_that_ran_in_order(small_world: Any, def
     assert expected == {(v.name, v.column): v.value for v in world.store.load_values(first_early.job_id)}
 
 
-def test_a_locked_batch_does_not_keep_the_others_from_their_baseline(
-    small_world: Any, define: Any, tools: Any
-) -> None:
+def test_a_locked_batch_does_not_keep_the_others_from_their_baseline(small_world: Any, define: Any, tools: Any) -> None:
     world = small_world
     world.table("scores", [row for day in range(3) for row in tools.day_rows(day)])
     locked, free = world.run(define(), 1), world.run(define(), 2)

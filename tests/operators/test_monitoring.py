@@ -13,6 +13,7 @@ import pytest
 import yaml
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
+from airflow_monitoring_provider.definitions import load_definition
 from airflow_monitoring_provider.exceptions import (
     BatchLocked,
     DefinitionError,
@@ -207,6 +208,4 @@ def test_definition_error_reaches_the_log_with_its_field(churn_payload: dict[str
     with pytest.raises(AirflowFailException, match="prediction_threshold"):
         MonitoringJobOperator(task_id="t", definition=broken).execute({"ti": None})  # type: ignore[typeddict-item]
     with pytest.raises(DefinitionError):
-        from airflow_monitoring_provider.definitions import load_definition
-
         load_definition(broken)
