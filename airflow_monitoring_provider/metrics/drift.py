@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind
-from airflow_monitoring_provider.metrics import binning as cells_of
 from airflow_monitoring_provider.metrics import distances
-from airflow_monitoring_provider.metrics.binning import BinningRule, Cells, Missing, Scheme
+from airflow_monitoring_provider.metrics.binning import BinningRule, Missing, Scheme, values_of
+from airflow_monitoring_provider.metrics.cells import Cells, comparable, compare_cells, missing_share
 from airflow_monitoring_provider.metrics.precision import shared_buckets, shared_positions
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
@@ -72,7 +72,7 @@ def column_drift(
         reason = Reason.COLUMN_MISSING
     if reason is not None or reference is None or current is None:
         return [dataclasses.replace(blank, name=name, primary=name == PRIMARY, reason=reason) for name in names]
-    if reference.kind is not current.kind or not cells_of.comparable(reference, current):
+    if reference.kind is not current.kind or not comparable(reference, current):
         return [_without(blank, name, Reason.COLUMN_RETYPED) for name in names]
     return _compare(blank, names, reference, current, settings, show_levels)
 
@@ -97,15 +97,15 @@ def _compare(
     rule = _rule(reference, settings)
     n, m = _rows(reference, rule), _rows(current, rule)
     blank = dataclasses.replace(blank, n=n, m=m)
-    ours = cells_of.values_of(reference)
+    ours = values_of(reference)
     if not reference.rows or not current.rows or not m or ours is None or not ours.total:
         return [_without(blank, name, Reason.NO_DATA) for name in names]
     if n < settings.reference_rows or m < settings.current_rows:
         needed = {"reference_rows": settings.reference_rows, "current_rows": settings.current_rows}
         return [_without(blank, name, Reason.INSUFFICIENT_DATA, needed=needed) for name in names]
-    cells = cells_of.compare_cells(reference, current, rule)
+    cells = compare_cells(reference, current, rule)
     blank = dataclasses.replace(blank, n=cells.n, m=cells.m, binning=cells.binning.id, precision=cells.precision)
-    ks = _ks(ours, cells_of.values_of(current))
+    ks = _ks(ours, values_of(current))
     p_value, test = _column_test(cells, ks)
     tested = dataclasses.replace(blank, p_value=p_value, details={**blank.details, "test": test["test"]})
     values = [_primary(tested, cells, test, settings, show_levels)]
@@ -171,7 +171,7 @@ def _on_numbers(
     current: ColumnProfile,
     ks: tuple[float, float] | None,
 ) -> MetricValue:
-    a, b = cells_of.values_of(reference), cells_of.values_of(current)
+    a, b = values_of(reference), values_of(current)
     rows = dataclasses.replace(tested, name=name, n=reference.count, m=current.count, binning=None)
     bare = dataclasses.replace(rows, p_value=None)
     if ks is None or not isinstance(a, Histogram) or not isinstance(b, Histogram):
@@ -235,8 +235,8 @@ def _blank(column: ColumnProfile, reference: ColumnProfile | None, current: Colu
         column=column.name,
         n=reference.rows if reference is not None else None,
         m=current.rows if current is not None else None,
-        missing_reference=cells_of.missing_share(reference) if reference is not None else None,
-        missing_current=cells_of.missing_share(current) if current is not None else None,
+        missing_reference=missing_share(reference) if reference is not None else None,
+        missing_current=missing_share(current) if current is not None else None,
         details=details,
     )
 

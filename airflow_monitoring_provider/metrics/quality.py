@@ -16,7 +16,7 @@ import dataclasses
 from typing import Any
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind, RowStatus
-from airflow_monitoring_provider.metrics.binning import missing_share
+from airflow_monitoring_provider.metrics.cells import missing_share
 from airflow_monitoring_provider.metrics.precision import precision_of
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.significance import two_proportions, wilson_interval

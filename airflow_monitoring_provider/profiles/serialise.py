@@ -16,11 +16,9 @@ import zlib
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.exceptions import CorruptData
-from airflow_monitoring_provider.profiles import varints
 from airflow_monitoring_provider.profiles.classification import ClassificationProfile
 from airflow_monitoring_provider.profiles.column import ColumnProfile
 from airflow_monitoring_provider.profiles.histogram import Histogram
@@ -29,6 +27,7 @@ from airflow_monitoring_provider.profiles.moments import Moments
 from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.profiles.regression import RegressionProfile
+from airflow_monitoring_provider.profiles.varints import Packer, Unpacker
 
 MAGIC = b"AMPF"
 FORMAT_VERSION = 1
@@ -127,7 +126,7 @@ def _read_section(data: bytes) -> tuple[Any, bytes, bytes]:
 
 
 def _write_exact(profile: Profile) -> tuple[Any, bytes]:
-    packer = _Packer()
+    packer = Packer()
     content = {
         "plan": profile.plan.to_dict(),
         "rows": profile.rows,
@@ -140,7 +139,7 @@ def _write_exact(profile: Profile) -> tuple[Any, bytes]:
     return content, bytes(packer.data)
 
 
-def _write_column(column: ColumnProfile, packer: _Packer) -> dict[str, Any]:
+def _write_column(column: ColumnProfile, packer: Packer) -> dict[str, Any]:
     return {
         "name": column.name,
         "kind": column.kind.value,
@@ -153,7 +152,7 @@ def _write_column(column: ColumnProfile, packer: _Packer) -> dict[str, Any]:
     }
 
 
-def _write_histogram(histogram: Histogram | None, packer: _Packer) -> Any:
+def _write_histogram(histogram: Histogram | None, packer: Packer) -> Any:
     if histogram is None:
         return None
     return {
@@ -165,7 +164,7 @@ def _write_histogram(histogram: Histogram | None, packer: _Packer) -> Any:
     }
 
 
-def _write_levels(levels: LevelCounts, packer: _Packer) -> Any:
+def _write_levels(levels: LevelCounts, packer: Packer) -> Any:
     texts = sorted(levels.counts)
     prefixes = sorted(levels.hashed)
     return {
@@ -181,7 +180,7 @@ def _write_levels(levels: LevelCounts, packer: _Packer) -> Any:
     }
 
 
-def _write_target(target: ClassificationProfile | RegressionProfile | None, packer: _Packer) -> Any:
+def _write_target(target: ClassificationProfile | RegressionProfile | None, packer: Packer) -> Any:
     if target is None:
         return None
     if isinstance(target, RegressionProfile):
@@ -239,7 +238,7 @@ def _write_moments(moments: Moments | None) -> Any:
 
 
 def _read_profile(exact: Any, packed: bytes, rounded: Any) -> Profile:
-    unpacker = _Unpacker(packed)
+    unpacker = Unpacker(packed)
     columns = [_read_column(raw, rounded["columns"][raw["name"]], unpacker) for raw in exact["columns"]]
     return Profile(
         plan=ProfilePlan.from_dict(exact["plan"]),
@@ -252,7 +251,7 @@ def _read_profile(exact: Any, packed: bytes, rounded: Any) -> Profile:
     )
 
 
-def _read_column(raw: Any, rounded: Any, unpacker: _Unpacker) -> ColumnProfile:
+def _read_column(raw: Any, rounded: Any, unpacker: Unpacker) -> ColumnProfile:
     return ColumnProfile(
         name=raw["name"],
         kind=ColumnKind(raw["kind"]),
@@ -267,14 +266,14 @@ def _read_column(raw: Any, rounded: Any, unpacker: _Unpacker) -> ColumnProfile:
     )
 
 
-def _read_histogram(raw: Any, unpacker: _Unpacker) -> Histogram | None:
+def _read_histogram(raw: Any, unpacker: Unpacker) -> Histogram | None:
     if raw is None:
         return None
     codes = unpacker.increasing(raw["codes"])
     return Histogram(raw["shift"], codes, unpacker.counts(raw["counts"]), raw["buckets"], raw["mirrored"])
 
 
-def _read_levels(raw: Any, unpacker: _Unpacker) -> LevelCounts:
+def _read_levels(raw: Any, unpacker: Unpacker) -> LevelCounts:
     return LevelCounts(
         counts=dict(zip(raw["texts"], unpacker.counts(raw["counts"]).tolist(), strict=True)),
         hashed=dict(zip(unpacker.gaps(raw["prefixes"]), unpacker.counts(raw["prefix_counts"]).tolist(), strict=True)),
@@ -286,7 +285,7 @@ def _read_levels(raw: Any, unpacker: _Unpacker) -> LevelCounts:
     )
 
 
-def _read_target(raw: Any, rounded: Any, unpacker: _Unpacker) -> ClassificationProfile | RegressionProfile | None:
+def _read_target(raw: Any, rounded: Any, unpacker: Unpacker) -> ClassificationProfile | RegressionProfile | None:
     if raw is None:
         return None
     if raw["type"] == "regression":
@@ -319,46 +318,3 @@ def _read_target(raw: Any, rounded: Any, unpacker: _Unpacker) -> ClassificationP
 
 def _read_moments(raw: Any) -> Moments | None:
     return None if raw is None else Moments(*raw)
-
-
-class _Packer:
-    """Collects packed arrays; each call returns the ``[start, bytes, elements]`` that JSON keeps in its place."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def counts(self, values: npt.ArrayLike) -> list[int]:
-        array = np.asarray(values, np.int64)
-        return self._add(varints.pack(array.astype(np.uint64)), array.size)
-
-    def increasing(self, codes: npt.NDArray[np.int64]) -> list[int]:
-        return self._add(varints.pack_increasing(codes), codes.size)
-
-    def gaps(self, values: list[int] | tuple[int, ...]) -> list[int]:
-        array = np.array(values, np.uint64)
-        return self._add(varints.pack(np.diff(array, prepend=np.uint64(0))), array.size)
-
-    def _add(self, packed: bytes, size: int) -> list[int]:
-        start = len(self.data)
-        self.data += packed
-        return [start, len(packed), size]
-
-
-class _Unpacker:
-    """Reads packed arrays from the places JSON keeps."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def counts(self, place: list[int]) -> npt.NDArray[np.int64]:
-        return varints.unpack(*self._at(place)).astype(np.int64)
-
-    def increasing(self, place: list[int]) -> npt.NDArray[np.int64]:
-        return varints.unpack_increasing(*self._at(place))
-
-    def gaps(self, place: list[int]) -> list[int]:
-        return [int(v) for v in np.cumsum(varints.unpack(*self._at(place)), dtype=np.uint64).tolist()]
-
-    def _at(self, place: list[int]) -> tuple[bytes, int]:
-        start, size, elements = place
-        return self._data[start : start + size], elements

@@ -12,6 +12,55 @@ _SIGN = np.uint64(1 << 63)
 _MOST_BYTES = 10
 
 
+class Packer:
+    """Collects packed arrays; each call returns the ``[start, bytes, elements]`` that JSON keeps in its place."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def counts(self, values: npt.ArrayLike) -> list[int]:
+        """Whole numbers from 0 on, in any order."""
+        array = np.asarray(values, np.int64)
+        return self._add(pack(array.astype(np.uint64)), array.size)
+
+    def increasing(self, codes: IntArray) -> list[int]:
+        """Strictly increasing int64 codes."""
+        return self._add(pack_increasing(codes), codes.size)
+
+    def gaps(self, values: list[int] | tuple[int, ...]) -> list[int]:
+        """Increasing whole numbers of up to 64 bits."""
+        array = np.array(values, np.uint64)
+        return self._add(pack(np.diff(array, prepend=np.uint64(0))), array.size)
+
+    def _add(self, packed: bytes, size: int) -> list[int]:
+        start = len(self.data)
+        self.data += packed
+        return [start, len(packed), size]
+
+
+class Unpacker:
+    """Reads packed arrays from the places JSON keeps."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def counts(self, place: list[int]) -> IntArray:
+        """What :meth:`Packer.counts` put there."""
+        return unpack(*self._at(place)).astype(np.int64)
+
+    def increasing(self, place: list[int]) -> IntArray:
+        """What :meth:`Packer.increasing` put there."""
+        return unpack_increasing(*self._at(place))
+
+    def gaps(self, place: list[int]) -> list[int]:
+        """What :meth:`Packer.gaps` put there."""
+        return [int(v) for v in np.cumsum(unpack(*self._at(place)), dtype=np.uint64).tolist()]
+
+    def _at(self, place: list[int]) -> tuple[bytes, int]:
+        start, size, elements = place
+        return self._data[start : start + size], elements
+
+
 def pack(values: UInt64Array) -> bytes:
     """Each value in 1 to 10 bytes of 7 bits, lowest first; the high bit says that another byte follows."""
     if not values.size:

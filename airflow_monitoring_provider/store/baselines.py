@@ -70,26 +70,9 @@ def commit(
 
     The same content as the version in use makes no new one, but puts its profile right: that may be damaged.
     """
-    line = sa.and_(baselines.c.definition_id == claim.definition_id, baselines.c.key == claim.key)
-    in_use = connection.execute(
-        baselines.update()
-        .where(
-            line,
-            sa.or_(baselines.c.token == claim.token, baselines.c.version.is_not_distinct_from(claim.seen_version)),
-        )
-        .values(state=_COMPLETED, reason=None, finished_at=now)
-        .returning(baselines.c.version)
-    ).one_or_none()
-    if in_use is None:
-        raise Superseded("another attempt made this baseline; load it")
-    if in_use.version is not None and _same_content(connection, claim, in_use.version, content_hash, plan_hash):
-        known: int = in_use.version
-        of_claim = baseline_versions.c.definition_id == claim.definition_id, baseline_versions.c.version == known
-        connection.execute(
-            baseline_versions.update()
-            .where(*of_claim)
-            .values(profile=bytes(profile_bytes), format_version=format_version)
-        )
+    known = _complete(connection, claim, now)
+    if known is not None and _same_content(connection, claim, known, content_hash, plan_hash):
+        _put_right(connection, claim, known, profile_bytes, format_version)
         return known
     version = _next_version(connection, claim.definition_id)
     connection.execute(
@@ -112,7 +95,7 @@ def commit(
             created_at=now,
         )
     )
-    connection.execute(baselines.update().where(line).values(version=version))
+    connection.execute(baselines.update().where(_line(claim)).values(version=version))
     note(connection, now, "baseline.committed", claim.definition_id, by=None, deployment_id=None, version=version)
     return version
 
@@ -158,6 +141,37 @@ def load(connection: sa.Connection, definition_id: str, key: str, version: int |
         return None
     facts = {name: value for name, value in row.items() if name not in {"profile", "token"}}
     return Baseline(profile_bytes=row["profile"], **facts)
+
+
+def _line(claim: BaselineClaim) -> sa.ColumnElement[bool]:
+    return sa.and_(baselines.c.definition_id == claim.definition_id, baselines.c.key == claim.key)
+
+
+def _complete(connection: sa.Connection, claim: BaselineClaim, now: dt.datetime) -> int | None:
+    """Mark the baseline as made, if the claim may still make it; the version in use until now."""
+    in_use = connection.execute(
+        baselines.update()
+        .where(
+            _line(claim),
+            sa.or_(baselines.c.token == claim.token, baselines.c.version.is_not_distinct_from(claim.seen_version)),
+        )
+        .values(state=_COMPLETED, reason=None, finished_at=now)
+        .returning(baselines.c.version)
+    ).one_or_none()
+    if in_use is None:
+        raise Superseded("another attempt made this baseline; load it")
+    version: int | None = in_use.version
+    return version
+
+
+def _put_right(
+    connection: sa.Connection, claim: BaselineClaim, version: int, profile_bytes: bytes, format_version: int
+) -> None:
+    connection.execute(
+        baseline_versions.update()
+        .where(baseline_versions.c.definition_id == claim.definition_id, baseline_versions.c.version == version)
+        .values(profile=bytes(profile_bytes), format_version=format_version)
+    )
 
 
 def _same_content(

@@ -51,18 +51,8 @@ def claim(
         "model_id": texts.optional_name(model_id, "modelId"),
         "model_version": texts.optional_name(model_version, "modelVersion"),
         "environment": texts.name(environment, "environment"),
-        "state": JobState.RUNNING,
-        "reason": None,
-        "percent": 0.0,
-        "scored_rows": 0,
-        "failed_rows": 0,
-        "skipped_rows": 0,
-        "abort_requested": False,
-        "abort_requested_by": None,
         **_run_columns(run),
-        "started_at": now,
-        "progress_at": now,
-        "finished_at": None,
+        **_fresh_columns(now),
     }
     identity = job_id(definition.id, window)
     row = connection.execute(_upsert(connection, definition, window, identity, attempt)).one()
@@ -165,6 +155,23 @@ def end(connection: sa.Connection, claim: Claim, state: JobState, reason: str, n
 def batch_id_of(job: str) -> str:
     """The id of the batch that a job makes: always the same, and not the job's."""
     return uuid.uuid5(_BATCH_IDS, job).hex
+
+
+def _fresh_columns(now: dt.datetime) -> dict[str, Any]:
+    """How every attempt begins, whatever the one before left in the job's line."""
+    return {
+        "state": JobState.RUNNING,
+        "reason": None,
+        "percent": 0.0,
+        "scored_rows": 0,
+        "failed_rows": 0,
+        "skipped_rows": 0,
+        "abort_requested": False,
+        "abort_requested_by": None,
+        "started_at": now,
+        "progress_at": now,
+        "finished_at": None,
+    }
 
 
 def _run_columns(run: RunInfo) -> dict[str, Any]:

@@ -13,13 +13,12 @@ from airflow_monitoring_provider.metrics.binning import (
     OTHER,
     UNSEEN,
     BinningRule,
-    Cells,
     Missing,
     Scheme,
-    compare_cells,
     cut,
     scheme_for,
 )
+from airflow_monitoring_provider.metrics.cells import Cells, compare_cells
 from airflow_monitoring_provider.metrics.distances import psi
 from airflow_monitoring_provider.profiles.profile import ColumnProfile
 

@@ -1,0 +1,153 @@
+"""Both sides of a comparison counted in the cells of one binning.
+
+Columns share cells only at a precision that both have, so the baseline is cut at the coarser one of the two.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from airflow_monitoring_provider.metrics.binning import (
+    MISSING,
+    OTHER,
+    Binning,
+    BinningRule,
+    Missing,
+    Scheme,
+    cut,
+    rows_by_level,
+    values_of,
+)
+from airflow_monitoring_provider.metrics.distances import Counts
+from airflow_monitoring_provider.metrics.precision import common_precision, precision_of
+from airflow_monitoring_provider.profiles.histogram import Histogram
+from airflow_monitoring_provider.profiles.levels import LevelCounts
+from airflow_monitoring_provider.profiles.profile import ColumnProfile
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cells:
+    """Both sides counted in the same cells.
+
+    :param reference, current: int64 of shape ``(B,)``.
+    :param precision: ``{"shift", "largest_bucket"}`` of the histograms (share of the fullest bucket on either side),
+        None for levels.
+    """
+
+    binning: Binning
+    reference: Counts
+    current: Counts
+    precision: dict[str, float] | None
+
+    @property
+    def n(self) -> int:
+        """Baseline rows in the cells."""
+        return int(self.reference.sum())
+
+    @property
+    def m(self) -> int:
+        """Current rows in the cells."""
+        return int(self.current.sum())
+
+    @property
+    def used(self) -> int:
+        """Cells that are not empty on both sides."""
+        return int(np.count_nonzero(self.reference + self.current))
+
+
+def comparable(reference: ColumnProfile, current: ColumnProfile) -> bool:
+    """Whether both columns keep their values in the same form, so that they can share cells."""
+    ours, theirs = values_of(reference), values_of(current)
+    if isinstance(ours, Histogram) and isinstance(theirs, Histogram):
+        return ours.mirrored == theirs.mirrored
+    return isinstance(ours, LevelCounts) and isinstance(theirs, LevelCounts) and ours.names == theirs.names
+
+
+def compare_cells(reference: ColumnProfile, current: ColumnProfile, rule: BinningRule) -> Cells:
+    """Cut the baseline column at the precision both sides share, and count both.
+
+    :raises ValueError: the columns are not :func:`comparable`, or the baseline column has no values to cut from.
+    """
+    ours, theirs = values_of(reference), values_of(current)
+    if isinstance(ours, LevelCounts) and isinstance(theirs, LevelCounts):
+        left, right = ours.align(theirs)
+        binning = cut(reference, rule, levels=left)
+        missing = _keeps_missing(reference, current, rule)
+        binning = binning if missing == binning.missing else _with_missing(binning, missing)
+        return Cells(
+            binning,
+            _with_missing_count(_count_levels(binning, left), reference, missing),
+            _with_missing_count(_count_levels(binning, right), current, missing),
+            None,
+        )
+    if not (isinstance(ours, Histogram) and isinstance(theirs, Histogram)):
+        raise ValueError("the two columns keep their values in different forms")
+    a, b = common_precision(ours, theirs)
+    binning = cut(reference, rule, shift=a.shift)
+    missing = _keeps_missing(reference, current, rule)
+    binning = binning if missing == binning.missing else _with_missing(binning, missing)
+    return Cells(
+        binning,
+        _with_missing_count(_count_values(binning, a, reference), reference, missing),
+        _with_missing_count(_count_values(binning, b, current), current, missing),
+        precision_of(a, b),
+    )
+
+
+def missing_share(column: ColumnProfile) -> float:
+    """Share of the rows without a usable value, 0..1 (0 without rows)."""
+    return 1 - column.count / column.rows if column.rows else 0.0
+
+
+def _count_values(binning: Binning, histogram: Histogram, column: ColumnProfile) -> Counts:
+    """Counts of the named cells and, where there are no intervals, of what none of them holds."""
+    single = np.zeros(len(binning.values), np.int64)
+    rest = histogram.counts.copy()
+    lower = histogram.lower_edges()
+    if single.size:
+        order = np.argsort(np.array(binning.values))
+        places = np.searchsorted(np.array(binning.values)[order], lower)
+        found = np.flatnonzero(np.isin(lower, binning.values))
+        np.add.at(single, order[places[found]], rest[found])
+        rest[found] = 0
+    if binning.edges is None:
+        return np.concatenate((single, [rest.sum()])).astype(np.int64)
+    if binning.scheme is Scheme.CUSTOM:
+        below = _counts_below(binning.edges, histogram, column)
+        return np.diff(np.concatenate(([0], below, [histogram.total]))).astype(np.int64)
+    intervals = np.zeros(len(binning.edges) + 1, np.int64)
+    np.add.at(intervals, np.searchsorted(np.array(binning.edges, np.float64), lower, side="right"), rest)
+    return np.concatenate((intervals, single))
+
+
+def _counts_below(edges: tuple[float, ...], histogram: Histogram, column: ColumnProfile) -> Counts:
+    """Exact where the plan had the edges counted beside the histogram, else at the histogram's precision."""
+    if column.histogram is not None and all(edge in column.edge_counts for edge in edges):
+        return np.array([column.edge_counts[edge] for edge in edges], np.int64)
+    return histogram.counts_below(edges)
+
+
+def _count_levels(binning: Binning, levels: LevelCounts) -> Counts:
+    rows = rows_by_level(levels)
+    named = [rows.pop(level, 0) for level in binning.levels]
+    known = sum(count for level, count in rows.items() if level in binning.known)
+    unseen = sum(rows.values()) - known
+    other = [known] if OTHER in binning.labels[binning.named :] else []
+    return np.array([*named, unseen, *other], np.int64)
+
+
+def _keeps_missing(reference: ColumnProfile, current: ColumnProfile, rule: BinningRule) -> bool:
+    if rule.missing is Missing.IF_INCREASED:
+        return missing_share(current) > missing_share(reference)
+    return rule.missing is Missing.BIN
+
+
+def _with_missing(binning: Binning, missing: bool) -> Binning:
+    labels = tuple(label for place, label in enumerate(binning.labels) if place < binning.named or label != MISSING)
+    return dataclasses.replace(binning, missing=missing, labels=(*labels, MISSING) if missing else labels)
+
+
+def _with_missing_count(counts: Counts, column: ColumnProfile, missing: bool) -> Counts:
+    return np.append(counts, column.rows - column.count).astype(np.int64) if missing else counts
