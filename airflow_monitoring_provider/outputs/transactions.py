@@ -8,6 +8,7 @@ that a frozen attempt cannot hold the marker for ever.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -50,10 +51,14 @@ class Database:
         deadline = time.monotonic() + self._wait
         while True:
             try:
+                if self.dialect == "sqlite":
+                    # A reader makes SQLite refuse COMMIT and keep the transaction open for another try. SQLAlchemy
+                    # would give it up at the first refusal, so the driver is asked.
+                    driver: Any = connection.connection.driver_connection
+                    driver.commit()
                 connection.commit()
                 return
-            except sa.exc.SQLAlchemyError as error:
-                # SQLite waits at COMMIT until the last reader is gone, and the transaction is still open.
+            except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
                 if faults.is_locked(error) and time.monotonic() < deadline:
                     time.sleep(_PAUSE)
                     continue
