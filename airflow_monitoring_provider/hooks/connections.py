@@ -13,6 +13,7 @@ that no definition leaves.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_monitoring_provider.exceptions import ConfigurationError
@@ -35,6 +36,7 @@ _POSTGRES_OPTIONS = frozenset(
         "target_session_attrs",
     }
 )
+_STEPS_BETWEEN_QUESTIONS = 1_000_000  # of SQLite's virtual machine: about 10 ms
 _LOCAL_SCHEMES = frozenset({"", "file", "local"})
 
 
@@ -73,21 +75,32 @@ def database_url(conn_id: str, credential_id: str | None = None, *, purpose: str
     return url
 
 
-def open_database(conn_id: str, credential_id: str | None = None, *, purpose: str) -> Engine:
+def open_database(
+    conn_id: str, credential_id: str | None = None, *, purpose: str, cancelled: Callable[[], bool] | None = None
+) -> Engine:
     """An engine for reading intake or writing output.
 
+    :param cancelled: asked while SQLite works on a statement; true ends the statement with an error. Without it, not
+        even a signal is heard before the statement ends, because SQLite runs inside this process.
     :raises ConfigurationError: the connection is missing, is no database, or its driver is not installed.
     """
     import sqlalchemy as sa
 
     url = database_url(conn_id, credential_id, purpose=purpose)
     try:
-        return sa.create_engine(url, pool_pre_ping=True)
+        engine = sa.create_engine(url, pool_pre_ping=True)
     except (ImportError, sa.exc.ArgumentError) as error:
         raise ConfigurationError(
             f"{purpose}: connection {conn_id!r} needs a driver that is not installed ({type(error).__name__} for "
             f"{url.drivername!r}); install the provider or driver package of that database"
         ) from None
+    if cancelled is not None and engine.dialect.name == "sqlite":
+
+        def listen(connection: Any, _record: Any) -> None:
+            connection.set_progress_handler(cancelled, _STEPS_BETWEEN_QUESTIONS)
+
+        sa.event.listen(engine, "connect", listen)
+    return engine
 
 
 def open_files(url: str, conn_id: str | None, *, purpose: str) -> FileRoot:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_monitoring_provider.exceptions import ConfigurationError
+from airflow_monitoring_provider.hooks.cancelling import CancellableSource
 from airflow_monitoring_provider.hooks.connections import open_database, open_files
 from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
 
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_ports(monitoring_store_conn_id: str) -> Iterator[Ports]:
+def open_ports(monitoring_store_conn_id: str, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Ports]:
     """The store, sources and writers of a task.
 
+    :param cancelled: whether the task was killed; asked also while SQLite works on a long statement of the intake.
     :raises ConfigurationError: a connection that a definition names is missing or of the wrong kind; raised when the
         job asks for the source or writer.
     """
@@ -30,7 +32,7 @@ def open_ports(monitoring_store_conn_id: str) -> Iterator[Ports]:
         store = resources.enter_context(MonitoringStoreHook(monitoring_store_conn_id).get_conn())
 
         def source(definition: JobDefinition, intake: IntakeSettings, order_by: tuple[str, ...]) -> RowSource:
-            return _open_source(definition, intake, order_by, resources)
+            return CancellableSource(_open_source(definition, intake, order_by, resources, cancelled), cancelled)
 
         def writer(definition: JobDefinition) -> RowWriter:
             return _open_writer(definition, resources)
@@ -39,13 +41,19 @@ def open_ports(monitoring_store_conn_id: str) -> Iterator[Ports]:
 
 
 def _open_source(
-    definition: JobDefinition, intake: IntakeSettings, order_by: tuple[str, ...], resources: ExitStack
+    definition: JobDefinition,
+    intake: IntakeSettings,
+    order_by: tuple[str, ...],
+    resources: ExitStack,
+    cancelled: Callable[[], bool],
 ) -> RowSource:
     from airflow_monitoring_provider.definitions import FileIntake, SqlIntake
     from airflow_monitoring_provider.intake.source import open_source
 
     if isinstance(intake, SqlIntake):
-        engine = open_database(intake.data_store_id, intake.credential_id, purpose="intakeSettings.dataStoreId")
+        engine = open_database(
+            intake.data_store_id, intake.credential_id, purpose="intakeSettings.dataStoreId", cancelled=cancelled
+        )
         resources.callback(engine.dispose)
         return open_source(intake, engine=engine, order_by=order_by)
     if isinstance(intake, FileIntake):

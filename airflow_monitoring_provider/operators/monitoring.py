@@ -100,7 +100,7 @@ class MonitoringJobOperator(_MonitoringOperator):
         from airflow_monitoring_provider.hooks.ports import open_ports
         from airflow_monitoring_provider.jobs.run import run_job
 
-        with task_states(), open_ports(self.monitoring_store_conn_id) as ports:
+        with task_states(), open_ports(self.monitoring_store_conn_id, self._is_cancelled) as ports:
             definition = self._load_definition(ports.store)
             summary = run_job(
                 definition,
@@ -108,7 +108,7 @@ class MonitoringJobOperator(_MonitoringOperator):
                 ports,
                 run=_run_info(context),
                 batch_name=self.batch_name or None,
-                cancelled=lambda: self._cancelled,
+                cancelled=self._is_cancelled,
                 on_claim=self._claimed,
             )
         ti = context["ti"]
@@ -129,6 +129,9 @@ class MonitoringJobOperator(_MonitoringOperator):
     def _request_abort(self, job_id: str) -> None:
         with MonitoringStoreHook(self.monitoring_store_conn_id).get_conn() as store:
             store.request_abort(job_id, by="on_kill")
+
+    def _is_cancelled(self) -> bool:
+        return self._cancelled
 
     def _claimed(self, job_id: str) -> None:
         self._job_id = job_id

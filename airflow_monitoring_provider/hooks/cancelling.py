@@ -1,0 +1,54 @@
+"""A source whose failure, once its task has been killed, is told for what it is: the job was aborted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from airflow_monitoring_provider.exceptions import JobAborted, RetryableError, SourceError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from airflow_monitoring_provider.intake.source import RowSource, TimeFilter
+
+
+class CancellableSource:
+    """The ``RowSource`` given, with errors of a cancelled task turned into ``JobAborted``.
+
+    A killed task interrupts the statement that it waits for, and the database reports that as an error of its own.
+    """
+
+    def __init__(self, source: RowSource, cancelled: Callable[[], bool]) -> None:
+        self._source = source
+        self._cancelled = cancelled
+        self.label = source.label
+        self.ordered_by = source.ordered_by
+
+    def schema(self) -> pa.Schema:
+        """See ``RowSource.schema``."""
+        with self._told():
+            return self._source.schema()
+
+    @contextmanager
+    def read(self, columns: Sequence[str], window: TimeFilter | None) -> Iterator[Iterator[pa.RecordBatch]]:
+        """See ``RowSource.read``."""
+        with self._told(), self._source.read(columns, window) as batches:
+            yield batches
+
+    def null_timestamps(self, column: str) -> int:
+        """See ``RowSource.null_timestamps``."""
+        with self._told():
+            return self._source.null_timestamps(column)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (RetryableError, SourceError) as error:
+            if not self._cancelled():
+                raise
+            raise JobAborted(
+                f"reading {self.label} was cancelled by Airflow; nothing of this attempt is kept"
+            ) from error
