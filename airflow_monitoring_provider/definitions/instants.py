@@ -1,4 +1,7 @@
-"""Instants: aware, in UTC, of the standard library's own class, within years that every database can hold."""
+"""One instant: aware, in UTC, of the standard library's own class, within years that every database can hold.
+
+Whole columns of them are read in ``profiles/instants.py``.
+"""
 
 from __future__ import annotations
 

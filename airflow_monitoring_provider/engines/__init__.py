@@ -1,1 +1,1 @@
-"""From rows to a profile."""
+"""From rows to a profile: which columns (``plans``), which rows count (``screen``), what is counted (``arrow``)."""

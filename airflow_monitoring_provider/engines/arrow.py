@@ -7,7 +7,6 @@ not depend on each other, so several threads may count them (NumPy releases the 
 from __future__ import annotations
 
 import concurrent.futures
-import types
 from collections.abc import Iterable
 
 import numpy as np
@@ -103,12 +102,7 @@ class ProfileBuilder:
     def __enter__(self) -> ProfileBuilder:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: types.TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def _count(self, job: tuple[ColumnBuilder, ColumnPlan, pa.Array, BoolArray | None]) -> None:

@@ -81,12 +81,6 @@ class Moments:
         """Sum of the values; 0 when there are none."""
         return self.mean_high * self.count + self.mean_low * self.count
 
-    @property
-    def sum_of_squares(self) -> float:
-        """Sum of the squared values; 0 when there are none."""
-        mean = self.mean_high + self.mean_low
-        return self.m2 + self.count * mean * mean
-
     def variance(self, ddof: int = 1) -> float:
         """``numpy.var(values, ddof=ddof)``; NaN when ``count <= ddof``."""
         return _scaled(self.power2 / (self.count - ddof), 2 * self.exponent) if self.count > ddof else math.nan

@@ -1,4 +1,7 @@
-"""Batches: listed, locked, deleted; what a person decides about a batch beats a job that is about to commit."""
+"""Batches: listed, locked, deleted; what a person decides about a batch beats a job that is about to commit.
+
+The store knows no roles: whoever calls it decides who may. It only records who did, in the audit.
+"""
 
 from __future__ import annotations
 

@@ -56,13 +56,6 @@ def migrate(engine: sa.Engine) -> bool:
         return True
 
 
-def require_current(engine: sa.Engine) -> None:
-    """Raise :class:`StoreSchemaError`, with what to do, unless the schema is current."""
-    state = schema_state(engine)
-    if state is not SchemaState.CURRENT:
-        raise refusal(state)
-
-
 def refusal(state: SchemaState) -> StoreSchemaError:
     """The error for a schema this package must not touch."""
     if state is SchemaState.ABSENT:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -81,11 +80,6 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, dt.datetime):
         return in_utc(value).isoformat()
     raise _Unwrapped(f"a {type(value).__name__} has no JSON form")
-
-
-def canonical_json(value: Any) -> str:
-    """One text per value, for digests: sorted keys, no spaces, ASCII."""
-    return json.dumps(jsonable(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def finite(value: float, where: str = "a JSON value") -> float:

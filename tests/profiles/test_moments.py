@@ -26,7 +26,6 @@ def test_moments_equal_numpy_and_scipy() -> None:
     moments = Moments.of(values)
     assert values.mean() == pytest.approx(moments.mean, rel=1e-12)
     assert values.sum() == pytest.approx(moments.sum, rel=1e-12)
-    assert (values**2).sum() == pytest.approx(moments.sum_of_squares, rel=1e-12)
     assert values.var(ddof=1) == pytest.approx(moments.variance(), rel=1e-12)
     assert values.std(ddof=0) == pytest.approx(moments.std(0), rel=1e-12)
     assert scipy.stats.skew(values) == pytest.approx(moments.skew, rel=1e-10)
