@@ -27,7 +27,7 @@ demo: $(STAMP) ## Monitor the flights of New York on real data in a real Airflow
 	@$(RUN) dags_examples/demo/run.py
 
 test: $(STAMP) ## Run every test; PYTEST_ARGS passes options on
-	@$(RUN) -m pytest --numprocesses auto $(PYTEST_ARGS)
+	@$(RUN) -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style, formatting and types
 	@$(RUN) -m ruff check .
