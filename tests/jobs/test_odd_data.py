@@ -36,9 +36,7 @@ def test_empty_constant_and_infinite_columns_have_reasons_and_no_errors(
         assert value.value is None or math.isfinite(value.value)
 
 
-def test_not_a_number_is_missing_and_infinite_predictions_are_invalid(
-    world: Any, define: Any, tools: Any
-) -> None:
+def test_not_a_number_is_missing_and_infinite_predictions_are_invalid(world: Any, define: Any, tools: Any) -> None:
     rows = tools.day_rows(0, dirty=False)
     rows[0]["score"], rows[1]["score"], rows[2]["score"] = math.inf, -math.inf, math.nan
     world.table("scores", rows)
@@ -60,7 +58,9 @@ def test_too_few_rows_are_irrelevant(small_world: Any, define: Any, tools: Any, 
 def test_a_lacking_role_column_is_named_with_its_table(world: Any, define: Any, tools: Any) -> None:
     world.table("scores", tools.day_rows(0))
     columns = define().monitoring_columns.model_dump(mode="json", exclude_none=True) | {"actuals_value_column": "truth"}
-    with pytest.raises(SourceError, match=r"Column truth is not in table 'scores' of connection 'db'; it has: id, at, "):
+    with pytest.raises(
+        SourceError, match=r"Column truth is not in table 'scores' of connection 'db'; it has: id, at, "
+    ):
         world.run(define(monitoring_columns=columns))
     assert not world.has_table("results")
 
@@ -123,9 +123,7 @@ def test_rows_that_vanish_between_two_readings_are_noticed(small_world: Any, def
     assert not world.has_table("results")
 
 
-def test_the_snapshot_is_the_same_whatever_order_and_size_of_batches(
-    small_world: Any, define: Any, tools: Any
-) -> None:
+def test_the_snapshot_is_the_same_whatever_order_and_size_of_batches(small_world: Any, define: Any, tools: Any) -> None:
     world = small_world
     rows = tools.day_rows(0, count=3000, dirty=False)
     found = set()

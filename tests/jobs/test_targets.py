@@ -45,7 +45,9 @@ def test_many_classes_are_measured(small_world: Any, define: Any, tools: Any, cl
         row | {f"p{i}": float(share[i]) for i in range(classes)} | {"actual": label}
         for row, share, label in zip(tools.day_rows(0, count=600, dirty=False), shares, actual, strict=True)
     ]
-    world.table("scores", rows, {**tools.COLUMNS, **{f"p{i}": sa.Float() for i in range(classes)}, "actual": sa.String()})
+    world.table(
+        "scores", rows, {**tools.COLUMNS, **{f"p{i}": sa.Float() for i in range(classes)}, "actual": sa.String()}
+    )
     pairs = [{"class_name": name, "column_name": f"p{i}"} for i, name in enumerate(names)]
     job = world.run(define(monitoring_columns=monitoring(pairs))).job_id
     hits = [names[int(np.argmax(share))] == label for share, label in zip(shares, actual, strict=True)]
@@ -137,7 +139,7 @@ def test_the_prediction_log_holds_what_was_scored(world: Any, define: Any, tools
     assert expected == found
     assert {summary.batch_id} == {row["batch_id"] for row in logged(world, summary.job_id)}
     world.run(define())
-    files = [path for path in (world.folder / "storage").rglob("*.parquet")]
+    files = list((world.folder / "storage").rglob("*.parquet"))
     assert [file.path for file in world.store.prediction_files(summary.job_id)] == [
         path.relative_to(world.folder / "storage").as_posix() for path in files
     ]
