@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from airflow_monitoring_provider.jobs.copied import CopiedColumns
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.predictions import PredictionLog
 from airflow_monitoring_provider.jobs.progress import Progress
-from airflow_monitoring_provider.jobs.spool import Spool
+from airflow_monitoring_provider.jobs.spool import Spool, scratch_folder
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.store.records import Claim, PredictionFile
@@ -63,11 +64,12 @@ def read_rows(
     window_filter = time_filter(definition, window)
     progress.stage("read", f"reading {source.label}")
     with ExitStack() as resources:
-        duplicates = _duplicates(source, identifiers, window_filter, resources, progress)
+        scratch = resources.enter_context(scratch_folder())
+        duplicates = resources.enter_context(_duplicates(source, identifiers, window_filter, scratch, progress))
         screen = _screen(definition, plan, duplicates)
         copied = CopiedColumns(definition, schema)
         predictions = resources.enter_context(PredictionLog(definition, plan, ports.store.storage, claim))
-        spool = resources.enter_context(Spool(copied.schema)) if definition.output_settings is not None else None
+        spool = Spool(copied.schema, scratch) if definition.output_settings is not None else None
         builder = ProfileBuilder(plan)
         scored = failed = 0
         columns = read_columns(plan, identifiers, association_id, copied.names)
@@ -122,24 +124,26 @@ def _screen(definition: JobDefinition, plan: ProfilePlan, duplicates: Duplicates
     )
 
 
+@contextmanager
 def _duplicates(
     source: RowSource,
     identifiers: tuple[str, ...],
     window_filter: TimeFilter | None,
-    resources: ExitStack,
+    scratch: Path,
     progress: Progress,
-) -> Duplicates | None:
+) -> Iterator[Duplicates | None]:
     """Sorted sources show duplicates side by side; others are read once for their identifiers alone."""
     if not identifiers:
-        return None
-    if tuple(source.ordered_by[: len(identifiers)]) == identifiers:
-        return AdjacentDuplicates()
-    found = resources.enter_context(SpilledDuplicates())
-    with source.read(identifiers, window_filter) as batches:
-        for batch in batches:
-            progress.rows(0, 0)
-            found.add(batch.columns)
-    return found
+        yield None
+    elif tuple(source.ordered_by[: len(identifiers)]) == identifiers:
+        yield AdjacentDuplicates()
+    else:
+        with SpilledDuplicates(scratch) as found:
+            with source.read(identifiers, window_filter) as batches:
+                for batch in batches:
+                    progress.rows(0, 0)
+                    found.add(batch.columns)
+            yield found
 
 
 def _check_rejected(definition: JobDefinition, profile: Profile) -> None:

@@ -103,6 +103,7 @@ def run_job(
             written = _write(definition, window, ports, claim, reading)  # 4 write
             progress.stage("commit", "no output is declared" if written is None else f"output holds {written} rows")
             snapshot = _snapshot(reading, values, reference)
+            batch = store.batch(claim.batch_id)
             revision = _commit(store, claim, snapshot)  # 5 commit
     log.info("Committed job %s: %d rows, snapshot revision %d", claim.job_id, snapshot.rows, revision)
     return JobSummary(
@@ -110,7 +111,7 @@ def run_job(
         definition_id=definition.id,
         deployment_id=definition.deployment_id,
         batch_id=claim.batch_id,
-        batch_name=store.batch(claim.batch_id).name,
+        batch_name=batch.name,
         window_start=window.start,
         window_end=window.end,
         rows=snapshot.rows,

@@ -1,0 +1,64 @@
+"""Where rows wait between being read and being written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from airflow_monitoring_provider.exceptions import OutputUnavailable
+from airflow_monitoring_provider.jobs.spool import Spool, scratch_folder
+
+BATCH = pa.record_batch({"id": [1, None, 3], "text": ["a", "", None]})
+DEAD = "from airflow_monitoring_provider.jobs.spool import scratch_folder; import os, sys; from pathlib import Path\n"
+DEAD += "folder = scratch_folder(Path(sys.argv[1])); print(folder.__enter__(), flush=True); os._exit(9)"
+
+
+def test_rows_come_back_in_order_as_often_as_needed(tmp_path: Path) -> None:
+    spool = Spool(BATCH.schema, tmp_path)
+    parts = [BATCH, BATCH.slice(1, 1), BATCH.slice(0, 0), BATCH.slice(2)]
+    for part in parts:
+        spool.append(part)
+    spool.finish()
+    assert 5 == spool.rows
+    for _ in range(2):
+        assert parts == list(spool.batches())
+
+
+def test_the_folder_is_private_and_gone_in_the_end(tmp_path: Path) -> None:
+    with scratch_folder(tmp_path) as folder:
+        (folder / "file").write_text("x")
+        assert 0o700 == folder.stat().st_mode & 0o777
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_killed_worker_s_folder_is_swept_and_a_living_one_s_is_not(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", DEAD, str(tmp_path)]
+    left = Path(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout.strip())
+    assert left.is_dir()
+    with scratch_folder(tmp_path) as living, scratch_folder(tmp_path) as other:
+        assert {living, other} == set(tmp_path.iterdir())
+
+
+def test_another_machine_s_folder_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = [sys.executable, "-c", DEAD, str(tmp_path)]
+    left = Path(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout.strip())
+    monkeypatch.setattr("platform.node", lambda: "another-worker-7")
+    with scratch_folder(tmp_path) as folder:
+        assert {left, folder} == set(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_can_be_retried_and_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "rows.arrow").symlink_to("/dev/full")
+    with pytest.raises(OutputUnavailable, match="No space left on device; free space there or set TMPDIR"):
+        _fill(tmp_path)
+
+
+def _fill(folder: Path) -> None:
+    spool = Spool(BATCH.schema, folder)
+    spool.append(BATCH)
+    spool.finish()
