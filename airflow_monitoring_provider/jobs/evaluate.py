@@ -6,6 +6,7 @@ jobs that ran before it up to date: they are compared with the new baseline from
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 from typing import Any
@@ -18,7 +19,7 @@ from airflow_monitoring_provider.definitions import (
     first_window,
     job_id,
 )
-from airflow_monitoring_provider.exceptions import NotFound
+from airflow_monitoring_provider.exceptions import BatchLocked, NotFound, Superseded
 from airflow_monitoring_provider.jobs.baseline import stored_first_window
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
 from airflow_monitoring_provider.metrics.values import MetricValue
@@ -29,6 +30,7 @@ from airflow_monitoring_provider.monitors.thresholds import Rules
 from airflow_monitoring_provider.profiles.plan import ColumnRole, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.profiles.serialise import from_bytes
+from airflow_monitoring_provider.store.queries import PAGE_LIMIT
 from airflow_monitoring_provider.store.records import Alert, MonitorTransition, PendingEvaluation
 from airflow_monitoring_provider.store.store import MonitoringStore
 
@@ -78,8 +80,7 @@ def evaluate_job(job: str, definition: JobDefinition, store: MonitoringStore) ->
     """
     if isinstance(definition.baseline, FirstWindowBaseline):
         if job == job_id(definition.id, first_window(definition)):
-            for waiting in _compare_waiting(definition, store):
-                _evaluate_snapshot(waiting, definition, store)
+            _compare_waiting(job, definition, store)
         else:
             _compare_late(job, definition, store)
     return _evaluate_snapshot(job, definition, store)
@@ -174,9 +175,20 @@ def _alert(event: Event, result: Result, definition: JobDefinition) -> Alert:
     )
 
 
-def _compare_waiting(definition: JobDefinition, store: MonitoringStore) -> list[str]:
-    """Compare the jobs that ran before there was a baseline; returns the ids of those that have new values."""
-    return [job.id for job in store.jobs_without_baseline(definition.id) if _compare_late(job.id, definition, store)]
+def _compare_waiting(first: str, definition: JobDefinition, store: MonitoringStore) -> None:
+    """Compare the jobs that ran before there was a baseline, then evaluate what is due besides the first itself.
+
+    A job that runs again meanwhile sees to itself, and a locked batch keeps its results. What an evaluation that broke
+    off had compared already is still due, and is evaluated now.
+    """
+    for job in store.jobs_without_baseline(definition.id):
+        with contextlib.suppress(Superseded, BatchLocked, NotFound):
+            _compare_late(job.id, definition, store)
+    for job in store.jobs(definition_id=definition.id, order="window", limit=PAGE_LIMIT):
+        compared = job.snapshot is not None and job.snapshot.baseline_version is not None
+        if job.id != first and job.evaluation_due and compared:
+            with contextlib.suppress(Superseded, BatchLocked, NotFound):
+                _evaluate_snapshot(job.id, definition, store)
 
 
 def _compare_late(job: str, definition: JobDefinition, store: MonitoringStore) -> bool:

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from airflow_monitoring_provider.exceptions import SourceError, SourceUnavailable
+from airflow_monitoring_provider.exceptions import SourceError, SourceUnavailable, StoreUnavailable
 from airflow_monitoring_provider.jobs.baseline import baseline_key
+from airflow_monitoring_provider.jobs.evaluate import evaluate_job
+from airflow_monitoring_provider.store.engine import open_engine
+from airflow_monitoring_provider.store.store import MonitoringStore
 from airflow_monitoring_provider.store.tables import baseline_versions, baselines
 
 REFERENCE = {"type": "reference", "intake_settings": {"type": "sql", "data_store_id": "db", "table": "training"}}
@@ -70,6 +73,24 @@ def test_a_locked_batch_does_not_keep_the_others_from_their_baseline(small_world
     world.evaluate(define(), world.run(define(), 0))
     assert 1 == world.store.job(free.job_id).snapshot.baseline_version
     assert None is world.store.job(locked.job_id).snapshot.baseline_version
+
+
+def test_an_evaluation_that_broke_off_is_taken_up_again(small_world: Any, define: Any, tools: Any) -> None:
+    world = small_world
+    world.table("scores", [row for day in range(3) for row in tools.day_rows(day, shift=2.0 * (day == 2))])
+    early = [world.run(define(), day) for day in (1, 2)]
+    first = world.run(define(), 0)
+
+    class Breaking(MonitoringStore):
+        def record_evaluation(self, *arguments: Any, **more: Any) -> int:
+            raise StoreUnavailable("the store is away")
+
+    with Breaking(open_engine(world.store_url), storage=world.storage) as breaking, pytest.raises(StoreUnavailable):
+        evaluate_job(first.job_id, define(), breaking)
+    assert [None, None] == [world.store.job(summary.job_id).overall_status for summary in early]
+    world.evaluate(define(), first)
+    found = [world.store.job(summary.job_id).overall_status.text for summary in early]
+    assert ["no_detection", "detected"] == found
 
 
 def test_a_job_evaluated_alone_finds_the_baseline_that_came_meanwhile(
