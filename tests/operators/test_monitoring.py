@@ -209,3 +209,20 @@ def test_definition_error_reaches_the_log_with_its_field(churn_payload: dict[str
         MonitoringJobOperator(task_id="t", definition=broken).execute({"ti": None})  # type: ignore[typeddict-item]
     with pytest.raises(DefinitionError):
         load_definition(broken)
+
+
+@pytest.mark.parametrize(("on_breach", "state"), [("record", "success"), ("skip", "skipped"), ("fail", "failed")])
+def test_gate_decides_what_a_detected_batch_does(
+    churn: Path,
+    run_dag: Callable[..., Any],
+    dags_folder: Path,
+    on_breach: str,
+    state: str,
+) -> None:
+    (dags_folder / "monitoring.py").write_text(
+        DAG_FILE.replace('"definitions")', f'"definitions", on_breach="{on_breach}")')
+    )
+    for day in (1, 3):
+        run = run_dag("monitoring__churn", logical_date=FIRST_DAY + timedelta(days=day))
+    states = {ti.task_id: ti.state for ti in run.get_task_instances()}
+    assert {"run_job": "success", "evaluate_monitors": state} == states
