@@ -105,19 +105,22 @@ def test_csv_columns_are_copied_in_the_type_that_was_decided_for_them(
         assert (row["id"], row["amount"]) == (found["id"], found["amount"])
 
 
-def test_poison_in_a_csv_file_is_told_row_by_row(small_world: Any, define: Any, tools: Any) -> None:
+def test_poison_past_the_sampled_rows_of_a_csv_file_is_told_row_by_row(
+    small_world: Any, define: Any, tools: Any
+) -> None:
     world = small_world
-    rows = [r | {"note": "fine", "big": 1} for r in tools.day_rows(0, count=3000, dirty=False)]
-    rows[2500]["note"], rows[2600]["big"], rows[2700]["score"] = "a\0b", 10**30, "not a number"
+    rows = [r | {"note": "fine", "big": 1} for r in tools.day_rows(0, count=12_000, dirty=False)]
+    rows[11_500]["note"], rows[11_600]["big"], rows[11_700]["score"] = "a\0b", 10**30, "not a number"
     write(world.files / "in" / "rows.csv", rows, "csv")
     summary = world.run(define(**places("in"), passthrough_columns=["note", "big"]))
     found = {row["id"]: row for row in written(world)}
-    assert (3000, 3000) == (len(found), summary.rows)
-    assert "rejected:bad_type" == found[2700]["status"]
-    assert (None, "rejected:unstorable_value") == (found[2500]["note"], found[2500]["status"])
-    assert "monitored" == found[2501]["status"]
-    assert found[2600]["big"] in (None, 1e30, str(10**30))
-    assert ("rejected:unstorable_value" if found[2600]["big"] is None else "monitored") == found[2600]["status"]
+    assert (12_000, 12_000) == (len(found), summary.rows)
+    assert "rejected:bad_type" == found[11_700]["status"]
+    assert (None, "rejected:unstorable_value") == (found[11_500]["note"], found[11_500]["status"])
+    assert "monitored" == found[11_501]["status"]
+    assert (None, "rejected:unstorable_value") == (found[11_600]["big"], found[11_600]["status"])
+    expected = {"monitored": 11_997, "rejected:unstorable_value": 2, "rejected:bad_type": 1}
+    assert expected == summary.status_counts
 
 
 def test_the_first_of_equal_identifiers_counts_in_files(small_world: Any, define: Any, tools: Any) -> None:
