@@ -62,8 +62,10 @@ def validate_definitions(args: Namespace) -> None:
 def list_definitions(args: Namespace) -> None:
     """The store's definitions, or those of a folder."""
     if args.folder:
+        from airflow_monitoring_provider.definitions import read_definition_folder
+
         with _plain_errors():
-            rows = [_file_row(path, loaded) for path, loaded in _read_paths([args.folder])]
+            rows = [_file_row(str(path), loaded) for path, loaded in read_definition_folder(args.folder).items()]
         _print(args, rows)
         return
     with _store(args) as store:
@@ -228,10 +230,14 @@ def _result_row(result: ResultRecord) -> dict[str, Any]:
 
 
 def _print(args: Namespace, rows: list[dict[str, Any]]) -> None:
-    """As Airflow's own commands print; a table shows absent values as empty cells."""
-    if args.output in ("table", "plain"):
-        rows = [{key: _text(value) for key, value in row.items()} for row in rows]
-    AirflowConsole().print_as(data=rows, output=args.output)
+    """As Airflow's own commands print, but JSON and YAML keep numbers, and null for what is absent."""
+    console = AirflowConsole()
+    if args.output == "json":
+        console.print_as_json(rows)
+    elif args.output == "yaml":
+        console.print_as_yaml(rows)
+    else:
+        console.print_as(data=[{key: _text(value) for key, value in row.items()} for row in rows], output=args.output)
 
 
 def _text(value: Any) -> str:

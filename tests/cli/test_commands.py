@@ -1,11 +1,11 @@
-"""``airflow monitoring``: each command as Airflow's own parser calls it, and one as a person types it."""
+"""Every command of ``airflow monitoring`` on a store with a real job: what it prints, and how it ends."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,153 +14,221 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from airflow_monitoring_provider.definitions import load_definition, resolve_window
-from airflow_monitoring_provider.hooks.ports import open_ports
-from airflow_monitoring_provider.jobs.evaluate import evaluate_job
-from airflow_monitoring_provider.jobs.run import run_job
-
-Command = Callable[..., str]
-
-
-@pytest.fixture
-def command(airflow_home: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """``command("jobs", "list", …)`` gives what it printed; a command that fails raises ``SystemExit``."""
-
-    def call(*words: str) -> str:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Airflow's own
-            from airflow.cli import cli_parser
-
-            arguments = cli_parser.get_parser().parse_args(["monitoring", *words])
-            capsys.readouterr()
-            arguments.func(arguments)
-        return capsys.readouterr().out
-
-    return call
+READING = [
+    ("definitions", "list"),
+    ("jobs", "list"),
+    ("jobs", "show", "JOB"),
+    ("results", "show", "JOB"),
+    ("definitions", "validate", "FILE"),
+    ("definitions", "list", "--folder", "FOLDER"),
+]
+JOB_COLUMNS = {
+    "job_id",
+    "definition",
+    "deployment",
+    "window_start",
+    "window_end",
+    "window_kind",
+    "state",
+    "status",
+    "rows",
+    "rejected",
+}
 
 
 @pytest.fixture
-def job_id(scores: Path, churn_payload: dict[str, Any], set_connection: Callable[..., None], tmp_path: Path) -> str:
-    """One job that has run over the second day, evaluated, in a store that the default connection leads to."""
-    set_connection("scores_db", conn_type="sqlite", host=str(scores))
-    set_connection("monitoring_store_default", conn_type="monitoring_store", extra={"path": str(tmp_path / "s.sqlite")})
-    definition = load_definition(churn_payload)
-    params = {"window_start": "2026-03-01", "window_end": "2026-03-02"}
-    window = resolve_window(
-        definition, params=params, data_interval=None, partition_key=None, run_after=None, scheduled=False
+def folder(tmp_path: Path, churn_payload: dict[str, Any]) -> Path:
+    """A folder with a good definition file and a broken one."""
+    folder = tmp_path / "definitions"
+    folder.mkdir()
+    (folder / "good.yaml").write_text(yaml.safe_dump(churn_payload))
+    (folder / "broken.yaml").write_text(yaml.safe_dump(churn_payload | {"prediction_threshold": 7, "typo": 1}))
+    return folder
+
+
+@pytest.mark.parametrize("line", READING, ids=" ".join)
+def test_json_yaml_and_table_tell_the_same(
+    line: tuple[str, ...], command: Callable[..., Any], completed_job: str, folder: Path
+) -> None:
+    names = {"JOB": completed_job, "FILE": str(folder / "good.yaml"), "FOLDER": str(folder)}
+    arguments = [names.get(word, word) for word in line]
+    as_json, as_yaml = command(*arguments, "-o", "json"), command(*arguments, "-o", "yaml")
+    as_table = command(*arguments, "-o", "table")
+    assert (0, 0, 0) == (as_json.code, as_yaml.code, as_table.code)
+    rows = json.loads(as_json.out)
+    assert rows
+    assert rows == yaml.safe_load(as_yaml.out)
+    headings = {"field", "value"} if line[:2] == ("jobs", "show") else set(rows[0])
+    assert headings == {word.strip() for word in as_table.out.splitlines()[0].split("|")}
+
+
+def test_jobs_list(command: Callable[..., Any], completed_job: str) -> None:
+    (row,) = json.loads(command("jobs", "list", "-o", "json").out)
+    assert JOB_COLUMNS == set(row)
+    assert (completed_job, "churn", "completed", 400, 3) == (
+        row["job_id"],
+        row["definition"],
+        row["state"],
+        row["rows"],
+        row["rejected"],
     )
-    with open_ports("monitoring_store_default") as ports:
-        job = run_job(definition, window, ports).job_id
-        evaluate_job(job, definition, ports.store)
-    return job
-
-
-def test_jobs_as_json(command: Command, job_id: str) -> None:
-    [job] = json.loads(command("jobs", "list", "-o", "json"))
-    assert (job_id, "completed", "no_detection", "400", "3") == (
-        job["job_id"],
-        job["state"],
-        job["status"],
-        str(job["rows"]),
-        str(job["rejected"]),
-    )
-
-
-def test_jobs_as_yaml_and_as_a_table(command: Command, job_id: str) -> None:
-    assert job_id == yaml.safe_load(command("jobs", "list", "-o", "yaml"))[0]["job_id"]
-    assert job_id in command("jobs", "list", "-o", "table")
 
 
 @pytest.mark.parametrize(
-    ("filters", "found"),
+    ("options", "found"),
     [
-        (["--definition", "churn"], 1),
-        (["--deployment", "churn-model"], 1),
-        (["--state", "completed"], 1),
-        (["--state", "failed"], 0),
-        (["--deployment", "other"], 0),
+        (("--state", "completed"), 1),
+        (("--state", "failed"), 0),
+        (("--deployment", "churn-model"), 1),
+        (("--deployment", "other"), 0),
+        (("--definition", "churn"), 1),
+        (("--limit", "1"), 1),
     ],
 )
-def test_jobs_filtered(command: Command, job_id: str, filters: list[str], found: int) -> None:
-    assert found == len(json.loads(command("jobs", "list", "-o", "json", *filters)))
-
-
-def test_a_job_with_its_counts_and_log(command: Command, job_id: str) -> None:
-    [job] = json.loads(command("jobs", "show", job_id, "-o", "json"))
-    text = json.dumps(job)
-    assert "rejected:duplicate_identifier" in text
-    assert "read 400 rows, 3 of them rejected" in text
-    assert "rejected:duplicate_identifier: 1" in command("jobs", "show", job_id)
-
-
-def test_results_filtered(command: Command, job_id: str) -> None:
-    psi = json.loads(command("results", "show", job_id, "--metric", "psi", "-o", "json"))
-    assert {"amount", "region", "churn_probability", "churned"} == {result["column"] for result in psi}
-    amount = json.loads(command("results", "show", job_id, "--metric", "psi", "--column", "amount", "-o", "json"))
-    assert ["no_detection"] == [result["status"] for result in amount]
-    assert [] == json.loads(command("results", "show", job_id, "--status", "detected", "-o", "json"))
-
-
-def test_definitions_of_the_store(command: Command, job_id: str) -> None:
-    [definition] = json.loads(command("definitions", "list", "-o", "json"))
-    assert ("churn", "1") == (definition["id"], str(definition["revision"]))
-
-
-def test_definitions_of_a_folder(command: Command, tmp_path: Path, churn_payload: dict[str, Any]) -> None:
-    (tmp_path / "churn.yaml").write_text(yaml.safe_dump(churn_payload))
-    [definition] = json.loads(command("definitions", "list", "--folder", str(tmp_path), "-o", "json"))
-    assert "monitoring__churn" == definition["dag_id"]
-
-
-def test_valid_definition_files(command: Command, tmp_path: Path, churn_payload: dict[str, Any]) -> None:
-    (tmp_path / "churn.yaml").write_text(yaml.safe_dump(churn_payload))
-    assert ["true"] == [
-        row["valid"] for row in json.loads(command("definitions", "validate", str(tmp_path), "-o", "json"))
-    ]
-
-
-def test_broken_definition_files_fail_the_command_and_name_every_field(
-    command: Command, tmp_path: Path, churn_payload: dict[str, Any], capsys: pytest.CaptureFixture[str]
+def test_jobs_list_filters(
+    options: tuple[str, ...], found: int, command: Callable[..., Any], completed_job: str
 ) -> None:
-    file = tmp_path / "churn.yaml"
-    file.write_text(yaml.safe_dump(churn_payload | {"prediction_threshold": 2, "colour": "red"}))
-    with pytest.raises(SystemExit) as ended:
-        command("definitions", "validate", str(file), "-o", "json")
-    assert 1 == ended.value.code
-    assert {"prediction_threshold", "colour"} <= {row["field"] for row in json.loads(capsys.readouterr().out)}
+    answer = command("jobs", "list", *options, "-o", "json")
+    assert (0, found) == (answer.code, len(json.loads(answer.out)))
 
 
-def test_abort_of_a_job_that_does_not_run(command: Command, job_id: str) -> None:
-    assert "The job is not running; nothing to do.\n" == command("jobs", "abort", job_id)
+def test_jobs_show_has_counts_hash_and_log(command: Callable[..., Any], completed_job: str) -> None:
+    (job,) = json.loads(command("jobs", "show", completed_job, "-o", "json").out)
+    assert 397 == job["status_counts"]["monitored"]
+    assert (1, 64) == (job["snapshot_revision"], len(job["content_hash"]))
+    assert any("reading table 'scores'" in line for line in job["log"])
 
 
-@pytest.mark.parametrize("words", [("jobs", "show"), ("results", "show"), ("jobs", "abort")])
-def test_an_unknown_job_is_a_sentence(command: Command, job_id: str, words: tuple[str, ...]) -> None:
-    with pytest.raises(SystemExit, match=r"^airflow monitoring: no job has this id"):
-        command(*words, "nowhere")
+def test_results_show_filters(command: Callable[..., Any], completed_job: str) -> None:
+    everything = json.loads(command("results", "show", completed_job, "-o", "json").out)
+    psi = json.loads(
+        command("results", "show", completed_job, "--metric", "psi", "--column", "amount", "-o", "json").out
+    )
+    assert [("psi", "amount")] == [(row["metric"], row["column"]) for row in psi]
+    healthy = json.loads(command("results", "show", completed_job, "--status", "no_detection", "-o", "json").out)
+    assert 0 < len(healthy) < len(everything)
+    assert {"no_detection"} == {row["status"] for row in healthy}
 
 
-def test_migration_of_a_postgres_store(
-    command: Command, set_connection: Callable[..., None], postgres_url: str
+def test_abort_of_a_job_that_has_ended_says_so(command: Callable[..., Any], completed_job: str) -> None:
+    answer = command("jobs", "abort", completed_job)
+    assert (0, "The job is not running; nothing to do.\n") == (answer.code, answer.out)
+
+
+def test_abort_of_a_running_job_is_seen_by_it(
+    command: Callable[..., Any], completed_job: str, churn_payload: dict[str, Any]
 ) -> None:
-    url = sa.make_url(postgres_url)
-    set_connection("pg", conn_type="monitoring_store", login=url.username, schema=url.database, host=url.query["host"])
-    with pytest.raises(SystemExit, match="airflow monitoring db migrate"):
-        command("jobs", "list", "--store-conn-id", "pg")
-    assert "The store's tables are up to date now.\n" == command("db", "migrate", "--store-conn-id", "pg")
-    assert "The store's tables were up to date already.\n" == command("db", "migrate", "--store-conn-id", "pg")
-    assert "The store answers and its tables are up to date.\n" == command("db", "check", "--store-conn-id", "pg")
+    import datetime as dt
+
+    from airflow_monitoring_provider.definitions import Window, load_definition
+    from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
+
+    start = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+    with MonitoringStoreHook().get_conn() as store:
+        record = store.register_definition(load_definition(churn_payload))
+        claim = store.claim(record, Window.of(start, start + dt.timedelta(days=1)), batch_name="running")
+        answer = command("jobs", "abort", claim.job_id)
+        assert (0, "The job was asked to end.\n") == (answer.code, answer.out)
+        assert store.progress(claim, percent=1.0, scored=0, failed=0, skipped=0, message=None)
 
 
-def test_as_a_person_types_it(airflow_home: Path, job_id: str) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [("jobs", "show", "no-such-job"), ("jobs", "abort", "no-such-job"), ("results", "show", "no-such-job")],
+    ids=" ".join,
+)
+def test_unknown_job_is_one_sentence(line: tuple[str, ...], command: Callable[..., Any], completed_job: str) -> None:
+    answer = command(*line)
+    assert "" == answer.out
+    assert "airflow monitoring: no job has this id" == answer.code
+
+
+def test_unknown_definition_is_one_sentence(command: Callable[..., Any], completed_job: str) -> None:
+    answer = command("jobs", "list", "--definition", "no-such-definition")
+    assert str(answer.code).startswith("airflow monitoring: ")
+    assert 1 == len(str(answer.code).splitlines())
+
+
+def test_validate_names_file_field_and_problem_and_fails(command: Callable[..., Any], folder: Path) -> None:
+    answer = command("definitions", "validate", str(folder), "-o", "json")
+    rows = json.loads(answer.out)
+    assert 1 == answer.code
+    assert {"good.yaml": "true", "broken.yaml": "false"} == {Path(row["file"]).name: row["valid"] for row in rows}
+    assert {"prediction_threshold", "typo"} == {row["field"] for row in rows if row["valid"] == "false"}
+
+
+def test_validate_of_a_missing_file_fails_with_its_name(command: Callable[..., Any], tmp_path: Path) -> None:
+    answer = command("definitions", "validate", str(tmp_path / "none.yaml"), "-o", "json")
+    assert 1 == answer.code
+    assert "none.yaml" in answer.out
+
+
+def test_list_of_a_missing_folder_is_one_sentence(command: Callable[..., Any], tmp_path: Path) -> None:
+    answer = command("definitions", "list", "--folder", str(tmp_path / "none"))
+    assert str(answer.code).startswith("airflow monitoring: ")
+
+
+def test_store_that_is_not_migrated_names_the_command(
+    command: Callable[..., Any], set_connection: Callable[..., None], postgres_url: str
+) -> None:
+    _connect(set_connection, postgres_url)
+    for line in (("db", "check"), ("jobs", "list"), ("definitions", "list")):
+        answer = command(*line)
+        assert "airflow monitoring db migrate" in str(answer.code), line
+        assert 1 == len(str(answer.code).splitlines())
+
+
+def test_migrate_then_check_then_migrate_again(
+    command: Callable[..., Any], set_connection: Callable[..., None], postgres_url: str
+) -> None:
+    _connect(set_connection, postgres_url)
+    outs = [command(*line) for line in (("db", "migrate"), ("db", "check"), ("db", "migrate"))]
+    assert [0, 0, 0] == [answer.code for answer in outs]
+    assert [
+        "The store's tables are up to date now.\n",
+        "The store answers and its tables are up to date.\n",
+        "The store's tables were up to date already.\n",
+    ] == [answer.out for answer in outs]
+
+
+def test_unreachable_store_is_one_sentence_without_its_password(
+    command: Callable[..., Any], set_connection: Callable[..., None]
+) -> None:
+    set_connection(
+        "far", conn_type="monitoring_store", host="127.0.0.1", port=1, schema="s", login="me", password="canary-4711"
+    )
+    answer = command("db", "check", "--store-conn-id", "far")
+    assert str(answer.code).startswith("airflow monitoring: ")
+    assert "canary-4711" not in str(answer.code) + answer.out + answer.err
+
+
+def test_missing_connection_is_one_sentence(command: Callable[..., Any]) -> None:
+    answer = command("jobs", "list", "--store-conn-id", "nowhere")
+    assert "'nowhere'" in str(answer.code)
+
+
+def test_real_command_ends_with_1_and_no_traceback(airflow_home: Path, completed_job: str) -> None:
     airflow = str(Path(sys.executable).parent / "airflow")
     done = subprocess.run(
-        [airflow, "monitoring", "jobs", "list", "-o", "json"], capture_output=True, text=True, check=False
+        [airflow, "monitoring", "jobs", "show", "no-such-job"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
     )
-    assert 0 == done.returncode, done.stderr
-    assert [job_id] == [job["job_id"] for job in json.loads(done.stdout)]
-    wrong = subprocess.run(
-        [airflow, "monitoring", "jobs", "show", "nowhere"], capture_output=True, text=True, check=False
+    assert (1, "") == (done.returncode, done.stdout)
+    assert "airflow monitoring: no job has this id" == done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def _connect(set_connection: Callable[..., None], postgres_url: str) -> None:
+    url = sa.make_url(postgres_url)
+    set_connection(
+        "monitoring_store_default",
+        conn_type="monitoring_store",
+        host=url.host or str(url.query.get("host", "")),
+        port=url.port,
+        schema=url.database,
+        login=url.username,
+        password=url.password,
     )
-    assert (1, "Traceback" in wrong.stderr) == (wrong.returncode, False)
-    assert "no job has this id" in wrong.stderr
