@@ -231,7 +231,7 @@ def _result_row(result: ResultRecord) -> dict[str, Any]:
 
 def _print(args: Namespace, rows: list[dict[str, Any]]) -> None:
     """As Airflow's own commands print, but JSON and YAML keep numbers, and null for what is absent."""
-    console = AirflowConsole()
+    console: Any = AirflowConsole()  # its annotations say dict and mean a list of them
     if args.output == "json":
         console.print_as_json(rows)
     elif args.output == "yaml":

@@ -6,7 +6,7 @@ Schedules, catchup, backfill, retries, clearing and the "Trigger DAG" form are A
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 TAG = "monitoring"
 _RETRY_DELAY = timedelta(minutes=1)
+# The DAG's end date stops its schedule. A task that takes it over has no place in a later run: Airflow would call a run
+# that somebody starts by hand after that date a success without having done anything.
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def monitoring_dag(
@@ -74,6 +77,8 @@ def monitoring_dag(
             on_breach=on_breach,
         )
         job >> evaluation
+    for task in (job, evaluation):
+        task.end_date = _NEVER
     return dag
 
 
