@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -49,6 +49,7 @@ class SqlWriter:
     :param identifiers: unique row identifier columns.
     :param status_column: what an ``update`` without ``updateColumns`` sets.
     :param wait: seconds to wait for a lock before :class:`OutputUnavailable`.
+    :param clock: seconds that only go forward; measures ``commitInterval``.
     :param idle: seconds the output may stand still between batches before PostgreSQL ends the transaction.
     """
 
@@ -61,11 +62,13 @@ class SqlWriter:
         status_column: str = DEFAULT_STATUS_COLUMN,
         wait: float = 30.0,
         idle: float = 600.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._output = output
         self._identifiers = tuple(identifiers)
         self._status = status_column
         self.label = f"table {output.table!r} of connection {output.connection_id!r}"
+        self._clock = clock
         self._database = Database(engine, self.label, wait=wait, idle=idle)
 
     def write(self, batches: Iterable[pa.RecordBatch], attempt: Attempt, *, schema: pa.Schema | None = None) -> Receipt:
@@ -77,8 +80,9 @@ class SqlWriter:
         target = self._target(markers, schema)
         if target is None:  # nothing to write, nothing to tell a table's columns from
             return Receipt(0, RowChecksum().hexdigest(), self.label)
-        statement = self._statement(target, markers, attempt, names)
-        writing = _Writing(self._database, markers, statement, self._output.commit_interval or 0, self._status)
+        statement = self._statement(target, markers, attempt, schema)
+        interval = self._output.commit_interval or 0
+        writing = _Writing(self._database, markers, statement, interval, self._status, self._clock)
         return writing.write(batches)
 
     def _markers(self, attempt: Attempt) -> Markers | None:
@@ -130,21 +134,24 @@ class SqlWriter:
                 )
             return target
 
-    def _statement(self, target: Target, markers: Markers | None, attempt: Attempt, names: list[str]) -> Statement:
+    def _statement(
+        self, target: Target, markers: Markers | None, attempt: Attempt, schema: pa.Schema | None
+    ) -> Statement:
+        names = schema.names if schema is not None else []
         kind, where = self._output.statement_type, self._output.where_columns
         if kind in (StatementType.INSERT, StatementType.CREATE_TABLE):
-            target.check(names, self.label)
+            target.check(names, schema, self.label)
             if target.has_job_column:
                 return Append(target, attempt.job_id, self.label)
             return self._keyed(target, markers, attempt, names)
-        changes = self._output.update_columns or (self._status,)
+        changes = self._output.update_columns or tuple(name for name in (self._status,) if name not in where)
         if kind is StatementType.INSERT_UPDATE and not self._output.update_columns:
             changes = tuple(name for name in names if name not in where)
         self._check_given([*where, *changes], names)
         if kind is StatementType.UPDATE:
-            target.check([*where, *changes], self.label)
+            target.check([*where, *changes], schema, self.label)
             return Update(target, where, changes, self._status, self.label)
-        target.check(names, self.label)
+        target.check(names, schema, self.label)
         if markers is None and frozenset(where) not in target.unique:
             raise ConfigurationError(
                 f"{self.label}: the login may not create the tables that keep attempts apart, and there is no unique "
@@ -175,13 +182,20 @@ class _Writing:
     """The transactions of one write."""
 
     def __init__(
-        self, database: Database, markers: Markers | None, statement: Statement, interval: float, status: str
+        self,
+        database: Database,
+        markers: Markers | None,
+        statement: Statement,
+        interval: float,
+        status: str,
+        clock: Callable[[], float],
     ) -> None:
         self._database = database
         self._markers = markers
         self._statement = statement
         self._interval = interval if markers is not None else 0  # without markers a prefix could not be told
         self._status = status
+        self._clock = clock
         self._checksum = RowChecksum()
         self._rows = 0
 
@@ -216,7 +230,7 @@ class _Writing:
 
     def _take(self, connection: sa.Connection, batches: Iterator[pa.RecordBatch]) -> bool:
         """Write batches until it is time to commit; False when there are no more."""
-        begun = time.monotonic()
+        begun = self._clock()
         for batch in batches:  # an error of whoever makes them is theirs, so it is not translated
             plain, lost = storable(batch)
             plain = told(plain, lost, self._status)
@@ -224,7 +238,7 @@ class _Writing:
                 self._statement.add(connection, plain)
             self._checksum.update(plain)
             self._rows += plain.num_rows
-            if self._interval and time.monotonic() - begun >= self._interval:
+            if self._interval and self._clock() - begun >= self._interval:
                 return True
         return False
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.outputs.loading import load
+from airflow_monitoring_provider.outputs.tables import quoted
 
 _numbers = itertools.count()
 
@@ -42,7 +43,7 @@ class Stage:
             f"monitoring_stage_{suffix}",
             sa.MetaData(),
             sa.Column(self._order, sa.BigInteger),
-            *(sa.Column(name, _plain(kind, connection)) for name, kind in columns.items()),
+            *(sa.Column(quoted(name, connection), _plain(kind, connection)) for name, kind in columns.items()),
             prefixes=["TEMPORARY"],
             postgresql_on_commit="DROP",
         )

@@ -7,6 +7,7 @@ table may have it too; without it, inserts need unique row identifiers (:mod:`ke
 from __future__ import annotations
 
 import dataclasses
+import uuid
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -44,15 +45,24 @@ class Target:
         """Whether a job's rows can be told by their job."""
         return JOB_COLUMN in self.table.c
 
-    def check(self, columns: Iterable[str], label: str) -> None:
-        """Refuse columns that the table lacks.
+    def check(self, columns: Iterable[str], schema: pa.Schema | None, label: str) -> None:
+        """Refuse columns that the table lacks, or whose values it can never hold.
 
+        SQLite would store a text in a column of numbers without a word.
+
+        :param schema: the types that arrive, where they are known.
         :raises OutputError: names the first one, the table, and what it has.
         """
         for name in columns:
             if name not in self.table.c:
                 has = ", ".join(repr(column.name) for column in list(self.table.c)[:20])
                 raise OutputError(f"{label} has no column {name!r}, which is to be written; it has {has}")
+            kind = self.table.c[name].type
+            if schema is not None and not _fits(schema.field(name).type, kind):
+                raise OutputError(
+                    f"{label}, column {name!r}: the column is {type(kind).__name__} and cannot hold "
+                    f"{schema.field(name).type}; change the column's type or leave it out"
+                )
 
 
 def find_target(connection: sa.Connection, output: SqlOutput) -> Target | None:
@@ -68,16 +78,32 @@ def find_target(connection: sa.Connection, output: SqlOutput) -> Target | None:
             return None
         keys = [inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]]
         keys += [unique["column_names"] for unique in inspector.get_unique_constraints(name, schema=schema)]
-    columns: list[sa.Column[Any]] = [sa.Column(column["name"], column["type"]) for column in reflected]
+    columns: list[sa.Column[Any]] = [
+        sa.Column(quoted(column["name"], connection), column["type"]) for column in reflected
+    ]
     unique = tuple(frozenset(key) for key in keys if key)
-    return Target(sa.Table(name, sa.MetaData(), *columns, schema=schema), unique)
+    return Target(sa.Table(quoted(name, connection), sa.MetaData(), *columns, schema=schema), unique)
 
 
 def create_target(connection: sa.Connection, output: SqlOutput, schema: pa.Schema) -> None:
     """Make the table; its caller is alone (see :meth:`Database.lock`)."""
-    columns: list[sa.Column[Any]] = [sa.Column(field.name, _sql_type(field.type)) for field in schema]
-    columns.append(sa.Column(JOB_COLUMN, sa.String(255), index=True))
-    sa.Table(str(output.table), sa.MetaData(), *columns, schema=table_schema(connection, output)).create(connection)
+    columns: list[sa.Column[Any]] = [
+        sa.Column(quoted(field.name, connection), _sql_type(field.type)) for field in schema
+    ]
+    job: sa.Column[Any] = sa.Column(JOB_COLUMN, sa.String(255))
+    # A name of its own each time: an index keeps its name when somebody renames the table to archive it.
+    sa.Index(f"{JOB_COLUMN}_{uuid.uuid4().hex}", job)
+    name, place = quoted(str(output.table), connection), table_schema(connection, output)
+    sa.Table(name, sa.MetaData(), *columns, job, schema=place).create(connection)
+
+
+def quoted(name: str, connection: sa.Connection) -> str:
+    """The name, quoted whatever SQLAlchemy thinks of it: its list of SQLite's keywords lacks some (``nothing``).
+
+    Databases that keep plain names in upper case would look for another one, so there SQLAlchemy decides.
+    """
+    exact = connection.dialect.name in ("postgresql", "sqlite")
+    return sa.sql.quoted_name(name, quote=True if exact else None)
 
 
 def table_schema(connection: sa.Connection, output: SqlOutput) -> str | None:
@@ -127,6 +153,23 @@ def _check_distinct(columns: Sequence[str], dialect: str) -> None:
         if same in seen:
             raise OutputError(f"the output would have two columns named {name!r}; rename or leave out one of them")
         seen.add(same)
+
+
+def _fits(arriving: pa.DataType, kind: sa.types.TypeEngine[Any]) -> bool:
+    """False where no value of the one can be the other; of single values the database has the last word."""
+    types = pa.types
+    if types.is_dictionary(arriving):
+        arriving = arriving.value_type
+    number = types.is_integer(arriving) or types.is_floating(arriving) or types.is_decimal(arriving)
+    if types.is_null(arriving):
+        return True
+    if isinstance(kind, sa.Integer | sa.Numeric | sa.Float):  # since SQLAlchemy 2.1 Float is no Numeric
+        return bool(number or types.is_boolean(arriving))
+    if isinstance(kind, sa.Boolean):
+        return bool(types.is_boolean(arriving) or types.is_integer(arriving))
+    if isinstance(kind, sa.Date | sa.DateTime):
+        return not (number or types.is_boolean(arriving) or types.is_nested(arriving))
+    return True
 
 
 def _sql_type(kind: pa.DataType) -> sa.types.TypeEngine[Any]:

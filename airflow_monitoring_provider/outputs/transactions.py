@@ -82,7 +82,12 @@ class Database:
             if self.dialect != "sqlite":
                 if self.dialect == "postgresql":
                     connection = connection.execution_options(isolation_level="READ COMMITTED")
-                yield connection
+                try:
+                    yield connection
+                finally:
+                    # On a broken connection this fails as well, and would hide the error that says so.
+                    with contextlib.suppress(sa.exc.SQLAlchemyError):
+                        connection.rollback()
                 return
             driver: Any = connection.connection.driver_connection
             before, driver.isolation_level = driver.isolation_level, None
@@ -109,5 +114,7 @@ class Database:
     def _limit(self, connection: sa.Connection) -> None:
         limits = {"lock_timeout": self._wait, "idle_in_transaction_session_timeout": self._idle}
         settings = [sa.func.set_config(k, f"{max(1, round(v * 1000))}ms", True) for k, v in limits.items()]
+        # An instant without zone that meets a column with one must not depend on the server's place.
+        settings.append(sa.func.set_config("TimeZone", "UTC", True))
         with faults.translated(self.label):
             connection.execute(sa.select(*settings))
