@@ -15,7 +15,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_authentic
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from airflow_monitoring_provider.exceptions import MonitoringError, NotFound
+from airflow_monitoring_provider.exceptions import MonitoringError, NotFound, RetryableError
 from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
 from airflow_monitoring_provider.ui.job_page import STYLE, render_job
 
@@ -73,4 +73,5 @@ def _not_found() -> HTTPException:
 
 
 def _unavailable(request: Any, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status_code=500, headers=HEADERS)
+    status = 503 if isinstance(error, RetryableError) else 500
+    return JSONResponse({"detail": str(error)}, status_code=status, headers=HEADERS)
