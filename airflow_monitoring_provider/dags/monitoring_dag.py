@@ -6,7 +6,7 @@ Schedules, catchup, backfill, retries, clearing and the "Trigger DAG" form are A
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
@@ -16,13 +16,11 @@ from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHo
 from airflow_monitoring_provider.operators.monitoring import MonitoringEvaluationOperator, MonitoringJobOperator
 
 if TYPE_CHECKING:
+    from airflow_monitoring_provider.dags.timetable import EndingCronTimetable
     from airflow_monitoring_provider.definitions import JobDefinition
 
 TAG = "monitoring"
 _RETRY_DELAY = timedelta(minutes=1)
-# The DAG's end date stops its schedule. A task that takes it over has no place in a later run: Airflow would call a run
-# that somebody starts by hand after that date a success without having done anything.
-_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def monitoring_dag(
@@ -51,7 +49,6 @@ def monitoring_dag(
         "description": f"Monitors deployment {definition.deployment_id}",
         "schedule": _timetable(definition),
         "start_date": definition.start_date,
-        "end_date": definition.end_date,
         "catchup": definition.catchup,
         "max_active_runs": 1,
         "is_paused_upon_creation": False,
@@ -77,14 +74,16 @@ def monitoring_dag(
             on_breach=on_breach,
         )
         job >> evaluation
-    for task in (job, evaluation):
-        task.end_date = _NEVER
     return dag
 
 
-def _timetable(definition: JobDefinition) -> CronDataIntervalTimetable | None:
+def _timetable(definition: JobDefinition) -> CronDataIntervalTimetable | EndingCronTimetable | None:
     if definition.schedule is None or not definition.enabled:
         return None
+    if definition.end_date is not None:
+        from airflow_monitoring_provider.dags.timetable import EndingCronTimetable
+
+        return EndingCronTimetable(definition.schedule.cron(), definition.timezone, definition.end_date)
     return CronDataIntervalTimetable(definition.schedule.cron(), timezone=definition.timezone)
 
 

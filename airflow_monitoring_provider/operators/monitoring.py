@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_monitoring_provider.definitions import JobDefinition, Window
     from airflow_monitoring_provider.store.store import MonitoringStore
 
-ABORT_TIMEOUT_SECONDS = 3.0
+ABORT_TIMEOUT_SECONDS = 1.0
 _SCHEDULER_RUNS = frozenset({"scheduled", "backfill"})
 
 

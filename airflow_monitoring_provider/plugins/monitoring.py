@@ -1,4 +1,5 @@
-"""What Airflow's API server loads: the job pages under ``/monitoring`` and the link that leads to them."""
+"""What Airflow's API server loads: the job pages under ``/monitoring``, the link that leads to
+them, and the timetable of definitions that end."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from airflow_monitoring_provider.dags.timetable import EndingCronTimetable
 from airflow_monitoring_provider.operators.links import MonitoringReportLink
 
 
@@ -27,9 +29,10 @@ class _LazyApp:
 
 
 class MonitoringPlugin(AirflowPlugin):
-    """Registers the provider's pages."""
+    """Registers the provider's pages, link and timetable."""
 
     name = "monitoring"
-    # Airflow declares both as attributes of instances, so they cannot be ClassVars here.
+    # Airflow declares them as attributes of instances, so they cannot be ClassVars here.
     fastapi_apps: list[Any] = [{"app": _LazyApp(), "url_prefix": "/monitoring", "name": "Monitoring"}]  # noqa: RUF012
+    timetables: list[Any] = [EndingCronTimetable]  # noqa: RUF012
     operator_extra_links: list[Any] = [MonitoringReportLink()]  # noqa: RUF012
