@@ -1,0 +1,366 @@
+"""A real instance in a home of its own, started by the code behind ``make up``; its REST API, store and a browser."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import importlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from websockets.sync.client import ClientConnection, connect
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHECKOUT = Path(__file__).parents[2]
+FIRST_DAY = datetime(2026, 3, 1)  # noqa: DTZ001 - as the table has it: UTC, not said
+ROWS_A_DAY = 250
+DAYS = 6
+DEFINITION = {
+    "name": "churn",
+    "deployment_id": "nyc-flights-2013",  # whose results the shipped retraining DAG waits for
+    "intake_settings": {"type": "sql", "data_store_id": "scores_db", "table": "scores"},
+    "timestamp_column": "at",
+    "monitoring_columns": {
+        "predictions_columns": [{"class_name": "yes", "column_name": "churn_probability"}],
+        "actuals_value_column": "churned",
+        "association_id_column": "id",
+    },
+    "features": ["amount", "region"],
+    "baseline": {"type": "first_window"},
+    "output_settings": {
+        "type": "sql",
+        "data_store_id": "scores_db",
+        "table": "churn_monitoring",
+        "statement_type": "insert",
+        "create_table_if_not_exists": True,
+    },
+    "monitoring_output_settings": {"unique_row_identifier_columns": ["id"], "monitored_status_column": "status"},
+    "schedule": "0 0 * * *",
+    "start_date": "2026-03-01T00:00:00Z",
+    "end_date": "2026-03-07T00:00:00Z",  # long ago: the scheduler itself starts nothing
+    "retries": 2,
+}
+SLOW_DEFINITION = DEFINITION | {
+    "name": "slow",
+    "deployment_id": "slow",
+    "intake_settings": {"type": "sql", "data_store_id": "scores_db", "table": "endless_scores"},
+    "output_settings": DEFINITION["output_settings"] | {"table": "slow_monitoring"},  # type: ignore[operator]
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Instance:
+    """A running Airflow and the things it works on."""
+
+    address: str
+    home: Path
+    intake: Path
+
+    def rest(self, method: str, path: str, body: Any = None) -> Any:
+        """One call of ``/api/v2``; the answer, or ``{"status": code, …}`` where it is an error.
+
+        SQLite lets one writer in at a time, and Airflow answers 500 or 503 to the one that has waited for long.
+        """
+        for _ in range(10):
+            answer = self._call(method, f"{self.address}/api/v2{urllib.parse.quote(path, safe='/?=&')}", body)
+            if answer.get("status") not in (500, 503):
+                return answer
+            time.sleep(1)
+        raise AssertionError(f"{method} {path} keeps answering {answer}")
+
+    @staticmethod
+    def until(condition: Callable[[], Any], what: str, seconds: float = 90) -> Any:
+        """Ask again until there is an answer, and return it."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if answer := condition():
+                return answer
+            time.sleep(0.3)
+        raise AssertionError(f"{what} did not come within {seconds:.0f} seconds")
+
+    def _call(self, method: str, url: str, body: Any) -> Any:
+        request = urllib.request.Request(url, method=method)  # noqa: S310 - own address
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        request.add_header("Accept", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return {"status": error.code, "detail": error.read().decode()}
+        return json.loads(text) if text else {}
+
+    def page(self, path: str) -> tuple[int, str]:
+        """Status and text of a page."""
+        with urllib.request.urlopen(self.address + path, timeout=30) as answer:  # noqa: S310
+            return answer.status, answer.read().decode()
+
+    def succeeded(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """The run once it has ended, which must be well; else the failed tasks' logs tell why."""
+        run = self.finished(dag_id, run_id)
+        if run["state"] != "success":
+            logs = {
+                name: self.log(dag_id, run_id, name, task["try_number"])
+                for name, task in self.tasks(dag_id, run_id).items()
+                if task["state"] == "failed"
+            }
+            raise AssertionError(f"run {run_id} of {dag_id} ended as {run['state']}: {logs}")
+        return run
+
+    def start(self, dag_id: str, run_id: str, **conf: str) -> None:
+        """Start a run without a logical date."""
+        body = {"logical_date": None, "dag_run_id": run_id, "conf": conf}
+        answer = self.rest("POST", f"/dags/{dag_id}/dagRuns", body)
+        assert answer.get("status") in (None, 409), answer
+
+    def finished(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """The run once it has ended."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}"
+        run: dict[str, Any] = self.until(
+            lambda: (run := self.rest("GET", path)).get("state") in ("success", "failed") and run,
+            f"the end of run {run_id}",
+        )
+        return run
+
+    def tasks(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """The task instances of a run, by task id."""
+        found = self.rest("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        return {task["task_id"]: task for task in found}
+
+    def returned(self, dag_id: str, run_id: str, task_id: str = "run_job") -> dict[str, Any]:
+        """What a task returned."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value?deserialize=true"
+        answer = self.rest("GET", path)
+        assert "value" in answer, answer
+        value: dict[str, Any] = answer["value"]
+        return value
+
+    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
+        """What one try of a task logged: the messages, and whole records of errors."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}?full_content=true"
+        records = self.rest("GET", path)["content"]
+        return "\n".join(json.dumps(r) if r.get("level") == "error" else r["event"] for r in records)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What a query finds in the intake's database, where outputs are written too."""
+        with contextlib.closing(sqlite3.connect(self.intake)) as connection:
+            return connection.execute(query).fetchall()
+
+    def store(self) -> Any:
+        """The instance's own store, opened beside it."""
+        import fsspec
+
+        from airflow_monitoring_provider.store.engine import open_engine
+        from airflow_monitoring_provider.store.storage import Storage
+        from airflow_monitoring_provider.store.store import MonitoringStore
+
+        folder = self.home / "monitoring"
+        storage = Storage(fsspec.filesystem("file"), str(folder / "storage"))
+        return MonitoringStore(open_engine(f"sqlite:///{folder / 'store.sqlite'}"), storage=storage, embedded=True)
+
+
+class Browser:
+    """A page of headless Chromium, driven through its DevTools protocol."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._calls = 0
+
+    def call(self, method: str, **parameters: Any) -> Any:
+        """One command of the protocol, and its answer."""
+        self._calls += 1
+        self._connection.send(json.dumps({"id": self._calls, "method": method, "params": parameters}))
+        while (answer := json.loads(self._connection.recv(timeout=30))).get("id") != self._calls:
+            pass
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def read(self, expression: str) -> Any:
+        """The value of a JavaScript expression; None where it fails, for example because an element is missing."""
+        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        return None if "exceptionDetails" in result else result["result"].get("value")
+
+    def wait(self, expression: str, seconds: float = 40) -> Any:
+        """The first true value of an expression."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if value := self.read(expression):
+                return value
+            time.sleep(0.2)
+        raise AssertionError(f"not seen within {seconds:.0f} s: {expression}\n{self.read('document.body.innerText')}")
+
+    def click(self, element: str) -> None:
+        """Click an element once it is there, where it is, as a mouse does."""
+        self.wait(f"!!({element})")
+        self.read(f"({element}).scrollIntoView({{block: 'center'}})")
+        time.sleep(0.3)  # the form moves while it opens
+        x, y = self.wait(f"(b => [b.x + b.width / 2, b.y + b.height / 2])(({element}).getBoundingClientRect())")
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def type(self, element: str, text: str) -> None:
+        """Put text into an input."""
+        self.click(element)
+        self.call("Input.insertText", text=text)
+
+    def escape(self) -> None:
+        """Press the escape key."""
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key="Escape", code="Escape", windowsVirtualKeyCode=27)
+
+    def picture(self, path: Path) -> None:
+        """Save what is seen as PNG."""
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser | None]:
+    """An empty page of a browser with a profile of its own; None where there is no browser, and it is no CI."""
+    if CHROMIUM is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("chromium is not installed; .ci/run installs it")
+        yield None
+        return
+    profile = tmp_path_factory.mktemp("profile")
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1300,1100"]
+    process = subprocess.Popen(
+        [CHROMIUM, *flags, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with connect(_page_address(profile / "DevToolsActivePort"), max_size=None) as connection:
+            opened = Browser(connection)
+            yield opened
+            with contextlib.suppress(Exception):
+                opened.call("Browser.close")
+    finally:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+        process.kill()
+        process.wait()
+
+
+def _page_address(port_file: Path) -> str:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, StopIteration, IndexError):
+            port = port_file.read_text().splitlines()[0]
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=5) as answer:
+                pages = json.load(answer)
+            return str(next(page for page in pages if page["type"] == "page")["webSocketDebuggerUrl"])
+        time.sleep(0.2)
+    raise AssertionError("the browser did not start within 60 s")
+
+
+@pytest.fixture(scope="session")
+def demo_scripts() -> Iterator[tuple[Any, Any]]:
+    """The modules ``home`` and ``instance`` of the demo, which live beside their scripts and in no package."""
+    folder = str(CHECKOUT / "dags_examples" / "demo")
+    sys.path.insert(0, folder)
+    try:
+        yield importlib.import_module("home"), importlib.import_module("instance")
+    finally:
+        sys.path.remove(folder)
+
+
+@pytest.fixture(scope="session")
+def instance(demo_scripts: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """A whole healthy instance that knows the DAGs of a definitions folder; gone afterwards, whatever happens."""
+    home_module, instance_module = demo_scripts
+    folder = tmp_path_factory.mktemp("instance")
+    intake = folder / "scores.sqlite"
+    _create_intake(intake)
+    _create_dags(folder / "dags")
+    home = home_module.Home(folder=folder / "home", dags=folder / "dags", rescan_seconds=2)
+    home.prepare()
+    connection = json.dumps({"conn_type": "sqlite", "host": str(intake)})
+    home.airflow("connections", "add", "scores_db", "--conn-json", connection)
+    with _ended(home, instance_module):
+        address, process = instance_module.up(home, 0)
+        running = Instance(address=address, home=home.folder, intake=intake)
+        for dag_id in ("monitoring__churn", "monitoring__slow", "retrain_on_drift"):
+            running.until(lambda dag_id=dag_id: "dag_id" in running.rest("GET", f"/dags/{dag_id}"), f"DAG {dag_id}")
+        running.rest("PATCH", "/dags/retrain_on_drift", {"is_paused": False})
+        yield running
+    process.wait()
+
+
+@contextlib.contextmanager
+def _ended(home: Any, instance_module: Any) -> Iterator[None]:
+    """Stop the instance in any case: a shell waits for this process to end, should it be killed before it can."""
+    script = 'read -r _; [ -f "$1" ] && kill -KILL $(ps -o pid= -s "$(cat "$1")"); true'
+    watch = subprocess.Popen(
+        ["sh", "-c", script, "sh", str(home.folder / "standalone.pid")],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        leader = instance_module._leader(home)
+        instance_module.down(home)
+        assert watch.stdin is not None
+        watch.stdin.close()
+        watch.wait()
+        assert [] == instance_module._members(leader)
+
+
+def _create_intake(path: Path) -> None:
+    """The table ``scores``: six days; the amount is higher from the third day on. One row a day has no prediction.
+
+    The view ``endless_scores`` repeats the rows more often than a test has time for.
+    """
+    random = np.random.default_rng(7)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(
+            "CREATE TABLE scores"
+            " (id INTEGER, at TIMESTAMP, amount REAL, region TEXT, churn_probability REAL, churned TEXT)"
+        )
+        for day in range(DAYS):
+            probabilities = random.uniform(0, 1, ROWS_A_DAY)
+            rows = [
+                (
+                    day * 1000 + i,
+                    str(FIRST_DAY + timedelta(days=day, seconds=300 * i)),
+                    float(random.normal(day >= 2, 1)),
+                    str(random.choice(["north", "south", "west"])),
+                    float(probability) if i else None,
+                    "yes" if random.uniform() < probability else "no",
+                )
+                for i, probability in enumerate(probabilities)
+            ]
+            connection.executemany("INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?)", rows)
+        connection.execute(
+            "CREATE VIEW endless_scores AS WITH RECURSIVE times(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM times"
+            " WHERE n < 1000000) SELECT scores.* FROM times CROSS JOIN scores"
+        )
+        connection.commit()
+
+
+def _create_dags(folder: Path) -> None:
+    (folder / "definitions").mkdir(parents=True)
+    for definition in (DEFINITION, SLOW_DEFINITION):
+        (folder / "definitions" / f"{definition['name']}.yaml").write_text(yaml.safe_dump(definition))
+    for example in ("from_yaml_folder.py", "retrain_on_drift.py"):
+        shutil.copy(CHECKOUT / "dags_examples" / example, folder)
