@@ -4,12 +4,13 @@
 value                                            written as
 ================================================ ==================================================================
 NaN, infinite                                    null
-text with U+0000                                 null, unstorable: no database holds it
+text with U+0000, or that is not UTF-8           null, unstorable: no database holds it
 timestamp or date outside the years 1 to 9999    null, unstorable
 integer beyond 64 bits                           null, unstorable
 nanoseconds                                      microseconds, cut
 list, struct, map                                compact JSON text
 time of day, duration                            text
+a list or duration that Python cannot hold       null, unstorable
 dictionary-encoded, large and view types         the plain type
 ================================================ ==================================================================
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,6 +44,7 @@ from airflow_monitoring_provider.profiles.instants import FIRST, INSTANT, LAST
 NAIVE = pa.timestamp("us")
 
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+_DAY = 86_400_000  # milliseconds
 _UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _PLAIN = {pa.bool_(), pa.int64(), pa.float64(), pa.string(), pa.binary(), pa.date32(), INSTANT, NAIVE}
 
@@ -102,14 +105,13 @@ def _storable_column(column: pa.Array) -> tuple[pa.Array, BoolArray | None]:
     if pa.types.is_timestamp(kind):
         return _timestamps(column)
     if pa.types.is_date(kind):
-        days = column.cast(pa.date32(), safe=False)
-        return _dropped(days, (fixed_width(days, np.int32) >= _FIRST_DAY) & (fixed_width(days, np.int32) <= _LAST_DAY))
+        return _days(column)
     if pa.types.is_nested(kind):
-        return _json_texts(column), None
+        return _python_texts(column, _json_text)
     if is_text(kind):
         return _texts(column.cast(pa.string()))
     if pa.types.is_duration(kind) or pa.types.is_interval(kind):
-        return from_texts([None if v is None else str(v) for v in column.to_pylist()], pa.string()), None
+        return _python_texts(column, str)
     if pa.types.is_time(kind):
         return column.cast(pa.string()), None
     if pa.types.is_decimal(kind) or kind in _PLAIN:
@@ -137,17 +139,55 @@ def _timestamps(column: pa.Array) -> tuple[pa.Array, BoolArray | None]:
     return _dropped(_masked(whole, valid_flags(column)), inside)
 
 
+def _days(column: pa.Array) -> tuple[pa.Array, BoolArray | None]:
+    if pa.types.is_date32(column.type):
+        days = fixed_width(column, np.int32)
+        return _dropped(column, (days >= _FIRST_DAY) & (days <= _LAST_DAY))
+    counted = np.floor_divide(fixed_width(column, np.int64), _DAY)  # Arrow's own cast wraps around at 32 bits
+    inside = (counted >= _FIRST_DAY) & (counted <= _LAST_DAY)
+    whole = from_values(np.where(inside, counted, 0).astype(np.int32), pa.date32(), valid_flags(column))
+    return _dropped(whole, inside)
+
+
 def _texts(column: pa.StringArray) -> tuple[pa.Array, BoolArray | None]:
-    nul = truth_values(pc.match_substring(column, "\x00"))
-    return _dropped(column, ~nul)
+    broken = None
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:  # Parquet is read without a look at its texts, and a driver would stop at the first one
+        raw = column.cast(pa.binary())
+        whole = np.fromiter((_is_utf8(value) for value in raw.to_pylist()), np.bool_, len(raw))
+        raw, broken = _dropped(raw, whole)
+        column = raw.cast(pa.string())
+    column, cut = _dropped(column, ~truth_values(pc.match_substring(column, "\x00")))
+    if broken is None or cut is None:
+        return column, cut if broken is None else broken
+    return column, broken | cut
 
 
-def _json_texts(column: pa.Array) -> pa.Array:
-    texts = [
-        None if value is None else json.dumps(_jsonable(value), separators=(",", ":"), ensure_ascii=False, default=str)
-        for value in column.to_pylist()
-    ]
-    return from_texts(texts, pa.string())
+def _is_utf8(value: bytes | None) -> bool:
+    try:
+        (value or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _python_texts(column: pa.Array, write: Callable[[Any], str]) -> tuple[pa.Array, BoolArray | None]:
+    """Texts of values that only Python can write; those it has no form for are lost."""
+    texts: list[str | None] = []
+    lost = np.zeros(len(column), dtype=np.bool_)
+    for row, scalar in enumerate(column):
+        try:
+            value = scalar.as_py()
+            texts.append(None if value is None else write(value))
+        except (ValueError, OverflowError):  # an instant beyond its calendar, a text that is not UTF-8
+            texts.append(None)
+            lost[row] = True
+    return from_texts(texts, pa.string()), lost if lost.any() else None
+
+
+def _json_text(value: Any) -> str:
+    return json.dumps(_jsonable(value), separators=(",", ":"), ensure_ascii=False, default=str)
 
 
 def _jsonable(value: Any) -> Any:

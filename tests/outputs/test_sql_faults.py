@@ -20,6 +20,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from airflow_monitoring_provider.definitions import SqlOutput
 from airflow_monitoring_provider.exceptions import (
     ConfigurationError,
     OutcomeUnknown,
@@ -118,6 +119,38 @@ def test_with_commit_interval_a_killed_worker_leaves_a_prefix_that_says_so_and_a
         assert prefixes[-1] == found["after_retry"]["rows"]
         assert [[3, "complete", 5]] == found["after_retry"]["marker"]
     assert {2, 4, 5} <= set(met)
+
+
+def test_an_attempt_that_is_overtaken_between_two_commits_stops_and_leaves_the_newer_rows(
+    engine: sa.Engine, database_url: str, connect: Connect, writer_on: Write, rows: Rows, attempt: Attempts
+) -> None:
+    clock = iter(range(1000))
+    settings: dict[str, Any] = {"type": "jdbc", "data_store_id": "warehouse", "table": "results"}
+    settings |= {"statement_type": "insert", "create_table_if_not_exists": True, "commit_interval": 1}
+    slow = SqlWriter(engine, SqlOutput(**settings), clock=lambda: float(next(clock)))
+    other = connect(database_url)
+    writer_on(other, create_table_if_not_exists=True).write(rows([1]), attempt(day=2))
+    asked, overtaken = [], []
+
+    @sa.event.listens_for(engine, "commit")
+    def _count(_connection: sa.Connection) -> None:
+        asked.append("commit")
+
+    @sa.event.listens_for(engine, "checkin")  # a transaction is over, and the next one has not begun
+    def _overtake(_connection: object, _record: object) -> None:
+        if asked and not overtaken:
+            overtaken.append(True)
+            writer_on(other).write(rows([7], status="newer"), attempt(token=2))
+
+    with pytest.raises(Superseded, match="newer attempt"):
+        slow.write(rows([1, 2, 3, 4]), attempt(token=1))
+
+    assert ["commit"] == asked
+    with other.connect() as connection:
+        table = sa.table("results", sa.column("id"), sa.column("monitored_status"), sa.column("monitoring_job_id"))
+        mine = table.c.monitoring_job_id == attempt().job_id
+        found = [tuple(row) for row in connection.execute(sa.select(table.c.id, table.c.monitored_status).where(mine))]
+    assert [(7, "newer")] == found
 
 
 def test_readers_see_the_rows_of_the_earlier_attempt_until_the_last_moment(
