@@ -82,6 +82,24 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder, and until the test ends no more rights than an ordinary user has, even where root runs the tests."""
+    folder = Path(tempfile.mkdtemp(prefix="nobody-"))
+    root = os.geteuid() == 0
+    if root:
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        if root:
+            os.seteuid(0)
+        for path in [folder, *folder.iterdir()]:
+            path.chmod(0o700)
+        shutil.rmtree(folder)
+
+
 @pytest.fixture(scope="session")
 def airflow_home() -> Path:
     """The Airflow home of this process, its database migrated by the real command."""

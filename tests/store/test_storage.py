@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
-import os
 import resource
 import signal
 from collections.abc import Callable
@@ -231,12 +230,11 @@ def test_a_full_disk_is_an_error_with_a_sentence_and_leaves_no_file(
     assert [] == names()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission_is_a_mistake_in_the_set_up(storage: Storage, tmp_path: Path) -> None:
-    (tmp_path / "root").mkdir(mode=0o500)
+def test_a_folder_without_permission_is_a_mistake_in_the_set_up(as_nobody: Path) -> None:
+    (as_nobody / "root").mkdir(mode=0o500)
 
     with pytest.raises(ConfigurationError, match="permission"):
-        writer(storage)
+        writer(Storage.local(as_nobody / "root"))
 
 
 def test_a_file_in_place_of_the_root_is_unavailable(tmp_path: Path) -> None:
