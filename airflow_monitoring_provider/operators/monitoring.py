@@ -148,7 +148,7 @@ class MonitoringJobOperator(_MonitoringOperator):
             data_interval=(start, end) if start and end else None,
             partition_key=getattr(run, "partition_key", None),
             run_after=getattr(run, "run_after", None),
-            scheduled=str(getattr(run, "run_type", "")) in _SCHEDULER_RUNS,
+            scheduled=getattr(run, "run_type", None) in _SCHEDULER_RUNS,
         )
 
 

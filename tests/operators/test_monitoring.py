@@ -226,3 +226,20 @@ def test_gate_decides_what_a_detected_batch_does(
         run = run_dag("monitoring__churn", logical_date=FIRST_DAY + timedelta(days=day))
     states = {ti.task_id: ti.state for ti in run.get_task_instances()}
     assert {"run_job": "success", "evaluate_monitors": state} == states
+
+
+@pytest.mark.parametrize(
+    ("run_type", "kind"), [("scheduled", "scheduled"), ("backfill", "scheduled"), ("manual", "ad_hoc")]
+)
+def test_what_the_scheduler_starts_is_scheduled_work(churn_payload: dict[str, Any], run_type: str, kind: str) -> None:
+    from types import SimpleNamespace
+
+    from airflow.sdk.api.datamodels._generated import DagRunType
+
+    from airflow_monitoring_provider.definitions import load_definition
+
+    run = SimpleNamespace(run_type=DagRunType(run_type), partition_key=None, run_after=FIRST_DAY)
+    interval = {"data_interval_start": FIRST_DAY, "data_interval_end": FIRST_DAY + timedelta(hours=5)}
+    operator = MonitoringJobOperator(task_id="t", definition=churn_payload)
+    window = operator._window(load_definition(churn_payload), {"dag_run": run, **interval})  # type: ignore[arg-type]
+    assert kind == window.kind
