@@ -7,7 +7,8 @@
     │   ├── SourceUnavailable     intake could not be reached or broke off
     │   ├── OutputUnavailable     output could not be reached, is locked, or broke off
     │   ├── StoreUnavailable      the monitoring store could not be reached or is locked
-    │   └── OutcomeUnknown        a commit was sent and its answer was lost
+    │   ├── OutcomeUnknown        a commit was sent and its answer was lost
+    │   └── JobInterrupted        Airflow ended the task; a retry starts over
     └── TerminalError             trying again gives the same answer; Airflow fails at once
         ├── DefinitionError       a definition breaks a rule; carries the path of the field
         ├── ConfigurationError    a connection, setting or permission is missing or wrong
@@ -52,6 +53,10 @@ class StoreUnavailable(RetryableError):
 
 class OutcomeUnknown(RetryableError):
     """A commit was sent and the answer was lost; the next attempt looks before it writes."""
+
+
+class JobInterrupted(RetryableError):
+    """Airflow ended the task (its worker shut down, somebody cleared it): a retry starts over."""
 
 
 class TerminalError(MonitoringError):

@@ -105,7 +105,8 @@ def resolve_window(
         raise WindowError(_NOTHING_SAYS)
     run_after = _own_instant(run_after, "run_after")
     if definition.schedule is not None:
-        return last_complete_window(definition.schedule, definition.timezone, run_after)
+        last = last_complete_window(definition.schedule, definition.timezone, run_after)
+        return Window.of(last.start, last.end, _kind(definition, last.start, last.end))
     if definition.timestamp_column is None:
         return Window.of(run_after, run_after, WindowKind.AD_HOC)
     raise WindowError(_NOTHING_SAYS)
@@ -140,6 +141,9 @@ def _kind(definition: JobDefinition, start: datetime.datetime, end: datetime.dat
     schedule, timezone = definition.schedule, definition.timezone
     if schedule is None or schedule.previous_at_or_before(start, timezone) != start:
         return WindowKind.AD_HOC
+    first, last = definition.start_date, definition.end_date
+    if (first is not None and start < first) or (last is not None and start > last):
+        return WindowKind.AD_HOC  # the schedule had not begun, or was over
     return WindowKind.SCHEDULED if schedule.next_after(start, timezone) == end else WindowKind.AD_HOC
 
 

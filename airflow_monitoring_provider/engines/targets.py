@@ -30,6 +30,7 @@ _T = TypeVar("_T", bound=np.generic)
 _BLOCK = 1 << 16
 """Probabilities looked at together: bounds the memory a target of a thousand classes needs."""
 _TRUTH = {"true": 1.0, "false": 0.0}
+_WORDS = {**_TRUTH, "yes": 1.0, "no": 0.0, "y": 1.0, "n": 0.0, "positive": 1.0, "negative": 0.0}
 
 
 class TargetBuilder:
@@ -92,14 +93,17 @@ def read_predictions(batch: pa.RecordBatch, target: TargetPlan) -> tuple[FloatAr
 def class_indices(actual: pa.Array, target: TargetPlan) -> IntArray:
     """The class of each row as its index in ``target.classes``; -1 is no actual, -2 none of the classes.
 
-    A text is the class it equals. A number or boolean is the class whose name reads as the same number (``1``, ``1.0``)
-    or truth (``True``, ``1``), since drivers differ in how they hand over one column. Where only the positive class has
-    a name, every other value is of the negative one.
+    A value is the class it equals as text, else the class whose name reads as the same number (``1``, ``1.0``) or truth
+    (``True``), since drivers and files differ in how they hand over one column; of two classes also by word in any case
+    (``yes``, ``No``). Where only the positive class has a name, every other value is of the negative one; but a number
+    or boolean beside a name that reads as neither is none of the classes, because nothing says which it means.
     """
     encoded = canonical_dictionary(actual)
     exact = {name: index for index, name in enumerate(target.classes)}
-    by_value = {} if _is_textual(actual.type) else _by_value(target.classes)
-    other = 0 if target.classes[0] == "" and len(target.classes) == 2 else UNKNOWN_ACTUAL
+    words = _WORDS if len(target.classes) == 2 else _TRUTH
+    by_value = _by_value(target.classes, words)
+    single = target.classes[0] == "" and len(target.classes) == 2
+    other = 0 if single and (by_value or _is_textual(actual.type)) else UNKNOWN_ACTUAL
     table = [MISSING_ACTUAL]
     for text in encoded.dictionary.to_pylist():
         if text is None:
@@ -107,26 +111,26 @@ def class_indices(actual: pa.Array, target: TargetPlan) -> IntArray:
         elif text in exact and text:
             table.append(exact[text])
         else:
-            value = _value(text) if by_value else None
+            value = _value(text, words) if by_value else None
             table.append(other if value is None else by_value.get(value, other))
     codes = fixed_width(encoded.indices, whole_dtype(encoded.indices.type)).astype(np.int64) + 1
     there = valid_rows(encoded.indices)
     return np.array(table, np.int64)[codes if there is None else np.where(there, codes, 0)]
 
 
-def _by_value(classes: tuple[str, ...]) -> dict[float, int]:
+def _by_value(classes: tuple[str, ...], words: dict[str, float]) -> dict[float, int]:
     """Class names that read as a number or truth; the first of two that read alike keeps it."""
     found: dict[float, int] = {}
     for index, name in enumerate(classes):
-        value = _value(name)
+        value = _value(name, words) if name else None
         if value is not None:
             found.setdefault(value, index)
     return found
 
 
-def _value(text: str) -> float | None:
+def _value(text: str, words: dict[str, float]) -> float | None:
     try:
-        return _TRUTH[text.lower()] if text.lower() in _TRUTH else float(text)
+        return words[text.lower()] if text.lower() in words else float(text)
     except ValueError:
         return None
 

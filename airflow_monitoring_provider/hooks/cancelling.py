@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from airflow_monitoring_provider.exceptions import JobAborted, RetryableError, SourceError
+from airflow_monitoring_provider.exceptions import JobInterrupted, RetryableError, SourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class CancellableSource:
-    """The ``RowSource`` given, with errors of a cancelled task turned into ``JobAborted``.
+    """The ``RowSource`` given, with errors of a cancelled task turned into ``JobInterrupted``.
 
     A killed task interrupts the statement that it waits for, and the database reports that as an error of its own.
     """
@@ -49,6 +49,6 @@ class CancellableSource:
         except (RetryableError, SourceError) as error:
             if not self._cancelled():
                 raise
-            raise JobAborted(
+            raise JobInterrupted(
                 f"reading {self.label} was cancelled by Airflow; nothing of this attempt is kept"
             ) from error

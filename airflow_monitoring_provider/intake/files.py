@@ -25,6 +25,7 @@ from airflow_monitoring_provider.intake.paths import Files
 from airflow_monitoring_provider.intake.sampling import cleaned
 from airflow_monitoring_provider.intake.source import BATCH_ROWS, TimeFilter, WindowCut, checked_columns, gathered
 from airflow_monitoring_provider.intake.survey import Survey, survey_csv, survey_json, survey_parquet
+from airflow_monitoring_provider.profiles.instants import instants
 
 _SUFFIXES = {
     ".csv": FileFormat.CSV,
@@ -76,11 +77,13 @@ class FileSource:
             yield batches
 
     def null_timestamps(self, column: str) -> int:
-        """Rows whose ``column`` is null: counted by the last whole read of a window on it, else by reading it."""
+        """Rows whose ``column`` is null or cannot be read as a time: counted by the last whole read of a window on it,
+        else by reading it.
+        """
         checked_columns([column], list(self._surveyed().types), self.label)
         if column not in self._null_timestamps:
             with self.read([column], None) as batches:
-                self._null_timestamps[column] = sum(batch.column(0).null_count for batch in batches)
+                self._null_timestamps[column] = sum(instants(batch.column(0)).null_count for batch in batches)
         return self._null_timestamps[column]
 
     def _surveyed(self) -> Survey:
@@ -127,7 +130,7 @@ class FileSource:
         if cut is not None:
             if cut.nothing_readable and not left_out:
                 raise cut.unreadable_error(self.label, types[cut.window.column])
-            self._null_timestamps[cut.window.column] = cut.nulls + sum(left_out)
+            self._null_timestamps[cut.window.column] = cut.nulls + cut.unreadable + sum(left_out)
 
     def _delivered(
         self, stream: IO[bytes], path: str, names: list[str], window: TimeFilter | None, left_out: list[int]

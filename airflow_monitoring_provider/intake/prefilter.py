@@ -142,3 +142,19 @@ def _epoch_range(column: Column, window: TimeFilter) -> Condition | None:
         if part is not None:
             ranges.append(part)
     return sa.or_(*ranges)
+
+
+def unreadable_text(column: Column, kind: SqlType, dialect: str) -> Condition:
+    """Text that starts with no date and is no number, so that it can be in no window; false for other types.
+
+    SQLite columns may hold text whatever their type. Databases other than SQLite and PostgreSQL are not asked.
+    """
+    text = sa.type_coerce(column, sa.Text())
+    if dialect == "sqlite":
+        dated: Condition = text.op("GLOB", is_comparison=True)("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*")
+        wordy: Condition = text.op("GLOB", is_comparison=True)("*[^0-9.+ -]*")
+        return sa.and_(sa.func.typeof(column) == "text", sa.not_(dated), wordy)
+    if dialect == "postgresql" and isinstance(kind, sa.String):
+        dated = text.regexp_match("^ *[0-9]{4}-[0-9]{2}-[0-9]{2}")
+        return sa.and_(sa.not_(dated), text.regexp_match("[^0-9.+ -]"))
+    return sa.false()

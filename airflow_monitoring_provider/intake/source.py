@@ -149,7 +149,7 @@ class RowSource(Protocol):
         """
 
     def null_timestamps(self, column: str) -> int:
-        """Rows whose timestamp is null: they are in no window."""
+        """Rows whose timestamp is null or cannot be read as a time: they are in no window."""
 
 
 def open_source(

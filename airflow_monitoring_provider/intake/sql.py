@@ -18,6 +18,7 @@ from airflow_monitoring_provider.definitions import SqlIntake
 from airflow_monitoring_provider.exceptions import SourceError
 from airflow_monitoring_provider.intake import generic, postgres, sqlite
 from airflow_monitoring_provider.intake.faults import translated
+from airflow_monitoring_provider.intake.prefilter import unreadable_text
 from airflow_monitoring_provider.intake.query import checked_query
 from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type, find_table
 from airflow_monitoring_provider.intake.source import TimeFilter, WindowCut, checked_columns, gathered, listed
@@ -73,14 +74,16 @@ class SqlSource:
                     session.close()
 
     def null_timestamps(self, column: str) -> int:
-        """Rows whose ``column`` is null.
+        """Rows whose ``column`` is null, or holds text that does not look like a time.
 
         :raises SourceError: the column does not exist.
         """
         with translated(self.label), self._reader.transaction(self._engine) as connection:
             relation = self._resolved(connection)
             checked_columns([column], list(relation.types), self.label)
-            count = sa.select(sa.func.count()).select_from(relation.source).where(relation.column(column).is_(None))
+            stamp = relation.column(column)
+            lost = sa.or_(stamp.is_(None), unreadable_text(stamp, relation.types[column], connection.dialect.name))
+            count = sa.select(sa.func.count()).select_from(relation.source).where(lost)
             return int(connection.scalar(count) or 0)
 
     def _resolved(self, connection: sa.Connection) -> Relation:

@@ -137,6 +137,11 @@ def _kept_reference(
     except Exception as error:
         store.fail_baseline(claim, told(error))
         raise
+    if not profile.rows:  # kept, it would say for ever that there is nothing to compare with
+        reason = "the reference data set has no rows; check its intake, start and end"
+        store.fail_baseline(claim, reason)
+        progress.note(f"no baseline: {reason}")
+        return Reference()
     try:
         version = store.commit_baseline(
             claim,

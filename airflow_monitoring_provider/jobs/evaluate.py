@@ -130,7 +130,7 @@ def _incidents(
     stored = {state.monitor_id: state for state in store.monitor_states(definition.id)}
     transitions: list[MonitorTransition] = []
     alerts: list[Alert] = []
-    for result in (result for result in evaluation.results if result.decides):
+    for result in (result for result in (*evaluation.results, evaluation.drift_share) if result.decides):
         monitor_id = _monitor_id(definition.id, result)
         before = stored.get(monitor_id)
         previous = (

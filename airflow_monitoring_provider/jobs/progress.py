@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from airflow_monitoring_provider.exceptions import JobAborted, MonitoringError
+from airflow_monitoring_provider.exceptions import JobAborted, JobInterrupted, MonitoringError
 from airflow_monitoring_provider.store.records import Claim
 from airflow_monitoring_provider.store.store import MonitoringStore
 
@@ -59,10 +59,14 @@ class Progress:
         self.check()
         self._report(message)
 
+    def note(self, message: str) -> None:
+        """Something that a reader of the job's log should know."""
+        self._report(message)
+
     def check(self) -> None:
-        """End the job as aborted where Airflow has cancelled its task."""
+        """End the attempt where Airflow has cancelled its task."""
         if self._may_end and self._cancelled():
-            raise JobAborted(f"job {self._claim.job_id} was cancelled by Airflow; nothing of this attempt is kept")
+            raise JobInterrupted(f"job {self._claim.job_id} was cancelled by Airflow; nothing of this attempt is kept")
 
     def _report(self, message: str | None) -> None:
         abort = self._store.progress(
@@ -75,6 +79,7 @@ class Progress:
         )
         self._next = time.monotonic() + SECONDS_BETWEEN_REPORTS
         if abort and self._may_end:
+            self.check()  # the flag may be the killed task's own, which a retry makes good
             raise JobAborted(f"job {self._claim.job_id} was asked to end; nothing of this attempt is kept")
 
 

@@ -16,14 +16,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_monitoring_provider.definitions import JobDefinition, JobState, RowStatus, Window
-from airflow_monitoring_provider.exceptions import JobAborted, MonitoringError, OutcomeUnknown, Superseded
+from airflow_monitoring_provider.exceptions import (
+    JobAborted,
+    JobInterrupted,
+    MonitoringError,
+    OutcomeUnknown,
+    Superseded,
+)
 from airflow_monitoring_provider.jobs.baseline import Reference, find_reference
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.progress import Progress, told
 from airflow_monitoring_provider.jobs.reading import Reading, read_rows
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
 from airflow_monitoring_provider.metrics.values import MetricValue
-from airflow_monitoring_provider.outputs.output import Attempt
+from airflow_monitoring_provider.outputs.output import Attempt, Receipt
 from airflow_monitoring_provider.profiles.serialise import FORMAT_VERSION, to_bytes
 from airflow_monitoring_provider.store.records import Claim, RunInfo, Snapshot
 from airflow_monitoring_provider.store.store import MonitoringStore
@@ -37,7 +43,8 @@ class JobSummary:
 
     :param rows: rows in the window, ``status_counts`` per row status (their sum is ``rows``).
     :param null_timestamps: rows of the source that are in no window because their timestamp is null.
-    :param output_rows: rows written to the output, None where the definition has no output.
+    :param output_rows: rows written to the output (of an update: rows that matched one), None where the definition has
+        no output.
     """
 
     job_id: str
@@ -71,21 +78,21 @@ def run_job(
     run: RunInfo | None = None,
     batch_name: str | None = None,
     cancelled: Callable[[], bool] = lambda: False,
-    on_claim: Callable[[str], None] = lambda job_id: None,
+    on_claim: Callable[[Claim], None] = lambda claim: None,
 ) -> JobSummary:
     """Run one monitoring job over one window.
 
     :param run: which Airflow run and try this is; recorded with the attempt.
     :param batch_name: name of the job's batch instead of prefix + window.
     :param cancelled: polled while rows are read; true ends the job as aborted.
-    :param on_claim: called with the job id as soon as there is one.
+    :param on_claim: called with the claim as soon as there is one.
     :raises RetryableError: intake, output or store could not be reached; the same call may succeed later.
     :raises TerminalError: the definition, the data or somebody's decision ends the job; ``Superseded`` when a newer
         attempt owns the window.
     """
     store = ports.store
     claim = _claim(store, definition, window, run, batch_name)  # 1 claim
-    on_claim(claim.job_id)
+    on_claim(claim)
     with _settled(store, claim):
         progress = Progress(store, claim, cancelled, expected_rows=_rows_last_time(store, claim))
         reference = find_reference(definition, window, ports, progress)
@@ -100,8 +107,8 @@ def run_job(
                 null_timestamps=reading.null_timestamps,
             )
             progress.stage("write", f"compared: {len(values)} values")
-            written = _write(definition, window, ports, claim, reading)  # 4 write
-            progress.stage("commit", "no output is declared" if written is None else f"output holds {written} rows")
+            receipt = _write(definition, window, ports, claim, reading)  # 4 write
+            progress.stage("commit", _told_output(receipt))
             snapshot = _snapshot(reading, values, reference)
             batch = store.batch(claim.batch_id)
             revision = _commit(store, claim, snapshot)  # 5 commit
@@ -117,7 +124,7 @@ def run_job(
         rows=snapshot.rows,
         status_counts=dict(snapshot.status_counts),
         null_timestamps=snapshot.null_timestamps,
-        output_rows=written,
+        output_rows=None if receipt is None else receipt.rows - receipt.unmatched - receipt.skipped,
         snapshot_revision=revision,
         content_hash=snapshot.content_hash,
         baseline_version=snapshot.baseline_version,
@@ -150,7 +157,7 @@ def _rows_last_time(store: MonitoringStore, claim: Claim) -> int | None:
     return None
 
 
-def _write(definition: JobDefinition, window: Window, ports: Ports, claim: Claim, reading: Reading) -> int | None:
+def _write(definition: JobDefinition, window: Window, ports: Ports, claim: Claim, reading: Reading) -> Receipt | None:
     if reading.rows is None:
         return None
     attempt = Attempt(
@@ -161,7 +168,19 @@ def _write(definition: JobDefinition, window: Window, ports: Ports, claim: Claim
         token=claim.token,
     )
     rows = reading.rows
-    return ports.writer(definition).write(rows.batches(), attempt, schema=rows.schema).rows
+    receipt = ports.writer(definition).write(rows.batches(), attempt, schema=rows.schema)
+    if receipt.unmatched:
+        log.warning("Job %s: %d rows matched no row of the output and were not added", claim.job_id, receipt.unmatched)
+    return receipt
+
+
+def _told_output(receipt: Receipt | None) -> str:
+    if receipt is None:
+        return "no output is declared"
+    text = f"wrote {receipt.rows - receipt.unmatched - receipt.skipped} rows"
+    if receipt.unmatched:
+        text += f"; {receipt.unmatched} rows matched no row of the output and were not added"
+    return text + (f"; {receipt.skipped} rows repeat the identifiers of an earlier one" if receipt.skipped else "")
 
 
 def _snapshot(reading: Reading, values: list[MetricValue], reference: Reference) -> Snapshot:
@@ -216,4 +235,4 @@ def _settled(store: MonitoringStore, claim: Claim) -> Iterator[None]:
 def _ending(error: BaseException) -> tuple[JobState, str]:
     if isinstance(error, Superseded):
         return JobState.SUPERSEDED, told(error)
-    return JobState.ABORTED if isinstance(error, JobAborted) else JobState.FAILED, told(error)
+    return JobState.ABORTED if isinstance(error, JobAborted | JobInterrupted) else JobState.FAILED, told(error)

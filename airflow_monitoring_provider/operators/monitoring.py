@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_monitoring_provider.definitions import JobDefinition, Window
+    from airflow_monitoring_provider.store.records import Claim
     from airflow_monitoring_provider.store.store import MonitoringStore
 
 ABORT_TIMEOUT_SECONDS = 1.0
@@ -93,7 +94,7 @@ class MonitoringJobOperator(_MonitoringOperator):
         self.window_end = window_end
         self.batch_name = batch_name
         self._cancelled = False
-        self._job_id: str | None = None
+        self._claim: Claim | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the job over the window of this run."""
@@ -118,23 +119,23 @@ class MonitoringJobOperator(_MonitoringOperator):
     def on_kill(self) -> None:
         """Ask the job to end: the running loop polls the flag, and readers of the store see the abort flag."""
         self._cancelled = True
-        if self._job_id is None:
+        if self._claim is None:
             return
         # A signal handler may have interrupted the main thread inside a store transaction, so the flag is set from a
         # connection and a thread of its own, and never waited for longer than the supervisor's patience.
-        worker = threading.Thread(target=self._request_abort, args=(self._job_id,), daemon=True)
+        worker = threading.Thread(target=self._request_abort, args=(self._claim,), daemon=True)
         worker.start()
         worker.join(ABORT_TIMEOUT_SECONDS)
 
-    def _request_abort(self, job_id: str) -> None:
+    def _request_abort(self, claim: Claim) -> None:
         with MonitoringStoreHook(self.monitoring_store_conn_id).get_conn() as store:
-            store.request_abort(job_id, by="on_kill")
+            store.request_abort(claim.job_id, by="on_kill", token=claim.token)
 
     def _is_cancelled(self) -> bool:
         return self._cancelled
 
-    def _claimed(self, job_id: str) -> None:
-        self._job_id = job_id
+    def _claimed(self, claim: Claim) -> None:
+        self._claim = claim
 
     def _window(self, definition: JobDefinition, context: Context) -> Window:
         from airflow_monitoring_provider.definitions import resolve_window

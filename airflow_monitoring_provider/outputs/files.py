@@ -29,7 +29,7 @@ import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_monitoring_provider.definitions import CsvSettings, FileFormat, FileOutput
-from airflow_monitoring_provider.exceptions import ConfigurationError, MonitoringError, Superseded
+from airflow_monitoring_provider.exceptions import ConfigurationError, MonitoringError, OutputError, Superseded
 from airflow_monitoring_provider.outputs.checksum import RowChecksum
 from airflow_monitoring_provider.outputs.formats import open_rows
 from airflow_monitoring_provider.outputs.output import DEFAULT_STATUS_COLUMN, Attempt, Receipt
@@ -166,7 +166,13 @@ def window_file(url: str, form: FileFormat, attempt: Attempt) -> tuple[str, str]
 
 
 def refuse_older(marker: Marker | None, attempt: Attempt, location: str) -> None:
-    """Raise :class:`Superseded` where the marker belongs to a newer attempt."""
+    """Raise :class:`Superseded` where the marker belongs to a newer attempt, and :class:`OutputError` where the file is
+    another job's.
+    """
+    if marker is not None and marker.job_id != attempt.job_id:
+        raise OutputError(
+            f"{location} is written by another job; give each definition a folder or file name of its own"
+        )
     if marker is not None and marker.token > attempt.token:
         raise Superseded(f"{location}: a newer attempt owns this job; attempt {attempt.token} wrote nothing more")
 

@@ -118,11 +118,16 @@ class Update:
         return sa.exists(sa.select(table.c[self._where[0]]).where(stage.matches(table, self._where)))
 
     def _update(self, connection: sa.Connection, stage: Stage) -> None:
-        values = {self._target.table.c[name]: stage.table.c[name] for name in self._changes}
+        values: dict[Any, Any] = {self._target.table.c[name]: stage.table.c[name] for name in self._changes}
+        values |= self._ownership()
         if values:
             connection.execute(
                 sa.update(self._target.table).values(values).where(stage.matches(self._target.table, self._where))
             )
+
+    def _ownership(self) -> dict[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
+        """What else an update sets, so that a row belongs to the job that wrote it last."""
+        return {}
 
 
 class Upsert(Update):
@@ -185,11 +190,18 @@ class Upsert(Update):
         # SQLite's grammar needs a WHERE here to tell ON CONFLICT from a join's ON.
         insert = dialect.insert(self._target.table).from_select(names, rows.where(sa.true()))
         keys = [self._target.table.c[name] for name in self._where]
-        if not self._changes:
+        changes: dict[Any, Any] = {name: insert.excluded[name] for name in self._changes}
+        changes |= self._ownership()
+        if not changes:
             return insert.on_conflict_do_nothing(index_elements=keys)
-        return insert.on_conflict_do_update(
-            index_elements=keys, set_={name: insert.excluded[name] for name in self._changes}
-        )
+        return insert.on_conflict_do_update(index_elements=keys, set_=changes)
+
+    def _ownership(self) -> dict[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
+        """A row that a job made goes over to this job; a row that no job made stays nobody's, and is never removed."""
+        if self._job_id is None:
+            return {}
+        owner = self._target.table.c[JOB_COLUMN]
+        return {owner: sa.case((owner.is_(None), sa.null()), else_=sa.literal(self._job_id, sa.Text()))}
 
     def settle(self, connection: sa.Connection) -> None:
         """See :class:`Statement`.

@@ -106,12 +106,12 @@ def abort_requested(connection: sa.Connection, claim: Claim) -> bool:
     return bool(row.abort_requested)
 
 
-def request_abort(connection: sa.Connection, job: str, by: str | None, now: dt.datetime) -> bool:
-    """Ask the running attempt to stop; False where the job is not running."""
+def request_abort(connection: sa.Connection, job: str, by: str | None, token: int | None, now: dt.datetime) -> bool:
+    """Ask the running attempt (with a token: that attempt alone) to stop; False where it is not running."""
     who = None if by is None else texts.name(by, "by")
     row = connection.execute(
         jobs.update()
-        .where(jobs.c.id == job, jobs.c.state.in_(_LIVE))
+        .where(jobs.c.id == job, jobs.c.state.in_(_LIVE), sa.true() if token is None else jobs.c.token == token)
         .values(abort_requested=True, abort_requested_by=who)
         .returning(jobs.c.token, jobs.c.deployment_id)
     ).one_or_none()

@@ -161,14 +161,16 @@ class MonitoringStore(StoreReader):
         with self._writing() as connection:
             claims.log(connection, claim.job_id, claim.token, line, self._now())
 
-    def request_abort(self, job_id: str, by: str | None = None) -> bool:
+    def request_abort(self, job_id: str, by: str | None = None, *, token: int | None = None) -> bool:
         """Ask the running attempt to stop; False where the job is not running. Raises :class:`NotFound`.
+
+        :param token: only where this attempt still owns the job: a killed task must not end its own successor.
 
         The attempt looks when it reports progress. One that already writes its output goes on to its commit, because
         rows without a snapshot would be worse.
         """
         with self._writing() as connection:
-            return claims.request_abort(connection, job_id, by, self._now())
+            return claims.request_abort(connection, job_id, by, token, self._now())
 
     def commit(self, claim: Claim, snapshot: Snapshot) -> int:
         """Make the snapshot the job's committed one; its revision. This is the commit point of a job.

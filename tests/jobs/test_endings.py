@@ -13,6 +13,7 @@ import pytest
 from airflow_monitoring_provider.definitions import JobState, job_id
 from airflow_monitoring_provider.exceptions import (
     JobAborted,
+    JobInterrupted,
     SourceUnavailable,
     StoreUnavailable,
     Superseded,
@@ -113,7 +114,7 @@ def test_a_cancelled_task_ends_as_aborted(small_world: Any, define: Any, tools: 
     world, seen = small_world, []
     world.table("scores", tools.day_rows(0))
     in_slices(world, tools, seen.append)
-    with pytest.raises(JobAborted, match="cancelled by Airflow"):
+    with pytest.raises(JobInterrupted, match="cancelled by Airflow"):
         world.run(define(), cancelled=lambda: len(seen) > 2)
     assert JobState.ABORTED is world.store.job(job_id(define().id, tools.window(0))).state
     assert not world.has_table("results")
