@@ -151,10 +151,13 @@ def unreadable_text(column: Column, kind: SqlType, dialect: str) -> Condition:
     """
     text = sa.type_coerce(column, sa.Text())
     if dialect == "sqlite":
-        dated: Condition = text.op("GLOB", is_comparison=True)("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*")
-        wordy: Condition = text.op("GLOB", is_comparison=True)("*[^0-9.+ -]*")
-        return sa.and_(sa.func.typeof(column) == "text", sa.not_(dated), wordy)
+        dated, *no_number = (
+            text.op("GLOB", is_comparison=True)(pattern)
+            for pattern in ("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*", "*[^0-9.+ -]*", "*.*.*", "*[0-9]-*")
+        )
+        blank = sa.func.trim(text) == ""
+        return sa.and_(sa.func.typeof(column) == "text", sa.not_(dated), sa.or_(blank, *no_number))
     if dialect == "postgresql" and isinstance(kind, sa.String):
-        dated = text.regexp_match("^ *[0-9]{4}-[0-9]{2}-[0-9]{2}")
-        return sa.and_(sa.not_(dated), text.regexp_match("[^0-9.+ -]"))
+        time_or_number = "^ *([0-9]{4}-[0-9]{2}-[0-9]{2}|[+-]?[0-9]+[.]?[0-9]* *$)"
+        return sa.not_(text.regexp_match(time_or_number))
     return sa.false()

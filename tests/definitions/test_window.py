@@ -304,3 +304,32 @@ def test_last_complete_windows_tile_time(hours: int) -> None:
 
     assert found.start < found.end <= now
     assert before.end == found.start
+
+
+def test_a_window_before_the_start_or_after_the_end_is_ad_hoc() -> None:
+    from airflow_monitoring_provider.definitions import load_definition
+
+    definition = load_definition(
+        {
+            "name": "d",
+            "deployment_id": "m",
+            "intake_settings": {"type": "sql", "data_store_id": "db", "table": "t"},
+            "timestamp_column": "at",
+            "monitoring_columns": {"predictions_columns": "p"},
+            "schedule": "0 0 * * *",
+            "start_date": "2026-03-01",
+            "end_date": "2026-03-10",
+        }
+    )
+    kinds = [
+        resolve_window(
+            definition,
+            params={},
+            data_interval=None,
+            partition_key=None,
+            run_after=datetime.datetime(2026, 3, day, 5, tzinfo=datetime.UTC),
+            scheduled=False,
+        ).kind
+        for day in (1, 2, 11, 12)
+    ]
+    assert ["ad_hoc", "scheduled", "scheduled", "ad_hoc"] == kinds

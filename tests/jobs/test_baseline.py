@@ -187,3 +187,16 @@ def test_a_baseline_that_could_not_be_made_says_why(small_world: Any, define: An
     assert [("failed", "the line is dead")] == [tuple(row) for row in found]
     world.wrap = lambda source: source
     assert 1 == world.run(define(baseline=REFERENCE)).baseline_version
+
+
+def test_an_empty_reference_is_not_kept(small_world: Any, define: Any, tools: Any) -> None:
+    world = small_world
+    world.table("training", [])
+    world.table("scores", tools.day_rows(0))
+    empty = world.run(define(baseline=REFERENCE))
+    value = world.value(empty.job_id, "psi", "amount")
+    assert (None, None, "baseline_missing") == (empty.baseline_version, value.value, value.reason)
+    assert any("no rows" in line.line for line in world.store.job(empty.job_id).log)
+    world.table("training", tools.day_rows(7))
+    filled = world.run(define(baseline=REFERENCE))
+    assert world.value(filled.job_id, "psi", "amount").n > 0

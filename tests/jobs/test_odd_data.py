@@ -205,3 +205,44 @@ def test_instants_of_text_tables_are_copied_as_instants(small_world: Any, define
         return read.replace(tzinfo=dt.UTC) if read.tzinfo is None else read
 
     assert expected == {row["id"]: instant(row["seen"]) for row in world.rows("results")}
+
+
+@pytest.mark.parametrize("unreadable", ["garbage", "2026/03/01 01:00:00", "01.03.2026"])
+def test_rows_whose_time_cannot_be_read_are_counted(world: Any, define: Any, tools: Any, unreadable: str) -> None:
+    columns = {**tools.COLUMNS, "at": sa.String()}
+    rows = [row | {"at": row["at"].isoformat()} for row in tools.day_rows(0, dirty=False)]
+    rows[5]["at"], rows[6]["at"] = unreadable, None
+    world.table("scores", rows, columns)
+    summary = world.run(define())
+    assert (398, 2) == (summary.rows, summary.null_timestamps)
+
+
+def test_an_update_reports_what_it_changed(small_world: Any, define: Any, tools: Any) -> None:
+    world = small_world
+    rows = tools.day_rows(0, dirty=False)
+    world.table("scores", rows)
+    world.table(
+        "results",
+        [{"id": row["id"], "status": None} for row in rows[:100]],
+        {"id": sa.BigInteger(), "status": sa.String()},
+    )
+    output = {
+        "type": "sql",
+        "data_store_id": "db",
+        "table": "results",
+        "statement_type": "update",
+        "where_columns": ["id"],
+    }
+    summary = world.run(define(output_settings=output, passthrough_columns=[]))
+    assert (400, 100) == (summary.rows, summary.output_rows)
+    assert any("300 rows matched no row" in line.line for line in world.store.job(summary.job_id).log)
+
+
+def test_a_limit_on_the_drift_share_is_a_monitor_of_its_own(small_world: Any, define: Any, tools: Any) -> None:
+    world = small_world
+    world.table("scores", tools.day_rows(0) + tools.day_rows(1, shift=3.0))
+    definition = define(thresholds={"drift_share": {"critical": 0.4}})
+    world.evaluate(definition, world.run(definition, 0))
+    late = world.run(definition, 1)
+    world.evaluate(definition, late)
+    assert any("drift_share" in alert.title for alert in world.store.pending_alerts(job_id=late.job_id))

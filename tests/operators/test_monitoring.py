@@ -17,6 +17,8 @@ from airflow_monitoring_provider.definitions import load_definition
 from airflow_monitoring_provider.exceptions import (
     BatchLocked,
     DefinitionError,
+    JobAborted,
+    JobInterrupted,
     OutputUnavailable,
     SourceUnavailable,
     Superseded,
@@ -149,6 +151,8 @@ def test_report_link_leads_to_the_job(churn: Path, run_dag: Callable[..., Any]) 
     [
         (SourceUnavailable("x"), AirflowException),
         (OutputUnavailable("x"), AirflowException),
+        (JobInterrupted("x"), AirflowException),
+        (JobAborted("x"), AirflowFailException),
         (BatchLocked("x"), AirflowFailException),
         (Superseded("x"), AirflowSkipException),
     ],

@@ -377,3 +377,14 @@ def test_an_instant_with_a_fraction_keeps_it_in_the_name(
     receipt = file_writer(fsspec.filesystem("file"), tmp_path, tmp_path / "x.csv").write(rows([1]), odd)
 
     assert "x_20260101T003000.000005Z_20260102T000000Z.csv" == receipt.location
+
+
+def test_a_file_of_another_job_is_not_replaced(
+    tmp_path: Path, file_writer: Write, rows: Rows, attempt: Attempts
+) -> None:
+    writer = file_writer(fsspec.filesystem("file"), tmp_path, str(tmp_path / "results.csv"))
+    receipt = writer.write(rows([1]), attempt(token=2))
+    before = (tmp_path / receipt.location).read_bytes()
+    with pytest.raises(OutputError, match="written by another job"):
+        writer.write(rows([2]), attempt(definition_id="other", token=3))
+    assert before == (tmp_path / receipt.location).read_bytes()

@@ -317,3 +317,15 @@ def test_a_plain_engine_is_left_as_it_was(sql_writer: Write, rows: Rows, attempt
     sql_writer(create_table_if_not_exists=True).write(rows([1]), attempt())
 
     assert before == state()
+
+
+@pytest.mark.parametrize("unique", [True, False])
+def test_an_upserted_row_goes_over_to_the_job_that_wrote_it_last(
+    unique: bool, sql_writer: Write, rows: Rows, attempt: Attempts, read: Read, table: Made
+) -> None:
+    _own_table(table, sa.Column("monitoring_job_id", sa.Text), unique=unique)
+    writer = sql_writer("insert_update", where_columns=("id",))
+    writer.write(rows([1, 2]), attempt(day=1))
+    writer.write(rows([2, 3]), attempt(day=2))
+    writer.write(rows([1]), attempt(day=1, token=2))
+    assert [(1,), (2,), (3,)] == read("id")

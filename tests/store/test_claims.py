@@ -218,3 +218,14 @@ def test_the_attempts_of_a_job_count_up_in_the_table_too(
         tokens = connection.execute(sa.select(tables.job_attempts.c.token)).scalars().all()
     engine.dispose()
     assert all(later == earlier + 1 for earlier, later in pairwise(sorted(tokens)))
+
+
+def test_a_killed_attempt_does_not_end_its_successor(
+    store: MonitoringStore, record: DefinitionRecord, day: Day
+) -> None:
+    old = store.claim(record, day(1), batch_name="b")
+    new = store.claim(record, day(1), batch_name="b")
+    assert not store.request_abort(old.job_id, by="on_kill", token=old.token)
+    assert not store.abort_requested(new)
+    assert store.request_abort(new.job_id, by="on_kill", token=new.token)
+    assert store.abort_requested(new)
