@@ -124,7 +124,7 @@ def run_job(
         rows=snapshot.rows,
         status_counts=dict(snapshot.status_counts),
         null_timestamps=snapshot.null_timestamps,
-        output_rows=None if receipt is None else receipt.rows - receipt.unmatched - receipt.skipped,
+        output_rows=None if receipt is None else receipt.written,
         snapshot_revision=revision,
         content_hash=snapshot.content_hash,
         baseline_version=snapshot.baseline_version,
@@ -170,14 +170,14 @@ def _write(definition: JobDefinition, window: Window, ports: Ports, claim: Claim
     rows = reading.rows
     receipt = ports.writer(definition).write(rows.batches(), attempt, schema=rows.schema)
     if receipt.unmatched:
-        log.warning("Job %s: %d rows matched no row of the output and were not added", claim.job_id, receipt.unmatched)
+        log.warning("Job %s %s", claim.job_id, _told_output(receipt))
     return receipt
 
 
 def _told_output(receipt: Receipt | None) -> str:
     if receipt is None:
         return "no output is declared"
-    text = f"wrote {receipt.rows - receipt.unmatched - receipt.skipped} rows"
+    text = f"wrote {receipt.written} rows"
     if receipt.unmatched:
         text += f"; {receipt.unmatched} rows matched no row of the output and were not added"
     return text + (f"; {receipt.skipped} rows repeat the identifiers of an earlier one" if receipt.skipped else "")

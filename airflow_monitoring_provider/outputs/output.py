@@ -61,6 +61,11 @@ class Receipt:
     unmatched: int = 0
     skipped: int = 0
 
+    @property
+    def written(self) -> int:
+        """Row results that are in the output now."""
+        return self.rows - self.unmatched - self.skipped
+
 
 class RowWriter(Protocol):
     """A place for row results.
