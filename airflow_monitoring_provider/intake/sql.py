@@ -25,6 +25,8 @@ from airflow_monitoring_provider.intake.source import TimeFilter, WindowCut, che
 
 _READERS: dict[str, Any] = {"postgresql": postgres, "sqlite": sqlite}
 
+_SORTED = (sa.Boolean, sa.Numeric, sa.Integer, sa.DateTime, sa.Date, sa.String, sa.LargeBinary)
+
 
 class SqlSource:
     """A :class:`~airflow_monitoring_provider.intake.source.RowSource` over a database.
@@ -33,8 +35,9 @@ class SqlSource:
     commit to the same file meanwhile.
 
     :param engine: of the intake's connection; it is not disposed.
-    :param order_by: columns to sort by, so that equal ones are adjacent. Without, rows come as the database stores
-        them, which is the same order as long as nobody changes the table.
+    :param order_by: columns to sort by, so that equal ones are adjacent; of equal ones the earliest comes first, then
+        the one whose other values are smaller, so that every reading gives one order. Without, rows come as the
+        database stores them, which is the same order as long as nobody changes the table.
     """
 
     def __init__(self, engine: sa.Engine, intake: SqlIntake, order_by: Sequence[str] = ()) -> None:
@@ -100,8 +103,7 @@ class SqlSource:
     ) -> Iterator[pa.RecordBatch]:
         names = columns if window is None or window.column in columns else [*columns, window.column]
         condition = None if window is None else self._reader.condition(relation, window)
-        order = [self._sort_key(relation.column(name)) for name in self.ordered_by]
-        rows = sa.select().select_from(relation.source).order_by(*order)
+        rows = sa.select().select_from(relation.source).order_by(*self._order(relation, names, window))
         if condition is not None:
             rows = rows.where(condition)
         cut = None if window is None else WindowCut(window)
@@ -112,6 +114,19 @@ class SqlSource:
                     yield batch if cut is None else cut.cut(batch).select(columns)
             if cut is not None and cut.nothing_readable:
                 self._check_readable(connection, relation, cut, condition)
+
+    def _order(
+        self, relation: Relation, names: Sequence[str], window: TimeFilter | None
+    ) -> list[sa.ColumnElement[Any]]:
+        if not self.ordered_by:
+            return []
+        order = [self._sort_key(relation.column(name)) for name in self.ordered_by]
+        for name in dict.fromkeys([*([window.column] if window else []), *names]):
+            if name not in self.ordered_by:
+                column, kind = relation.column(name), relation.types[name]
+                # Not every type has an order (PostgreSQL's json has none), and all have a text.
+                order.append(self._sort_key(column if isinstance(kind, _SORTED) else sa.cast(column, sa.Text)))
+        return order
 
     def _sort_key(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         # SQLite compares by the column's declared collation; NOCASE would let other rows come between equal ones.

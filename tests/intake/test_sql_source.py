@@ -496,6 +496,20 @@ def test_sorted_rows_keep_equal_keys_together(engine: sa.Engine) -> None:
     assert sorted(map(str, values)) == sorted(map(str, keys))
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_rows_with_equal_keys_have_one_order_however_they_are_stored(engine: sa.Engine, turn: int) -> None:
+    extra = "json" if engine.dialect.name == "postgresql" else "text"  # a type without an order of its own
+    run(engine, f"CREATE TABLE t (k integer, at timestamp, note {extra})")
+    day = [f"2026-03-01 0{hour}:00:00" for hour in (2, 1, 1)]
+    stored = [(1, day[0], '"a"'), (1, day[1], '"c"'), (1, day[2], '"b"'), (0, day[0], '"z"')]
+    run(engine, *(f"INSERT INTO t VALUES ({k}, '{at}', '{note}')" for k, at, note in stored[::turn]))
+    window = TimeFilter("at", dt.datetime(2026, 3, 1, tzinfo=dt.UTC), dt.datetime(2026, 3, 2, tzinfo=dt.UTC), "UTC")
+
+    found = rows(table_source(engine, order_by=("k",)), "k", "note", window=window)
+
+    assert [(0, '"z"'), (1, '"b"'), (1, '"c"'), (1, '"a"')] == found
+
+
 def test_unsorted_rows_come_in_the_same_order_every_time(engine: sa.Engine) -> None:
     made(engine, sa.Column("a", sa.Integer), data=[{"a": (n * 7919) % 10_007} for n in range(10_007)])
 
