@@ -41,6 +41,11 @@ FIRST_DAY = datetime(2026, 3, 1, tzinfo=UTC)
 _numbers = itertools.count()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--sweep``: the long form of the fault tests, which ``make faults`` runs."""
+    parser.addoption("--sweep", action="store_true", help="inject every fault, not the short sample")
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """URL of a real PostgreSQL server that lives as long as the test session."""
