@@ -166,6 +166,20 @@ def check_store(args: Namespace) -> None:
     print("The store answers and its tables are up to date.")
 
 
+@suppress_logs_and_warning
+def adopt_store(args: Namespace) -> None:
+    """Continue a lost store."""
+    import getpass
+
+    with _store(args) as store:
+        added = store.adopt(args.lost_store_id, by=getpass.getuser())
+    print(
+        "This store continues that one now: it may write what that one wrote."
+        if added
+        else "This store continues that one already; nothing to do."
+    )
+
+
 def _read_paths(paths: Sequence[str]) -> list[tuple[str, JobDefinition | DefinitionError]]:
     from airflow_monitoring_provider.definitions.load import read_definition_file, read_definition_folder
 

@@ -22,6 +22,7 @@ ARG_STATE = Arg(
     choices=("claimed", "running", "completed", "aborted", "failed", "superseded"),
 )
 ARG_LIMIT = Arg(("--limit",), help="at most this many jobs, newest window first (default 100)", type=int, default=100)
+ARG_LOST_STORE = Arg(("lost_store_id",), help="id of the lost store, as the failed job's message gives it")
 ARG_METRIC = Arg(("--metric",), help="only this metric")
 ARG_COLUMN = Arg(("--column",), help="only this column")
 ARG_STATUS = Arg(
@@ -79,6 +80,14 @@ def get_cli_commands() -> list[GroupCommand]:
                         "check",
                         "Say whether the store answers and its tables fit",
                         "check_store",
+                        ARG_STORE,
+                        ARG_VERBOSE,
+                    ),
+                    _action(
+                        "adopt",
+                        "Say that this store continues a lost one, whose outputs it may then write",
+                        "adopt_store",
+                        ARG_LOST_STORE,
                         ARG_STORE,
                         ARG_VERBOSE,
                     ),

@@ -7,6 +7,7 @@ backfill runs of one window share one line of tokens.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import uuid
 from typing import Any
@@ -18,6 +19,7 @@ from airflow_monitoring_provider.definitions.window import Window, job_id
 from airflow_monitoring_provider.exceptions import BatchLocked, NotFound, Superseded
 from airflow_monitoring_provider.store import texts
 from airflow_monitoring_provider.store.engine import insert
+from airflow_monitoring_provider.store.identity import identity as identity_of
 from airflow_monitoring_provider.store.records import Claim, DefinitionRecord, RunInfo
 from airflow_monitoring_provider.store.registry import note
 from airflow_monitoring_provider.store.tables import batches, job_attempts, job_log, jobs
@@ -54,10 +56,11 @@ def claim(
         **_run_columns(run),
         **_fresh_columns(now),
     }
-    identity = job_id(definition.id, window)
-    row = connection.execute(_upsert(connection, definition, window, identity, attempt)).one()
+    job = job_id(definition.id, window)
+    row = connection.execute(_upsert(connection, definition, window, job, attempt)).one()
+    store = identity_of(connection)
     taken = Claim(
-        job_id=identity,
+        job_id=job,
         token=row.token,
         definition_id=definition.id,
         revision=definition.revision,
@@ -66,10 +69,44 @@ def claim(
         window=window,
         run=run,
         snapshot_revision=row.snapshot_revision,
+        store_id=store.id,
+        continues=store.continues,
     )
     _begin_attempt(connection, taken, now)
     _open_batch(connection, taken, texts.name(batch_name, "monitoringBatchPrefix"), now)
     return taken
+
+
+def continue_after(connection: sa.Connection, claim: Claim, token: int, now: dt.datetime) -> Claim:
+    """The same attempt with a token past one that an output remembers and this store does not.
+
+    The store lost history: it was restored from an older backup, or replaced a lost one. Counting on from what it still
+    knows would let the markers of forgotten attempts refuse every new one. Raises :class:`Superseded` where another
+    attempt has claimed the window since: then nothing was forgotten.
+    """
+    moved = dataclasses.replace(claim, token=token + 1)
+    changed = connection.execute(
+        jobs.update().where(jobs.c.id == claim.job_id, jobs.c.token == claim.token).values(token=moved.token)
+    ).rowcount
+    if not changed:
+        raise Superseded(LOST)
+    connection.execute(
+        job_attempts.update()
+        .where(job_attempts.c.job_id == claim.job_id, job_attempts.c.token == claim.token)
+        .values(token=moved.token)
+    )
+    line = (
+        f"The output was written by attempt {token}, which this store does not remember: it was restored from a "
+        f"backup, replaces a lost store, or a copy of it writes to the same output. Attempt {claim.token} goes on as "
+        f"attempt {moved.token}"
+    )
+    log(connection, claim.job_id, moved.token, line, now)
+    return moved
+
+
+def confirm(connection: sa.Connection, claim: Claim) -> None:
+    """Raise :class:`Superseded` where a newer attempt has claimed the window."""
+    abort_requested(connection, claim)
 
 
 def progress(

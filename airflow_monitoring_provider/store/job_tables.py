@@ -68,6 +68,16 @@ definition_revisions = sa.Table(
     comment="Every content a definition ever had; a job pins the one it ran with.",
 )
 
+stores = sa.Table(
+    "monitoring_stores",
+    col.metadata,
+    col.name("id", key=True, comment="random; in the markers of outputs"),
+    col.flag("own", "this store; the others are those it continues"),
+    col.time("added_at", null=False),
+    col.name("added_by", null=True),
+    comment="Which store this is, and which lost ones it continues.",
+)
+
 jobs = sa.Table(
     "monitoring_jobs",
     col.metadata,

@@ -22,12 +22,14 @@ from airflow_monitoring_provider.store import (
     claims,
     commits,
     evaluations,
+    identity,
     outbox,
     queries,
     registry,
     schema,
 )
 from airflow_monitoring_provider.store.engine import reading, writing
+from airflow_monitoring_provider.store.identity import StoreIdentity
 from airflow_monitoring_provider.store.records import (
     AlertRecord,
     AttemptRecord,
@@ -153,10 +155,20 @@ class StoreReader:
         with self._reading() as connection:
             return batches.one(connection, batch_id)
 
+    def confirm(self, claim: Claim) -> None:
+        """Raise :class:`Superseded` where a newer attempt has claimed the window."""
+        with self._reading() as connection:
+            claims.confirm(connection, claim)
+
     def abort_requested(self, claim: Claim) -> bool:
         """Whether somebody asked this attempt to stop. Raises :class:`Superseded`."""
         with self._reading() as connection:
             return claims.abort_requested(connection, claim)
+
+    def identity(self) -> StoreIdentity:
+        """Which store this is, and which lost ones it continues."""
+        with self._reading() as connection:
+            return identity.identity(connection)
 
     def committed(self, claim: Claim) -> bool:
         """Whether this claim was committed; ask after :class:`OutcomeUnknown`."""

@@ -73,6 +73,9 @@ class Claim:
     run: RunInfo
     snapshot_revision: int
     """Revision committed before this claim; 0 where the job never was."""
+    store_id: str
+    """The store that gave the token, ``continues`` the lost ones it took over: outputs remember who wrote them."""
+    continues: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -25,7 +25,17 @@ from airflow_monitoring_provider.definitions.terms import JobState, ResultStatus
 from airflow_monitoring_provider.definitions.window import Window
 from airflow_monitoring_provider.exceptions import DefinitionError, MonitoringError
 from airflow_monitoring_provider.metrics.values import MetricValue
-from airflow_monitoring_provider.store import baselines, batches, claims, commits, evaluations, outbox, registry, schema
+from airflow_monitoring_provider.store import (
+    baselines,
+    batches,
+    claims,
+    commits,
+    evaluations,
+    identity,
+    outbox,
+    registry,
+    schema,
+)
 from airflow_monitoring_provider.store.reader import StoreReader, utcnow
 from airflow_monitoring_provider.store.records import (
     Alert,
@@ -66,6 +76,11 @@ class MonitoringStore(StoreReader):
     def migrate(self) -> bool:
         """Create or upgrade the tables; whether anything had to be done. Raises :class:`StoreSchemaError`."""
         return schema.migrate(self._engine)
+
+    def adopt(self, store_id: str, *, by: str | None = None) -> bool:
+        """Continue a lost store, whose outputs may be written from now on; False where that is so already."""
+        with self._writing() as connection:
+            return identity.adopt(connection, store_id, by, self._now())
 
     # Definitions
 
@@ -135,6 +150,11 @@ class MonitoringStore(StoreReader):
                 environment=environment,
                 now=self._now(),
             )
+
+    def continue_after(self, claim: Claim, token: int) -> Claim:
+        """The claim with a token past one that an output remembers and the store forgot. Raises :class:`Superseded`."""
+        with self._writing() as connection:
+            return claims.continue_after(connection, claim, token, self._now())
 
     def progress(
         self,

@@ -18,6 +18,7 @@ from airflow_monitoring_provider.store.job_tables import (
     job_definitions,
     job_log,
     jobs,
+    stores,
 )
 from airflow_monitoring_provider.store.monitor_tables import alerts, integrations, monitor_states, monitors
 from airflow_monitoring_provider.store.result_tables import (
@@ -51,4 +52,5 @@ __all__ = [
     "prediction_files",
     "profiles",
     "snapshots",
+    "stores",
 ]

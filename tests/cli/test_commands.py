@@ -191,6 +191,18 @@ def test_migrate_then_check_then_migrate_again(
     ] == [answer.out for answer in outs]
 
 
+def test_adopting_a_lost_store_is_done_once(
+    command: Callable[..., Any], set_connection: Callable[..., None], postgres_url: str
+) -> None:
+    _connect(set_connection, postgres_url)
+    outs = [command(*line) for line in (("db", "migrate"), ("db", "adopt", "lost"), ("db", "adopt", "lost"))]
+    assert [0, 0, 0] == [answer.code for answer in outs]
+    assert [
+        "This store continues that one now: it may write what that one wrote.\n",
+        "This store continues that one already; nothing to do.\n",
+    ] == [answer.out for answer in outs[1:]]
+
+
 def test_unreachable_store_is_one_sentence_without_its_password(
     command: Callable[..., Any], set_connection: Callable[..., None]
 ) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +14,10 @@ import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions.terms import JobState, WindowKind
 from airflow_monitoring_provider.definitions.window import Window
-from airflow_monitoring_provider.exceptions import DefinitionError, JobAborted, NotFound, Superseded
+from airflow_monitoring_provider.exceptions import DefinitionError, JobAborted, NotFound, StoreSchemaError, Superseded
 from airflow_monitoring_provider.store import tables
-from airflow_monitoring_provider.store.engine import open_engine, reading
-from airflow_monitoring_provider.store.records import DefinitionRecord, RunInfo
+from airflow_monitoring_provider.store.engine import open_engine, reading, writing
+from airflow_monitoring_provider.store.records import DefinitionRecord, RunInfo, Snapshot
 from airflow_monitoring_provider.store.store import MonitoringStore
 
 Day = Callable[[int], Window]
@@ -229,3 +230,58 @@ def test_a_killed_attempt_does_not_end_its_successor(
     assert not store.abort_requested(new)
     assert store.request_abort(new.job_id, by="on_kill", token=new.token)
     assert store.abort_requested(new)
+
+
+def test_a_claim_goes_on_past_a_token_that_the_store_forgot(
+    store: MonitoringStore, record: DefinitionRecord, day: Callable[[int], Window], snapshot: Callable[..., Snapshot]
+) -> None:
+    claim = store.claim(record, day(1), batch_name="b")
+    moved = store.continue_after(claim, 7)
+
+    assert dataclasses.replace(claim, token=8) == moved
+    assert [8] == [attempt.token for attempt in store.attempts(claim.job_id)]
+    with pytest.raises(Superseded):
+        store.confirm(claim)
+    store.confirm(moved)
+    assert 1 == store.commit(moved, snapshot())
+    assert 9 == store.claim(record, day(1), batch_name="b").token
+
+
+def test_a_claim_that_was_overtaken_has_forgotten_nothing(
+    store: MonitoringStore, record: DefinitionRecord, day: Callable[[int], Window]
+) -> None:
+    old = store.claim(record, day(1), batch_name="b")
+    new = store.claim(record, day(1), batch_name="b")
+
+    with pytest.raises(Superseded):
+        store.continue_after(old, 7)
+
+    assert new.token == store.job(new.job_id).token
+    store.confirm(new)
+
+
+def test_a_store_has_an_id_of_its_own_and_hands_it_to_its_claims(
+    store: MonitoringStore, record: DefinitionRecord, day: Callable[[int], Window], open_store: Any, tmp_path: Path
+) -> None:
+    mine = store.identity()
+    other = open_store(f"sqlite:///{tmp_path / 'other.sqlite'}", embedded=True)
+
+    assert mine.id != other.identity().id
+    assert (mine.id, ()) == (store.claim(record, day(1), batch_name="b").store_id, mine.continues)
+    assert [True, False] == [store.adopt("a lost one", by="ada"), store.adopt("a lost one")]
+    assert not store.adopt(mine.id)
+    claim = store.claim(record, day(1), batch_name="b")
+    assert (mine.id, ("a lost one",)) == (claim.store_id, claim.continues)
+
+
+def test_a_store_that_does_not_know_who_it_is_refuses_to_claim(
+    store: MonitoringStore, store_url: str, record: DefinitionRecord, day: Callable[[int], Window]
+) -> None:
+    engine = open_engine(store_url)
+    with writing(engine) as connection:
+        connection.execute(sa.delete(tables.stores))
+    engine.dispose()
+
+    with pytest.raises(StoreSchemaError, match="monitoring_stores has 0 rows that say which store this is"):
+        store.claim(record, day(1), batch_name="b")
+    assert 0 == store.jobs().total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,26 @@ def test_an_empty_database_becomes_current_and_stays_so(database_url: str) -> No
     assert SchemaState.CURRENT is schema.schema_state(engine)
     assert not schema.migrate(engine)
     engine.dispose()
+
+
+def test_a_store_of_the_first_version_is_upgraded_with_its_rows(
+    database_url: str, open_store: Open, definition: Any
+) -> None:
+    engine = open_engine(database_url)
+    with writing(engine) as connection:
+        schema._upgrade(connection, "0001")
+        added = {"id": "dep-1", "label": "Flights", "batch_monitoring": False, "status": "active", "settings": {}}
+        now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+        connection.execute(sa.insert(tables.deployments).values(created_at=now, updated_at=now, **added))
+    assert SchemaState.OLDER is schema.schema_state(engine)
+
+    assert schema.migrate(engine)
+
+    with reading(engine) as connection:
+        assert ["dep-1"] == connection.execute(sa.select(tables.deployments.c.id)).scalars().all()
+        assert [True] == connection.execute(sa.select(tables.stores.c.own)).scalars().all()
+    engine.dispose()
+    assert 1 == open_store(database_url).register_definition(definition).revision
 
 
 def test_a_foreign_table_and_a_foreign_version_table_are_left_alone(database_url: str) -> None:
