@@ -1,9 +1,48 @@
-"""The way of one job, from claim to commit, on one screen.
+"""The way of one job, from claim to commit, and the protocol that lets it be killed or run twice at any moment.
 
 ``run_job`` reads the rows of one window once, reduces them to a profile, compares it with the baseline, writes a status
-for every row, and commits a snapshot. Readers of the store see nothing of it before the commit. A worker that dies
-before the output's transaction leaves nothing; one that dies between output and commit leaves rows that the next
-attempt replaces; one that wakes up late is refused by its token, at the output's marker and at the commit.
+for every row, and commits a snapshot. Whatever dies, freezes or runs beside itself, a window's rows are in the output
+once, its snapshot in the store once, both of the newest attempt, and readers of the store see nothing unfinished:
+
+1. *Claim.* One upsert in the store counts the job's **token** up; the attempt that holds the last one is the newest.
+   The output's marker is looked at: it holds (store id, token) of the attempt that wrote last.
+2. *Profile*, 3. *compare.* Nothing is written; rows wait in a private file.
+4. *Write.* **Marker first**: the first statement of the output's transaction takes the marker, and changes nothing
+   where a newer attempt has it; then this job's earlier rows go, the new ones come, the marker is completed, all in one
+   commit. Where the answer to COMMIT is lost, the marker says what became of it.
+5. *Commit.* One transaction in the store that holds only while the job still carries the attempt's token: snapshot,
+   metrics, batch, "evaluation due". Evaluation, its own task, writes statuses, monitor states and the **outbox** in one
+   transaction, from which alerts are delivered at least once, each with a key that stays.
+
+A worker that dies before the commit of 4 leaves nothing; between 4 and 5, rows that the retry replaces. One that wakes
+up late is refused by its token, at the marker and again in 5.
+
+========================= ============================================================================================
+output                    step 4, and what is weaker
+========================= ============================================================================================
+table                     as above. With ``commitInterval`` each further transaction confirms the marker first, and
+                          the marker stays ``writing`` until the last: readers of the table may see a prefix, and a
+                          retry removes it.
+table, no right to make   ``insert_update`` on columns with a unique constraint only, each row once: the write replaces
+the marker tables         itself. The store is asked just before COMMIT whether the attempt is still the newest. An
+                          attempt that freezes between the two holds the locks of its rows, so a newer one waits for
+                          it or ends retryable; rows that only the frozen one had may then stay.
+file on a disk            the marker is a file beside it, looked at and taken under a lock, at the start and again
+                          around the rename that gives the whole file its name. Killed between rename and marker: the
+                          file is whole and its marker says ``writing``; the retry replaces both.
+object in a store         the same without a lock (:mod:`~airflow_monitoring_provider.outputs.object_store`): an attempt
+                          that freezes between its last look and its put may leave a stale, whole object.
+========================= ============================================================================================
+
+The token counts one store's attempts, so the marker remembers whose they were:
+
+- *A store restored from an older backup* keeps its id. In 1 its new attempt meets a marker with a token that it never
+  gave; being the newest by its claim, it goes on with a token past the marker's, and says so in the job's log. A token
+  given twice (before the backup was restored and after it) is told apart by nothing: end running jobs before restoring.
+- *A lost store that was made anew* has another id: its jobs end with an error until somebody says that it continues the
+  lost one (``airflow monitoring db adopt``). Taking over without a word would let *two live stores* that share an
+  output fight over it; the same error tells them so. Only a copy of a store that is used beside its original goes
+  unnoticed but for the line in the log.
 """
 
 from __future__ import annotations
@@ -29,7 +68,7 @@ from airflow_monitoring_provider.jobs.progress import Progress, told
 from airflow_monitoring_provider.jobs.reading import Reading, read_rows
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
 from airflow_monitoring_provider.metrics.values import MetricValue
-from airflow_monitoring_provider.outputs.output import Attempt, Receipt
+from airflow_monitoring_provider.outputs.output import Attempt, Receipt, RowWriter
 from airflow_monitoring_provider.profiles.serialise import FORMAT_VERSION, to_bytes
 from airflow_monitoring_provider.store.records import Claim, RunInfo, Snapshot
 from airflow_monitoring_provider.store.store import MonitoringStore
@@ -91,7 +130,7 @@ def run_job(
         attempt owns the window.
     """
     store = ports.store
-    claim = _claim(store, definition, window, run, batch_name)  # 1 claim
+    claim, writer = _claim(definition, window, ports, run, batch_name)  # 1 claim
     on_claim(claim)
     with _settled(store, claim):
         progress = Progress(store, claim, cancelled, expected_rows=_rows_last_time(store, claim))
@@ -107,7 +146,7 @@ def run_job(
                 null_timestamps=reading.null_timestamps,
             )
             progress.stage("write", f"compared: {len(values)} values")
-            receipt = _write(definition, window, ports, claim, reading)  # 4 write
+            receipt = _write(store, writer, claim, reading)  # 4 write
             progress.stage("commit", _told_output(receipt))
             snapshot = _snapshot(reading, values, reference)
             batch = store.batch(claim.batch_id)
@@ -132,8 +171,10 @@ def run_job(
 
 
 def _claim(
-    store: MonitoringStore, definition: JobDefinition, window: Window, run: RunInfo | None, batch_name: str | None
-) -> Claim:
+    definition: JobDefinition, window: Window, ports: Ports, run: RunInfo | None, batch_name: str | None
+) -> tuple[Claim, RowWriter | None]:
+    """The claim, and the writer of the output if there is one, whose marker the claim's token is past."""
+    store = ports.store
     record = store.register_definition(definition, dag_id=run.dag_id if run else None)
     prefix = definition.monitoring_batch_prefix or definition.name
     claim = store.claim(
@@ -145,8 +186,27 @@ def _claim(
         model_version=definition.model_version,
         environment=definition.environment,
     )
+    with _settled(store, claim):
+        writer = ports.writer(definition) if definition.output_settings is not None else None
+        known = writer.last_token(_attempt(store, claim)) if writer is not None else 0
+        if known >= claim.token:
+            claim = store.continue_after(claim, known)
+            log.warning("Job %s: the output knows attempt %d, which the store has forgotten", claim.job_id, known)
     log.info("Claimed job %s, attempt %d, window %s", claim.job_id, claim.token, window.key())
-    return claim
+    return claim, writer
+
+
+def _attempt(store: MonitoringStore, claim: Claim) -> Attempt:
+    return Attempt(
+        definition_id=claim.definition_id,
+        job_id=claim.job_id,
+        window_start=claim.window.start,
+        window_end=claim.window.end,
+        token=claim.token,
+        store_id=claim.store_id,
+        continues=claim.continues,
+        confirm=lambda: store.confirm(claim),
+    )
 
 
 def _rows_last_time(store: MonitoringStore, claim: Claim) -> int | None:
@@ -157,18 +217,10 @@ def _rows_last_time(store: MonitoringStore, claim: Claim) -> int | None:
     return None
 
 
-def _write(definition: JobDefinition, window: Window, ports: Ports, claim: Claim, reading: Reading) -> Receipt | None:
-    if reading.rows is None:
+def _write(store: MonitoringStore, writer: RowWriter | None, claim: Claim, reading: Reading) -> Receipt | None:
+    if writer is None or reading.rows is None:
         return None
-    attempt = Attempt(
-        definition_id=definition.id,
-        job_id=claim.job_id,
-        window_start=window.start,
-        window_end=window.end,
-        token=claim.token,
-    )
-    rows = reading.rows
-    receipt = ports.writer(definition).write(rows.batches(), attempt, schema=rows.schema)
+    receipt = writer.write(reading.rows.batches(), _attempt(store, claim), schema=reading.rows.schema)
     if receipt.unmatched:
         log.warning("Job %s %s", claim.job_id, _told_output(receipt))
     return receipt

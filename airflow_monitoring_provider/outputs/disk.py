@@ -20,7 +20,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from airflow_monitoring_provider.exceptions import ConfigurationError, OutputError, OutputUnavailable
-from airflow_monitoring_provider.outputs.files import Fill, Marker, refuse_older
+from airflow_monitoring_provider.outputs.files import Fill, Marker, refuse_other
 from airflow_monitoring_provider.outputs.output import Attempt, Receipt
 
 LOCK_WAIT = 10.0
@@ -46,33 +46,45 @@ class DiskPlace:
         self._wait = wait
         self.location = "/".join((*self._parts, name))
 
+    def marker(self) -> Marker | None:
+        """See :meth:`~airflow_monitoring_provider.outputs.files.Place.marker`."""
+        with self._faults():
+            try:
+                with self._folder(make=False) as folder:
+                    return self._marker(folder)
+            except FileNotFoundError:
+                return None
+
     def write(self, attempt: Attempt, fill: Fill) -> Receipt:
         """See :meth:`~airflow_monitoring_provider.outputs.files.Place.write`."""
         temporary = f".{self._name}.{attempt.token}.{os.getpid()}.tmp"
         with self._faults(), self._folder() as folder:
             with self._lock(folder):
-                refuse_older(self._marker(folder), attempt, self.location)
+                refuse_other(self._marker(folder), attempt, self.location)
                 self._sweep(folder)
-                self._put_marker(folder, Marker(attempt.job_id, attempt.token, "writing"))
+                self._put_marker(folder, Marker(attempt.job_id, attempt.store_id, attempt.token, "writing"))
             try:
                 rows, checksum = _filled(folder, temporary, fill)
                 with self._lock(folder):
-                    refuse_older(self._marker(folder), attempt, self.location)
+                    refuse_other(self._marker(folder), attempt, self.location)
                     os.replace(temporary, self._name, src_dir_fd=folder, dst_dir_fd=folder)
                     os.fsync(folder)
-                    self._put_marker(folder, Marker(attempt.job_id, attempt.token, "complete", rows, checksum))
+                    self._put_marker(
+                        folder, Marker(attempt.job_id, attempt.store_id, attempt.token, "complete", rows, checksum)
+                    )
             finally:
                 _forget(folder, temporary)
         return Receipt(rows, checksum, self.location)
 
     @contextlib.contextmanager
-    def _folder(self) -> Iterator[int]:
+    def _folder(self, *, make: bool = True) -> Iterator[int]:
         """A descriptor of the file's folder, which is made when it is missing."""
         folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for part in self._parts:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, dir_fd=folder)
+                if make:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(part, dir_fd=folder)
                 below = os.open(part, _FOLDER, dir_fd=folder)
                 os.close(folder)
                 folder = below

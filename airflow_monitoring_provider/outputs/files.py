@@ -9,8 +9,9 @@
 
 Instants in names are UTC: ``20260131T000000Z``, with microseconds only where there are any. The format is
 ``format``, else the suffix's, else Parquet. Two definitions that write to the same file name need two folders.
-Beside each file lies ``.<name>.marker``: JSON with the job's id, the attempt's token, the state (``writing``,
-``complete``), rows and checksum; it is how a late attempt learns that a newer one was here.
+Beside each file lies ``.<name>.marker``: JSON with the job's id, the attempt's store and token, the state (``writing``,
+``complete``), rows and checksum; it is how a late attempt learns that a newer one was here
+(:mod:`airflow_monitoring_provider.jobs.run`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_monitoring_provider.definitions import CsvSettings, FileFormat, FileOutput
-from airflow_monitoring_provider.exceptions import ConfigurationError, MonitoringError, OutputError, Superseded
+from airflow_monitoring_provider.exceptions import ConfigurationError, MonitoringError, OutputError
 from airflow_monitoring_provider.outputs.checksum import RowChecksum
 from airflow_monitoring_provider.outputs.formats import open_rows
 from airflow_monitoring_provider.outputs.output import DEFAULT_STATUS_COLUMN, Attempt, Receipt
@@ -46,6 +47,7 @@ class Marker:
     """What lies beside a file; ``rows`` and ``checksum`` are None while it is being written."""
 
     job_id: str
+    store_id: str
     token: int
     state: str
     rows: int | None = None
@@ -63,7 +65,7 @@ class Marker:
             marker = cls(**{field.name: read[field.name] for field in dataclasses.fields(cls)})
         except (ValueError, TypeError, KeyError):
             marker = None
-        if marker is not None and isinstance(marker.token, int):
+        if marker is not None and isinstance(marker.token, int) and isinstance(marker.store_id, str):
             return marker
         log.warning("The marker of %s is damaged and counts as absent", location)
         return None
@@ -83,6 +85,9 @@ class Place(Protocol):
     """
 
     location: str
+
+    def marker(self) -> Marker | None:
+        """The marker beside the file; makes nothing."""
 
     def write(self, attempt: Attempt, fill: Fill) -> Receipt:
         """Have the file filled under another name, and give it its own when it is whole."""
@@ -117,6 +122,15 @@ class FileWriter:
         self._csv = csv
         self._status = status_column
         self.label = f"files of connection {output.connection_id!r}"
+
+    def last_token(self, attempt: Attempt) -> int:
+        """See :meth:`RowWriter.last_token`."""
+        place = self._place(attempt)
+        marker = place.marker()
+        if marker is None:
+            return 0
+        refuse_other(dataclasses.replace(marker, token=0), attempt, place.location)
+        return marker.token
 
     def write(self, batches: Iterable[pa.RecordBatch], attempt: Attempt, *, schema: pa.Schema | None = None) -> Receipt:
         """See :meth:`RowWriter.write`."""
@@ -165,16 +179,20 @@ def window_file(url: str, form: FileFormat, attempt: Attempt) -> tuple[str, str]
     return f"{url.rstrip('/')}/{_safe(attempt.definition_id)}", f"{window}.{form.value}"
 
 
-def refuse_older(marker: Marker | None, attempt: Attempt, location: str) -> None:
-    """Raise :class:`Superseded` where the marker belongs to a newer attempt, and :class:`OutputError` where the file is
-    another job's.
+def refuse_other(marker: Marker | None, attempt: Attempt, location: str) -> None:
+    """Return where the marker lets the attempt write its file.
+
+    :raises OutputError: the file is another job's.
+    :raises Superseded: a newer attempt owns the job.
+    :raises ConfigurationError: another store's attempt wrote it last.
     """
-    if marker is not None and marker.job_id != attempt.job_id:
+    if marker is None:
+        return
+    if marker.job_id != attempt.job_id:
         raise OutputError(
             f"{location} is written by another job; give each definition a folder or file name of its own"
         )
-    if marker is not None and marker.token > attempt.token:
-        raise Superseded(f"{location}: a newer attempt owns this job; attempt {attempt.token} wrote nothing more")
+    attempt.refuse_marker_of(marker.store_id, marker.token, location)
 
 
 def _instant(bound: str) -> str:

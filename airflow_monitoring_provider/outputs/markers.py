@@ -1,8 +1,9 @@
 """The marker of a job in the output's own database: who owns its rows, and whether they are complete.
 
 Table ``monitoring_output_markers``, one row a job and output table. The first statement of every output transaction is
-a conditional write of that row: it changes nothing when a newer attempt holds it, and it locks the row, so two attempts
-never write side by side. ``state`` is ``writing`` until the transaction that writes the last row makes it ``complete``.
+a conditional write of that row: it changes nothing when a newer attempt or another store holds it, and it locks the
+row, so two attempts never write side by side. ``state`` is ``writing`` until the transaction that writes the last row
+makes it ``complete``. What for: :mod:`airflow_monitoring_provider.jobs.run`.
 """
 
 from __future__ import annotations
@@ -63,11 +64,23 @@ class Markers:
                 return False
         return True
 
+    def last_token(self) -> int:
+        """The token in the marker, 0 where there is none; :class:`ConfigurationError` where it is another store's."""
+        with self._database.looking() as connection, faults.translated(self._database.label):
+            if not self._exists(connection, self._table):
+                return 0
+            found = self._found(connection)
+        if found is None:
+            return 0
+        self._attempt.refuse_marker_of(found.store_id, 0, self._database.label)
+        return int(found.token)
+
     def claim(self, connection: sa.Connection, *, created_table: bool = False) -> None:
         """Take the marker for this attempt, unless a newer one has it; the first statement of a write.
 
         :param created_table: this transaction makes the output table; remembered for later attempts and windows.
         :raises Superseded: a newer attempt owns the job.
+        :raises ConfigurationError: another store's attempt wrote it last.
         """
         row = self._row(created_table)
         if self._database.dialect in ("postgresql", "sqlite"):
@@ -75,7 +88,7 @@ class Markers:
         else:
             taken = self._update_or_insert(connection, row)
         if not taken:
-            raise self._superseded()
+            raise self._refusal(connection)
 
     def confirm(self, connection: sa.Connection) -> None:
         """Make sure that the marker is still this attempt's; the first statement of every further transaction.
@@ -123,17 +136,17 @@ class Markers:
         :raises Superseded: a newer attempt has taken the job since.
         :raises OutcomeUnknown: it did not, or nobody can be asked.
         """
-        mine = self._table.c
-        asked = sa.select(mine.token, mine.state, mine.position).where(self._own_row)
         try:
             self._database.engine.dispose()  # its other connections broke as well, as likely as not
             with self._database.transaction() as connection, faults.translated(self._database.label):
-                found = connection.execute(asked).one_or_none()
+                found = self._found(connection)
         except MonitoringError:
             raise doubt from None
-        if found is not None and found.token > self._attempt.token:
-            raise self._superseded() from None
-        if found is None or tuple(found) != (self._attempt.token, expected.state, expected.position):
+        if found is None:
+            raise doubt from None
+        self._attempt.refuse_marker_of(found.store_id, found.token, self._database.label)
+        written = (self._attempt.store_id, self._attempt.token, expected.state, expected.position)
+        if (found.store_id, found.token, found.state, found.position) != written:
             raise doubt from None
 
     def _row(self, created_table: bool) -> dict[str, Any]:
@@ -144,6 +157,7 @@ class Markers:
             "definition_id": attempt.definition_id,
             "window_start": attempt.bound("start"),
             "window_end": attempt.bound("end"),
+            "store_id": attempt.store_id,
             "token": attempt.token,
             "state": WRITING,
             "row_count": None,
@@ -161,7 +175,7 @@ class Markers:
         upsert = insert.on_conflict_do_update(
             index_elements=[self._table.c.job_id, self._table.c.output_table],
             set_=changes,
-            where=self._table.c.token <= insert.excluded.token,
+            where=self._may_be_taken(),
         ).returning(self._table.c.token)
         return connection.execute(upsert).first() is not None
 
@@ -170,7 +184,7 @@ class Markers:
         changes = {name: value for name, value in row.items() if name not in ("job_id", "output_table")}
         if not row["created_table"]:
             del changes["created_table"]
-        update = sa.update(self._table).where(self._own_row, self._table.c.token <= row["token"]).values(changes)
+        update = sa.update(self._table).where(self._own_row, self._may_be_taken()).values(changes)
         if connection.execute(update).rowcount:
             return True
         if connection.execute(sa.select(self._table.c.token).where(self._own_row)).first() is not None:
@@ -179,13 +193,32 @@ class Markers:
         return True
 
     def _set(self, connection: sa.Connection, **changes: Any) -> None:
-        update = sa.update(self._table).where(self._own_row, self._table.c.token == self._attempt.token)
-        if not connection.execute(update.values(changes)).rowcount:
-            raise self._superseded()
+        mine = self._table.c
+        held = sa.and_(mine.store_id == self._attempt.store_id, mine.token == self._attempt.token)
+        if not connection.execute(sa.update(self._table).where(self._own_row, held).values(changes)).rowcount:
+            raise self._refusal(connection)
 
-    def _superseded(self) -> Superseded:
+    def _may_be_taken(self) -> sa.ColumnElement[bool]:
+        """The SQL of :meth:`Attempt.refuse_marker_of`, so that looking and taking are one statement."""
+        mine, attempt = self._table.c, self._attempt
+        return sa.and_(mine.store_id.in_([attempt.store_id, *attempt.continues]), mine.token <= attempt.token)
+
+    def _found(self, connection: sa.Connection) -> sa.Row[str, int, str, int] | None:
+        mine = self._table.c
+        wanted = sa.select(mine.store_id, mine.token, mine.state, mine.position).where(self._own_row)
+        return connection.execute(wanted).one_or_none()
+
+    def _refusal(self, connection: sa.Connection) -> MonitoringError:
+        """Why the marker could not be written."""
+        found = self._found(connection)
+        try:
+            if found is not None:
+                self._attempt.refuse_marker_of(found.store_id, found.token, self._database.label)
+        except MonitoringError as refused:
+            return refused
         return Superseded(
-            f"{self._database.label}: a newer attempt owns this job; attempt {self._attempt.token} wrote nothing more"
+            f"{self._database.label}: somebody removed this job's marker while attempt "
+            f"{self._attempt.token} wrote; it wrote nothing more"
         )
 
     def _exists(self, connection: sa.Connection, table: sa.Table) -> bool:
@@ -201,6 +234,7 @@ def _marker_table(metadata: sa.MetaData) -> sa.Table:
         sa.Column("definition_id", sa.String(255), nullable=False, index=True),
         sa.Column("window_start", sa.String(40), nullable=False),
         sa.Column("window_end", sa.String(40), nullable=False),
+        sa.Column("store_id", sa.String(255), nullable=False),
         sa.Column("token", sa.BigInteger, nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("row_count", sa.BigInteger),

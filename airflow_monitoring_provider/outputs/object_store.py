@@ -1,19 +1,26 @@
 """A window's object in an object store: filled in a private file of this machine, then put as a whole.
 
-Limits: stores that fsspec speaks to offer no common conditional write, so the marker is looked at just before the
-object is put and not in the same step. Of two attempts that put within the same moment the last one stands, whole in
-either case. A retry after the earlier attempt has ended, the usual case, is exact. The marker is put after the object.
+The object-store form of the protocol that :mod:`airflow_monitoring_provider.jobs.run` tells: an attempt announces
+itself in the marker first; before it puts the object it looks whether the marker is still its own and asks the store
+whether it still owns the job.
+
+Limits: stores that fsspec speaks to offer no common conditional write, so looking and putting are two steps. An attempt
+that freezes between these two, while a newer one does all its work, puts its stale object when it wakes. An object is
+whole in every case, and a retry after the earlier attempt has ended, the usual case, is exact.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import posixpath
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from airflow_monitoring_provider.exceptions import ConfigurationError, MonitoringError, OutputError, OutputUnavailable
-from airflow_monitoring_provider.outputs.files import Fill, Marker, refuse_older
+from airflow_monitoring_provider.outputs.files import Fill, Marker, refuse_other
 from airflow_monitoring_provider.outputs.output import Attempt, Receipt
 
 
@@ -37,28 +44,25 @@ class ObjectPlace:
         self._marker_path = posixpath.join(path, f".{name}.marker")
         self.location = self._path.removeprefix(base).lstrip("/")
 
+    def marker(self) -> Marker | None:
+        """See :meth:`~airflow_monitoring_provider.outputs.files.Place.marker`."""
+        with self._faults():
+            return self._marker()
+
     def write(self, attempt: Attempt, fill: Fill) -> Receipt:
         """See :meth:`~airflow_monitoring_provider.outputs.files.Place.write`."""
         with tempfile.TemporaryDirectory(prefix="airflow-monitoring-output-") as private:
             whole = Path(private, "rows")
-            try:
-                refuse_older(self._marker(), attempt, self.location)
-                with whole.open("wb") as file:
-                    rows, checksum = fill(file)
-                refuse_older(self._marker(), attempt, self.location)
+            with self._faults():
+                refuse_other(self._marker(), attempt, self.location)
                 self._filesystem.makedirs(self._folder, exist_ok=True)
+                self._put_marker(Marker(attempt.job_id, attempt.store_id, attempt.token, "writing"))
+            rows, checksum = _filled(whole, fill)
+            with self._faults():
+                refuse_other(self._marker(), attempt, self.location)
+                attempt.confirm()
                 self._filesystem.put_file(str(whole), self._path)
-                marker = Marker(attempt.job_id, attempt.token, "complete", rows, checksum)
-                self._filesystem.pipe_file(self._marker_path, marker.to_json())
-            except MonitoringError:
-                raise
-            except PermissionError:
-                raise ConfigurationError(f"{self.location} may not be written; check the connection's rights") from None
-            except OSError as error:
-                raise OutputUnavailable(
-                    f"{self.location} could not be written ({type(error).__name__}); the store or the temporary "
-                    "folder of this machine failed or is full"
-                ) from None
+                self._put_marker(Marker(attempt.job_id, attempt.store_id, attempt.token, "complete", rows, checksum))
         return Receipt(rows, checksum, self.location)
 
     def _marker(self) -> Marker | None:
@@ -68,3 +72,30 @@ class ObjectPlace:
         except FileNotFoundError:
             return None
         return Marker.from_json(content, self.location)
+
+    def _put_marker(self, marker: Marker) -> None:
+        self._filesystem.pipe_file(self._marker_path, marker.to_json())
+
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except MonitoringError:
+            raise
+        except PermissionError:
+            raise ConfigurationError(f"{self.location} may not be written; check the connection's rights") from None
+        except Exception as error:  # each storage library has errors of its own, and their texts hold addresses
+            raise OutputUnavailable(
+                f"{self.location} could not be reached, or the write broke off ({type(error).__name__})"
+            ) from None
+
+
+def _filled(path: Path, fill: Fill) -> tuple[int, str]:
+    try:
+        with path.open("wb") as file:
+            return fill(file)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise OutputUnavailable(
+            f"rows could not be kept in the temporary folder: {reason}; free space there or set TMPDIR to a larger disk"
+        ) from None

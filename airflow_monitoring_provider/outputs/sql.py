@@ -1,16 +1,9 @@
 """Row results into a table of any database that an Airflow connection leads to, exactly once.
 
-The protocol, in the output's own database (SQLite and PostgreSQL are tested; others are best effort):
-
-1. Once: make the marker tables, and a missing output table if the definition asks for it (a transaction of its own,
-   that also claims the marker and remembers who made the table).
-2. A transaction whose first statement takes the marker: nothing changes where a newer attempt has it.
-3. Remove what an earlier attempt at this job wrote; write the batches; complete the marker; commit.
-4. Where the answer to COMMIT was lost: look at the marker through another connection.
-
-With ``commitInterval`` step 3 commits every so many seconds; each further transaction starts by confirming the marker,
-which stays ``writing`` until the last, so readers may see a prefix but a retry never leaves a duplicate. A login that
-may not make the marker tables can only upsert on columns with a unique constraint, which replaces itself.
+Step 4 of the protocol that :mod:`airflow_monitoring_provider.jobs.run` tells, in the output's own database (SQLite and
+PostgreSQL are tested; others are best effort); :class:`_Writing` holds its transactions. The marker tables are made
+once, and so is a missing output table if the definition asks for it, in a transaction of its own that takes the marker
+and remembers who made the table: a worker killed after it leaves an empty table that the retry knows as its own.
 """
 
 from __future__ import annotations
@@ -71,6 +64,13 @@ class SqlWriter:
         self._clock = clock
         self._database = Database(engine, self.label, wait=wait, idle=idle)
 
+    def last_token(self, attempt: Attempt) -> int:
+        """See :meth:`RowWriter.last_token`."""
+        check_names(self._output, (), self._database.engine.dialect)
+        with self._database.looking() as connection, faults.translated(self.label):
+            schema = table_schema(connection, self._output)
+        return Markers(self._database, attempt, schema, str(self._output.table)).last_token()
+
     def write(self, batches: Iterable[pa.RecordBatch], attempt: Attempt, *, schema: pa.Schema | None = None) -> Receipt:
         """See :meth:`RowWriter.write`."""
         schema, batches = _with_schema(batches, schema)
@@ -82,7 +82,7 @@ class SqlWriter:
             return Receipt(0, RowChecksum().hexdigest(), self.label)
         statement = self._statement(target, markers, attempt, schema)
         interval = self._output.commit_interval or 0
-        writing = _Writing(self._database, markers, statement, interval, self._status, self._clock)
+        writing = _Writing(self._database, markers, attempt, statement, interval, self._status, self._clock)
         return writing.write(batches)
 
     def _markers(self, attempt: Attempt) -> Markers | None:
@@ -185,6 +185,7 @@ class _Writing:
         self,
         database: Database,
         markers: Markers | None,
+        attempt: Attempt,
         statement: Statement,
         interval: float,
         status: str,
@@ -192,6 +193,7 @@ class _Writing:
     ) -> None:
         self._database = database
         self._markers = markers
+        self._attempt = attempt
         self._statement = statement
         self._interval = interval if markers is not None else 0  # without markers a prefix could not be told
         self._status = status
@@ -220,6 +222,7 @@ class _Writing:
         )
 
     def _enter(self, connection: sa.Connection, *, first: bool) -> None:
+        """The marker first: nobody else can write this job's rows until the transaction ends."""
         if self._markers is not None:
             if first:
                 self._markers.claim(connection)
@@ -243,7 +246,9 @@ class _Writing:
         return False
 
     def _leave(self, connection: sa.Connection, *, last: bool) -> Progress | None:
+        """What the marker says of the rows so far; without one, the store is asked whether they may stay."""
         if self._markers is None:
+            self._attempt.confirm()
             return None
         if last:
             return self._markers.complete(connection, self._rows, self._checksum.hexdigest())

@@ -43,6 +43,14 @@ class Database:
                 self._limit(connection)
             yield connection
 
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[sa.Connection]:
+        """A connection to read from; on SQLite without the write lock that :meth:`transaction` begins with."""
+        with faults.translated(self.label):
+            opened = self.engine.connect()
+        with contextlib.closing(opened) as connection:
+            yield connection
+
     def commit(self, connection: sa.Connection) -> None:
         """COMMIT.
 

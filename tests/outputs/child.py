@@ -100,7 +100,7 @@ class Round:
         settings = {"type": "jdbc", "data_store_id": "warehouse", "table": "results"} | self._plan["settings"]
         output = SqlOutput(**settings, **({"schema": self.schema} if self.schema else {}))
         writer = SqlWriter(engine, output, identifiers=("id",), wait=20, clock=lambda: float(next(clock)))
-        attempt = Attempt("flights", "job-of-the-window", START, START + dt.timedelta(days=1), token)
+        attempt = Attempt("flights", "job-of-the-window", START, START + dt.timedelta(days=1), token, "a store")
         writer.write(_batches(ids, status, steps), attempt)
         steps.step()  # after the last commit
         engine.dispose()
@@ -166,7 +166,7 @@ def file(plan: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (plan["limit"], plan["limit"]))
     output = FileOutput(type="fileSystem", url=plan["url"])
     writer = open_writer(output, filesystem=fsspec.filesystem("file"), root=plan["root"])
-    attempt = Attempt("flights", "job-of-flights-1", START, START + dt.timedelta(days=1), plan["token"])
+    attempt = Attempt("flights", "job-of-flights-1", START, START + dt.timedelta(days=1), plan["token"], "a store")
     batches = _batches(list(range(plan["count"])), "second", Steps(plan.get("fatal", 0)), size=1000)
     try:
         writer.write(batches, attempt)

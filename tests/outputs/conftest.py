@@ -44,9 +44,12 @@ def connect() -> Iterator[Callable[..., sa.Engine]]:
 def attempt() -> Callable[..., Attempt]:
     """An attempt at the window of a day of January 2026."""
 
-    def make(token: int = 1, day: int = 1, definition_id: str = "flights") -> Attempt:
+    def make(
+        token: int = 1, day: int = 1, definition_id: str = "flights", store_id: str = "a store", **more: Any
+    ) -> Attempt:
         start = dt.datetime(2026, 1, day, tzinfo=dt.UTC)
-        return Attempt(definition_id, f"job-of-{definition_id}-{day}", start, start + dt.timedelta(days=1), token)
+        job = f"job-of-{definition_id}-{day}"
+        return Attempt(definition_id, job, start, start + dt.timedelta(days=1), token, store_id, **more)
 
     return make
 

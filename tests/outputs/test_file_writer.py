@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from airflow_monitoring_provider.definitions import CsvSettings
 from airflow_monitoring_provider.exceptions import (
@@ -107,6 +108,62 @@ def test_a_retry_replaces_the_file_and_a_late_attempt_is_refused(
 
     assert before == store.read(newest.location)
     assert [newest.location] == store.visible()
+
+
+def test_what_another_store_wrote_is_taken_over_only_by_one_that_continues_it(
+    store: Store, file_writer: Write, rows: Rows, attempt: Attempts
+) -> None:
+    writer = file_writer(store.filesystem, store.root, f"{store.root}/results")
+    assert 0 == writer.last_token(attempt())
+    assert [] == store.names()
+    receipt = writer.write(rows([1]), attempt(token=7))
+    assert (7, 0) == (writer.last_token(attempt(token=1)), writer.last_token(attempt(day=2)))
+
+    stranger = attempt(token=9, store_id="another store")
+    for call in (lambda: writer.last_token(stranger), lambda: writer.write(rows([2]), stranger)):
+        with pytest.raises(ConfigurationError, match="airflow monitoring db adopt a store"):
+            call()
+    assert [1] == _ids(store.read(receipt.location))
+
+    writer.write(rows([2]), attempt(token=8, store_id="another store", continues=("a store",)))
+    assert [2] == _ids(store.read(receipt.location))
+
+
+def test_an_attempt_announces_itself_before_it_writes(
+    store: Store, file_writer: Write, rows: Rows, attempt: Attempts
+) -> None:
+    writer = file_writer(store.filesystem, store.root, f"{store.root}/results")
+    receipt = writer.write(rows([1]), attempt(token=1))
+
+    def broken() -> Iterator[pa.RecordBatch]:
+        yield from rows([2])
+        raise OSError("the source broke")
+
+    with pytest.raises(OSError, match="the source broke"):
+        writer.write(broken(), attempt(token=3))
+    with pytest.raises(Superseded):
+        writer.write(rows([2]), attempt(token=2))
+
+    assert 3 == writer.last_token(attempt(token=4))
+    assert [1] == _ids(store.read(receipt.location))
+
+
+def test_the_store_has_the_last_word_before_an_object_is_put(
+    file_writer: Write, rows: Rows, attempt: Attempts, store: Store
+) -> None:
+    writer = file_writer(store.filesystem, store.root, f"{store.root}/results")
+    receipt = writer.write(rows([1]), attempt(token=1))
+
+    def lost() -> None:
+        raise Superseded("a newer attempt owns this window")
+
+    if isinstance(store.filesystem, LocalFileSystem):  # the lock says it already
+        writer.write(rows([2]), attempt(token=2, confirm=lost))
+        assert [2] == _ids(store.read(receipt.location))
+        return
+    with pytest.raises(Superseded):
+        writer.write(rows([2]), attempt(token=2, confirm=lost))
+    assert [1] == _ids(store.read(receipt.location))
 
 
 def test_an_attempt_that_is_overtaken_while_it_writes_is_refused(

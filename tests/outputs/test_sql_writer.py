@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from airflow_monitoring_provider.exceptions import OutputError, Superseded
+from airflow_monitoring_provider.exceptions import ConfigurationError, OutputError, Superseded
 from airflow_monitoring_provider.outputs.output import Attempt
 from airflow_monitoring_provider.outputs.sql import SqlWriter
 
@@ -329,3 +329,26 @@ def test_an_upserted_row_goes_over_to_the_job_that_wrote_it_last(
     writer.write(rows([2, 3]), attempt(day=2))
     writer.write(rows([1]), attempt(day=1, token=2))
     assert [(1,), (2,), (3,)] == read("id")
+
+
+def test_what_another_store_wrote_is_taken_over_only_by_one_that_continues_it(
+    sql_writer: Write, rows: Rows, attempt: Attempts, read: Read
+) -> None:
+    writer = sql_writer(create_table_if_not_exists=True)
+    assert 0 == writer.last_token(attempt())
+    writer.write(rows([1]), attempt(token=7))
+    assert (7, 0) == (writer.last_token(attempt(token=1)), writer.last_token(attempt(day=2)))
+
+    stranger = attempt(token=9, store_id="another store")
+    for call in (lambda: writer.last_token(stranger), lambda: writer.write(rows([2]), stranger)):
+        with pytest.raises(ConfigurationError, match="airflow monitoring db adopt a store"):
+            call()
+    assert [(1,)] == read("id")
+
+    heir = attempt(token=8, store_id="another store", continues=("a store",))
+    assert 7 == writer.last_token(heir)
+    writer.write(rows([2]), heir)
+    assert [(2,)] == read("id")
+    with pytest.raises(ConfigurationError, match="another monitoring store"):
+        writer.write(rows([3]), attempt(token=9))
+    assert [(2,)] == read("id")
