@@ -156,7 +156,11 @@ class Upsert(Update):
         self._once = once
 
     def clear(self, connection: sa.Connection) -> None:
-        """See :class:`Statement`."""
+        """See :class:`Statement`: rows that this job inserted go, and come again with what is written now.
+
+        Only so do rows leave that the intake no longer has. What others put into further columns of such a row goes
+        with it; rows that were there before the job, it never removes.
+        """
         if self._job_id is not None:
             table = self._target.table
             connection.execute(sa.delete(table).where(table.c[JOB_COLUMN] == self._job_id))

@@ -34,7 +34,7 @@ _TYPES: tuple[tuple[Any, Any], ...] = (
 class Target:
     """A table that exists.
 
-    :ivar unique: column sets that are unique by constraint.
+    :ivar unique: column sets that are unique by a constraint or an index.
     """
 
     table: sa.Table
@@ -78,11 +78,19 @@ def find_target(connection: sa.Connection, output: SqlOutput) -> Target | None:
             return None
         keys = [inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]]
         keys += [unique["column_names"] for unique in inspector.get_unique_constraints(name, schema=schema)]
+        keys += [list(columns) for columns in map(_unique_columns, inspector.get_indexes(name, schema=schema))]
     columns: list[sa.Column[Any]] = [
         sa.Column(quoted(column["name"], connection), column["type"]) for column in reflected
     ]
     unique = tuple(frozenset(key) for key in keys if key)
     return Target(sa.Table(quoted(name, connection), sa.MetaData(), *columns, schema=schema), unique)
+
+
+def _unique_columns(index: Any) -> tuple[str, ...]:
+    """Columns that an index makes unique for every row: a partial one does not, nor one over expressions."""
+    partial = any(key.endswith("_where") for key in index.get("dialect_options", ()))
+    columns = index["column_names"]
+    return tuple(columns) if index["unique"] and not partial and None not in columns else ()
 
 
 def create_target(connection: sa.Connection, output: SqlOutput, schema: pa.Schema) -> None:

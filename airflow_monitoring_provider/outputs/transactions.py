@@ -2,7 +2,9 @@
 
 SQLite: ``BEGIN IMMEDIATE``, so that a lock is found at the first statement and DDL is part of the transaction; Python's
 driver would begin late. PostgreSQL: READ COMMITTED (the marker's conditional upsert needs no more) with time limits, so
-that a frozen attempt cannot hold the marker for ever.
+that a frozen attempt cannot hold the marker for ever. Of a killed worker PostgreSQL learns by itself when it next reads
+from the connection; inside a long statement it would look for nobody, so it is asked to (from version 14 on, and not
+on Windows). Of a machine that vanished it learns by TCP's keep-alive.
 """
 
 from __future__ import annotations
@@ -19,6 +21,13 @@ from airflow_monitoring_provider.exceptions import OutcomeUnknown
 from airflow_monitoring_provider.outputs import faults
 
 _PAUSE = 0.02
+_CLIENT_CHECK = "client_connection_check_interval"
+_WHERE_SERVED = {
+    _CLIENT_CHECK: "2s",
+    "tcp_keepalives_idle": "30s",
+    "tcp_keepalives_interval": "10s",
+    "tcp_keepalives_count": "3",
+}
 
 
 class Database:
@@ -124,5 +133,12 @@ class Database:
         settings = [sa.func.set_config(k, f"{max(1, round(v * 1000))}ms", True) for k, v in limits.items()]
         # An instant without zone that meets a column with one must not depend on the server's place.
         settings.append(sa.func.set_config("TimeZone", "UTC", True))
+        known = sa.table("pg_settings", sa.column("name"))
+        served = sa.and_(
+            known.c.name.in_(_WHERE_SERVED),
+            sa.or_(known.c.name != _CLIENT_CHECK, sa.func.version().op("!~*")("windows|mingw|visual c")),
+        )
+        value = sa.case(_WHERE_SERVED, value=known.c.name)
         with faults.translated(self.label):
             connection.execute(sa.select(*settings))
+            connection.execute(sa.select(sa.func.set_config(known.c.name, value, True)).where(served))

@@ -153,6 +153,19 @@ def lock(plan: dict[str, Any]) -> None:
         sys.stdin.read()
 
 
+def stall(plan: dict[str, Any]) -> None:
+    """Take the marker, write a batch, and wait to be killed."""
+    engine = sa.create_engine(plan["url"], connect_args={"application_name": plan["name"]})
+    output = SqlOutput(type="jdbc", data_store_id="warehouse", table="results", statement_type="insert")
+    attempt = Attempt("flights", "job-of-flights-1", START, START + dt.timedelta(days=1), plan["token"], "a store")
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        yield from _batches([1, 2], "stale", Steps(0))
+        sys.stdin.read()
+
+    SqlWriter(engine, output).write(rows(), attempt)
+
+
 def file(plan: dict[str, Any]) -> None:
     """Write a file; die in the middle of its rows, or with a limit on the size of files."""
     import resource
@@ -186,5 +199,5 @@ def _batches(ids: list[int], status: str, steps: Steps, size: int = 2) -> Iterat
 
 
 if __name__ == "__main__":
-    commands: dict[str, Callable[[dict[str, Any]], None]] = {"sweep": sweep, "lock": lock, "file": file}
+    commands: dict[str, Callable[[dict[str, Any]], None]] = {"sweep": sweep, "lock": lock, "stall": stall, "file": file}
     commands[sys.argv[1]](json.loads(sys.argv[2]))

@@ -24,6 +24,7 @@ from airflow_monitoring_provider.definitions import SqlOutput
 from airflow_monitoring_provider.exceptions import (
     ConfigurationError,
     OutcomeUnknown,
+    OutputError,
     OutputUnavailable,
     Superseded,
 )
@@ -346,34 +347,172 @@ def test_a_lost_answer_to_commit_is_looked_up_and_never_written_twice(
         assert [(2,), (3,)] == sorted(tuple(row) for row in connection.execute(sa.select(table.c.id)))
 
 
-def test_a_login_without_create_may_only_upsert_on_unique_columns(
-    connect: Connect, postgres_url: str, rows: Rows, attempt: Attempts, writer_on: Write
-) -> None:
+@pytest.fixture
+def role(connect: Connect, postgres_url: str) -> Iterator[tuple[sa.Engine, sa.Engine]]:
+    """The owner of a database, and a login that may write rows there but make nothing."""
     owner = connect(postgres_url)
-    role = f"writer_{sa.make_url(postgres_url).database}"
-    columns = ("id bigint {}, carrier text, monitored_status text",)
+    name = f"writer_{sa.make_url(postgres_url).database}"
     with owner.begin() as connection:
-        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN")
+        connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN")
         connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-        for table, key in (("keyed", "PRIMARY KEY"), ("loose", "")):
-            connection.exec_driver_sql(f"CREATE TABLE {table} ({columns[0].format(key)})")
-            connection.exec_driver_sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {role}")
-    engine = connect(sa.make_url(postgres_url).set(username=role))
-    try:
+        connection.exec_driver_sql(f"ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {name}")
+    yield owner, connect(sa.make_url(postgres_url).set(username=name))
+    with owner.begin() as connection:
+        connection.exec_driver_sql(f"DROP OWNED BY {name}")
+        connection.exec_driver_sql(f"DROP ROLE {name}")
+
+
+@pytest.fixture
+def keyed(role: tuple[sa.Engine, sa.Engine]) -> Callable[[], list[tuple[Any, ...]]]:
+    """A table ``keyed`` with a primary key, and the rows in it."""
+    table = sa.table("keyed", sa.column("id"), sa.column("monitored_status"))
+    with role[0].begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE keyed (id bigint PRIMARY KEY, carrier text, monitored_status text, note text)"
+        )
+
+    def rows_of() -> list[tuple[Any, ...]]:
+        with role[0].connect() as connection:
+            return sorted(tuple(row) for row in connection.execute(sa.select(*table.c)))
+
+    return rows_of
+
+
+def test_a_login_without_create_may_only_upsert_on_unique_columns(
+    role: tuple[sa.Engine, sa.Engine], keyed: Callable[[], Any], rows: Rows, attempt: Attempts, writer_on: Write
+) -> None:
+    owner, engine = role
+    with owner.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE loose (id bigint, carrier text, monitored_status text)")
+        connection.exec_driver_sql("CREATE UNIQUE INDEX some_only ON loose (id) WHERE carrier IS NOT NULL")
+    upsert: dict[str, Any] = {"where_columns": ("id",)}
+    for statement, more in (("insert", {}), ("create_table", {}), ("update", upsert)):
         with pytest.raises(ConfigurationError, match="may not create the tables that keep attempts apart"):
-            writer_on(engine, table="keyed").write(rows([1]), attempt())
-        with pytest.raises(ConfigurationError, match="no unique constraint on exactly 'id'"):
-            writer_on(engine, "insert_update", table="loose", where_columns=("id",)).write(rows([1]), attempt())
-        writer = writer_on(engine, "insert_update", table="keyed", where_columns=("id",))
-        for token in (1, 2):
-            assert 3 == writer.write(rows([1, 2, 3]), attempt(token)).rows
-        table = sa.table("keyed", sa.column("id"))
+            writer_on(engine, statement, table="keyed", **more).write(rows([1]), attempt())
+    with pytest.raises(ConfigurationError, match="no unique constraint on exactly 'id'"):
+        writer_on(engine, "insert_update", table="loose", **upsert).write(rows([1]), attempt())
+    with owner.begin() as connection:
+        connection.exec_driver_sql("CREATE UNIQUE INDEX all_of_them ON loose (id)")
+    writer = writer_on(engine, "insert_update", table="loose", **upsert)
+    for token in (1, 2):
+        assert 3 == writer.write(rows([1, 2, 3]), attempt(token)).rows
+    with owner.connect() as connection:
+        assert 3 == connection.exec_driver_sql("SELECT count(*) FROM loose").scalar()
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [([1, 2, 3, 2], "several rows have the same 'id'"), ([1, None], "a row has no 'id'")],
+)
+def test_without_markers_rows_that_no_retry_could_replace_are_refused_before_anything_is_written(
+    role: tuple[sa.Engine, sa.Engine],
+    keyed: Callable[[], Any],
+    rows: Rows,
+    attempt: Attempts,
+    writer_on: Write,
+    ids: list[Any],
+    says: str,
+) -> None:
+    writer = writer_on(role[1], "insert_update", table="keyed", where_columns=("id",), commit_interval=1)
+    writer.write(rows([1]), attempt())
+
+    with pytest.raises(OutputError, match=says):
+        writer.write(rows(ids, status="second"), attempt(2))
+
+    assert [(1, "monitored")] == keyed()
+
+
+def test_without_markers_a_stale_attempt_is_refused_by_the_store_just_before_its_commit(
+    role: tuple[sa.Engine, sa.Engine], keyed: Callable[[], Any], rows: Rows, attempt: Attempts, writer_on: Write
+) -> None:
+    writer = writer_on(role[1], "insert_update", table="keyed", where_columns=("id",))
+    newest = []
+
+    def confirm() -> None:
+        if newest != [1]:
+            raise Superseded("a newer attempt owns this window")
+
+    def overtaken() -> Iterator[pa.RecordBatch]:
+        yield from rows([1, 9], status="stale")
+        writer.write(rows([1, 2], status="newer"), attempt(2))
+        newest.append(2)
+
+    with pytest.raises(Superseded):
+        writer.write(overtaken(), attempt(1, confirm=confirm))
+    assert [(1, "newer"), (2, "newer")] == keyed()
+
+    newest[:] = [1]
+    writer.write(rows([3]), attempt(3, confirm=confirm))
+    assert (3, "monitored") in keyed()
+
+
+def test_without_markers_an_attempt_frozen_before_its_commit_keeps_the_next_one_waiting(
+    role: tuple[sa.Engine, sa.Engine], keyed: Callable[[], Any], rows: Rows, attempt: Attempts, writer_on: Write
+) -> None:
+    writer = writer_on(role[1], "insert_update", table="keyed", where_columns=("id",))
+
+    def meanwhile() -> None:
+        with pytest.raises(OutputUnavailable, match="another transaction holds the rows"):
+            writer_on(role[1], "insert_update", table="keyed", where_columns=("id",), wait=0.2).write(
+                rows([1, 2], status="newer"), attempt(2)
+            )
+
+    writer.write(rows([1], status="frozen"), attempt(1, confirm=meanwhile))
+    writer.write(rows([1, 2], status="newer"), attempt(2))
+    assert [(1, "newer"), (2, "newer")] == keyed()
+
+
+def test_what_others_note_on_a_row_that_was_there_before_outlives_every_retry_of_an_upsert(
+    engine: sa.Engine, table: Made, sql_writer: Write, rows: Rows, attempt: Attempts, read: Read
+) -> None:
+    made = table(
+        sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+        *(sa.Column(name, sa.Text) for name in ("carrier", "monitored_status", "monitoring_job_id", "note")),
+    )
+    with engine.begin() as connection:
+        connection.execute(sa.insert(made), [{"id": 1, "note": "theirs"}])
+    writer = sql_writer("insert_update", where_columns=("id",))
+    writer.write(rows([1, 2, 3]), attempt(1))
+    with engine.begin() as connection:
+        connection.execute(sa.update(made).where(made.c.id == 2).values(note="on a row of the job's"))
+
+    writer.write(rows([1, 2]), attempt(2))
+
+    assert [(1, "theirs"), (2, None)] == read("id", "note")
+
+
+@pytest.mark.parametrize("where", ["between two batches", "inside a statement"])
+def test_a_killed_worker_lets_go_of_its_marker_even_inside_a_long_statement(
+    connect: Connect, postgres_url: str, rows: Rows, attempt: Attempts, writer_on: Write, where: str
+) -> None:
+    engine = connect(postgres_url)
+    writer_on(engine, create_table_if_not_exists=True).write(rows([1]), attempt())
+    inside = where == "inside a statement"
+    name, event = ("slow", "PgSleep") if inside else ("quick", "ClientRead")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "IF current_setting('application_name') = 'slow' THEN PERFORM pg_sleep(600); END IF; RETURN NULL; END $$"
+        )
+        connection.exec_driver_sql("CREATE TRIGGER slow BEFORE INSERT ON results EXECUTE FUNCTION slow()")
+    with _child("stall", url=postgres_url, name=name, token=2) as child:
+        activity = sa.table("pg_stat_activity", *map(sa.column, ("application_name", "state", "wait_event", "query")))
+        busy = sa.select(activity.c.query).where(
+            activity.c.application_name == name, activity.c.wait_event == event, activity.c.query.like("COPY%")
+        )
         with engine.connect() as connection:
-            assert [1, 2, 3] == sorted(connection.execute(sa.select(table.c.id)).scalars())
-    finally:
-        with owner.begin() as connection:
-            connection.exec_driver_sql(f"DROP OWNED BY {role}")
-            connection.exec_driver_sql(f"DROP ROLE {role}")
+            while connection.execute(busy).first() is None:
+                assert child.poll() is None
+                connection.rollback()
+                time.sleep(0.05)
+        child.kill()
+        child.wait(20)
+
+        writer_on(engine, wait=60).write(rows([7]), attempt(3))  # else the statement would last for ten minutes
+
+    table = sa.table("results", sa.column("id"))
+    with engine.connect() as connection:
+        assert [(7,)] == [tuple(row) for row in connection.execute(sa.select(table.c.id))]
 
 
 def test_no_message_holds_a_value_an_address_or_a_password(
