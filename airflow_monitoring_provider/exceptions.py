@@ -7,6 +7,7 @@
     │   ├── SourceUnavailable     intake could not be reached or broke off
     │   ├── OutputUnavailable     output could not be reached, is locked, or broke off
     │   ├── StoreUnavailable      the monitoring store could not be reached or is locked
+    │   ├── ConnectionUnavailable Airflow could not be asked for a connection
     │   ├── OutcomeUnknown        a commit was sent and its answer was lost
     │   └── JobInterrupted        Airflow ended the task; a retry starts over
     └── TerminalError             trying again gives the same answer; Airflow fails at once
@@ -49,6 +50,10 @@ class OutputUnavailable(RetryableError):
 
 class StoreUnavailable(RetryableError):
     """The monitoring store could not be reached, or is locked by another process."""
+
+
+class ConnectionUnavailable(RetryableError):
+    """Airflow could not be asked for a connection: its API server or a secrets backend did not answer."""
 
 
 class OutcomeUnknown(RetryableError):

@@ -16,7 +16,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from airflow_monitoring_provider.exceptions import ConfigurationError
+from airflow_monitoring_provider.exceptions import ConfigurationError, ConnectionUnavailable
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -52,6 +52,7 @@ def find_connection(conn_id: str, *, purpose: str) -> Connection:
     """Look a connection up through Airflow's secrets backends.
 
     :raises ConfigurationError: there is none; the message names the id and what wanted it.
+    :raises ConnectionUnavailable: nobody could say whether there is one.
     """
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -59,10 +60,54 @@ def find_connection(conn_id: str, *, purpose: str) -> Connection:
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
+        _ask_again(conn_id, purpose)
         raise ConfigurationError(
             f"{purpose}: there is no Airflow connection {conn_id!r}; create it in Admin > Connections, with "
             f"`airflow connections add`, or as AIRFLOW_CONN_{conn_id.upper()}"
         ) from None
+
+
+def _ask_again(conn_id: str, purpose: str) -> None:
+    """Make sure that a connection is missing.
+
+    Airflow says that it is missing also when whoever was asked did not answer. A job that took that at its word would
+    fail for good where a retry helps, or write into the embedded store where a store of its own is set up.
+    """
+    from airflow.sdk.execution_time.secrets.execution_api import ExecutionAPISecretsBackend
+    from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
+
+    for backend in ensure_secrets_backend_loaded():
+        try:
+            if isinstance(backend, ExecutionAPISecretsBackend):
+                found = _asked_api_server(conn_id)
+            else:
+                found = backend.get_connection(conn_id) is not None
+        except Exception as error:
+            problem = f"{type(backend).__name__} failed with {type(error).__name__}"
+        else:
+            if not found:
+                continue
+            problem = f"{type(backend).__name__} did not answer at first"
+        raise ConnectionUnavailable(
+            f"{purpose}: Airflow connection {conn_id!r} could not be looked up: {problem}"
+        ) from None
+
+
+def _asked_api_server(conn_id: str) -> bool:
+    """Whether the API server has the connection; an error where it does not answer."""
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+    try:
+        answer = SUPERVISOR_COMMS.send(GetConnection(conn_id=conn_id))
+    except AirflowRuntimeError as error:
+        answer = error.error
+    if not isinstance(answer, ErrorResponse):
+        return True
+    if answer.error is not ErrorType.CONNECTION_NOT_FOUND:
+        raise AirflowRuntimeError(answer)
+    return False
 
 
 def database_url(conn_id: str, credential_id: str | None = None, *, purpose: str) -> URL:

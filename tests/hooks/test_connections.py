@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse
 
-from airflow_monitoring_provider.exceptions import ConfigurationError
+from airflow_monitoring_provider.exceptions import ConfigurationError, ConnectionUnavailable
 from airflow_monitoring_provider.hooks.connections import database_url, open_database, open_files
+from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
 
 PASSWORD = "canary-p4ss"
 
@@ -19,6 +24,60 @@ def test_missing_connection_is_named_with_its_field_and_how_to_make_it() -> None
         ConfigurationError, match=r"intakeSettings\.dataStoreId: there is no Airflow connection 'nowhere'"
     ):
         open_database("nowhere", purpose="intakeSettings.dataStoreId")
+
+
+class Supervisor:
+    """Stands for Airflow's own: what a task hears from it when it asks for a connection."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+
+    def send(self, message: Any) -> Any:
+        error = ErrorType[self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]]
+        if error is ErrorType.CONNECTION_NOT_FOUND:
+            return ErrorResponse(error=error, detail={"conn_id": message.conn_id})
+        raise AirflowRuntimeError(ErrorResponse(error=error, detail={"message": "refused"}))
+
+
+@pytest.fixture
+def supervised(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def supervise(*answers: str) -> None:
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(*answers), raising=False)
+
+    return supervise
+
+
+def test_api_server_that_is_away_is_no_missing_connection(supervised: Callable[..., None]) -> None:
+    supervised("API_SERVER_ERROR")
+    with pytest.raises(ConnectionUnavailable, match=r"intake: Airflow connection 'scores_db' could not be looked up"):
+        open_database("scores_db", purpose="intake")
+
+
+def test_api_server_that_was_away_for_the_first_question_is_asked_again(supervised: Callable[..., None]) -> None:
+    supervised("API_SERVER_ERROR", "CONNECTION_NOT_FOUND")
+    with pytest.raises(ConfigurationError, match="there is no Airflow connection 'nowhere'"):
+        open_database("nowhere", purpose="intake")
+
+
+def test_store_is_not_embedded_because_nobody_could_be_asked_for_its_connection(
+    supervised: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    supervised("API_SERVER_ERROR")
+    with pytest.raises(ConnectionUnavailable, match="monitoring store"):
+        MonitoringStoreHook().get_conn()
+    assert [] == list(tmp_path.iterdir())
+    supervised("CONNECTION_NOT_FOUND")
+    with MonitoringStoreHook().get_conn() as store:
+        assert [] == list(store.jobs())
+    assert (tmp_path / "monitoring" / "store.sqlite").exists()
+
+
+def test_secrets_backend_that_fails_is_no_missing_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_BROKEN", f'{{"conn_type": "sqlite", "password": "{PASSWORD}"')
+    with pytest.raises(ConnectionUnavailable, match="EnvironmentVariablesBackend failed with") as caught:
+        open_database("broken", purpose="intake")
+    assert PASSWORD not in str(caught.value)
 
 
 def test_sqlite_file(set_connection: Callable[..., None], tmp_path: Path) -> None:
