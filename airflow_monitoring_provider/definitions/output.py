@@ -26,6 +26,7 @@ from airflow_monitoring_provider.definitions.part import (
     Whole,
     breaches,
 )
+from airflow_monitoring_provider.definitions.places import FILE_SUFFIXES, suffix_of
 
 UnservedOutputType = Literal["localFile", "http", "tableau"]
 UNSERVED_OUTPUT_TYPES: tuple[str, ...] = ("localFile", "http", "tableau")
@@ -89,6 +90,21 @@ class FileOutput(FilePlace):
     """One file a window, or a folder of partitions."""
 
     partition_columns: Columns = Field(default=(), description="Columns whose values become folders.")
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        suffix = suffix_of(self.url)
+        if suffix and suffix not in FILE_SUFFIXES:
+            known = " or ".join(FILE_SUFFIXES)
+            raise breaches(
+                (
+                    ("url",),
+                    f"must end in {known} where it names a file; end it in / where {suffix!r} is a folder's name",
+                )
+            )
+        if suffix and self.format is not None and self.format.value != suffix[1:]:
+            raise breaches((("format",), f"contradicts the suffix {suffix} of `url`: leave one of them out"))
+        return self
 
 
 class UnservedOutput(Part):

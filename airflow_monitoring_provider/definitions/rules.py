@@ -13,6 +13,7 @@ from airflow_monitoring_provider.definitions.identifiers import IDENTIFIER_BYTES
 from airflow_monitoring_provider.definitions.intake import FileIntake, SqlIntake
 from airflow_monitoring_provider.definitions.output import FileOutput, SqlOutput, StatementType
 from airflow_monitoring_provider.definitions.part import PartPath
+from airflow_monitoring_provider.definitions.places import path_parts, suffix_of, would_read
 from airflow_monitoring_provider.definitions.terms import TargetType
 
 if TYPE_CHECKING:
@@ -146,6 +147,18 @@ def _output_place(definition: JobDefinition) -> Problems:
         same = (intake.type, intake.connection_id, intake.url) == (output.type, output.connection_id, output.url)
         if same:
             yield ("output_settings", "url"), "must not be the intake's url: results would replace the rows"
+            return
+    baseline = definition.baseline
+    read = [intake, *([baseline.intake_settings] if isinstance(baseline, ReferenceBaseline) else [])]
+    if isinstance(output, FileOutput) and any(_reads(place, output) for place in read):
+        yield ("output_settings", "url"), "must not lie where the job reads: the next run would read its own results"
+
+
+def _reads(intake: object, output: FileOutput) -> bool:
+    """Whether the URLs alone say that results would be read; jobs look again where they know the roots."""
+    if not isinstance(intake, FileIntake) or intake.connection_id != output.connection_id:
+        return False
+    return would_read(path_parts(intake.url), path_parts(output.url), suffix_of(output.url))
 
 
 def _times(definition: JobDefinition) -> Problems:

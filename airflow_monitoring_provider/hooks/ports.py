@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_monitoring_provider.exceptions import ConfigurationError
 from airflow_monitoring_provider.hooks.cancelling import CancellableSource
-from airflow_monitoring_provider.hooks.connections import open_database, open_files
+from airflow_monitoring_provider.hooks.connections import FileRoot, open_database, open_files
 from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
 
 if TYPE_CHECKING:
-    from airflow_monitoring_provider.definitions import IntakeSettings, JobDefinition
+    from airflow_monitoring_provider.definitions import FileOutput, IntakeSettings, JobDefinition
     from airflow_monitoring_provider.intake.source import RowSource
     from airflow_monitoring_provider.jobs.ports import Ports
     from airflow_monitoring_provider.outputs.output import RowWriter
@@ -77,6 +77,7 @@ def _open_writer(definition: JobDefinition, resources: ExitStack) -> RowWriter:
         resources.callback(opened["engine"].dispose)
     elif isinstance(output, FileOutput):
         files = open_files(output.url, output.connection_id, purpose="outputSettings.dataStoreId")
+        _refuse_own_results(definition.intake_settings, output, files)
         opened |= {"filesystem": files.filesystem, "root": files.root}
     return open_writer(
         output,
@@ -85,3 +86,25 @@ def _open_writer(definition: JobDefinition, resources: ExitStack) -> RowWriter:
         csv=definition.csv_settings,
         **opened,
     )
+
+
+def _refuse_own_results(intake: IntakeSettings, output: FileOutput, files: FileRoot) -> None:
+    """Refuse results where the job reads, which two connections or a link can hide from the definition's own check.
+
+    A link below the intake's folder that leads to the output's is not looked for.
+    """
+    from fsspec.implementations.local import LocalFileSystem
+
+    from airflow_monitoring_provider.definitions import FileIntake
+    from airflow_monitoring_provider.definitions.places import real_parts, suffix_of, would_read
+
+    if not isinstance(intake, FileIntake) or not isinstance(files.filesystem, LocalFileSystem):
+        return
+    read = open_files(intake.url, intake.connection_id, purpose="intakeSettings.dataStoreId")
+    if not isinstance(read.filesystem, LocalFileSystem):
+        return
+    if would_read(real_parts(read.root, intake.url), real_parts(files.root, output.url), suffix_of(output.url)):
+        raise ConfigurationError(
+            "outputSettings.url leads to where the job reads: the next run would read its own results; choose a folder "
+            "that intakeSettings.url does not cover"
+        )

@@ -7,6 +7,7 @@
 ``/data/results.csv``   ``/data/results_<start>_<end>.csv``
 ======================= =========================================================================
 
+A folder whose name has a suffix is written with a ``/`` at its end; any other suffix is refused with the definition.
 Instants in names are UTC: ``20260131T000000Z``, with microseconds only where there are any. The format is
 ``format``, else the suffix's, else Parquet. Two definitions that write to the same file name need two folders.
 Beside each file lies ``.<name>.marker``: JSON with the job's id, the attempt's store and token, the state (``writing``,
@@ -22,7 +23,6 @@ import itertools
 import json
 import logging
 from collections.abc import Iterable, Iterator
-from pathlib import PurePosixPath
 from typing import IO, Any, Protocol
 from urllib.parse import quote
 
@@ -30,6 +30,7 @@ import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_monitoring_provider.definitions import CsvSettings, FileFormat, FileOutput
+from airflow_monitoring_provider.definitions.places import suffix_of
 from airflow_monitoring_provider.exceptions import ConfigurationError, MonitoringError, OutputError
 from airflow_monitoring_provider.outputs.checksum import RowChecksum
 from airflow_monitoring_provider.outputs.formats import open_rows
@@ -38,7 +39,6 @@ from airflow_monitoring_provider.outputs.values import storable, stored_type, to
 
 log = logging.getLogger(__name__)
 
-_SUFFIXES = {".csv": FileFormat.CSV, ".parquet": FileFormat.PARQUET}
 _LONGEST_PART = 180  # of the 255 bytes of a name; the rest is for the ends of temporary names
 
 
@@ -109,7 +109,7 @@ class FileWriter:
         *,
         status_column: str = DEFAULT_STATUS_COLUMN,
     ) -> None:
-        self._form = output.format or _SUFFIXES.get(PurePosixPath(output.url).suffix.lower(), FileFormat.PARQUET)
+        self._form = output.format or FileFormat(suffix_of(output.url)[1:] or FileFormat.PARQUET)
         if self._form is FileFormat.JSONL:
             raise ConfigurationError("outputSettings.format: jsonl is read but not written; use csv or parquet")
         if output.partition_columns:
@@ -172,10 +172,9 @@ class FileWriter:
 def window_file(url: str, form: FileFormat, attempt: Attempt) -> tuple[str, str]:
     """Folder (as the URL says it) and name of a window's file."""
     window = f"{_instant(attempt.bound('start'))}_{_instant(attempt.bound('end'))}"
-    suffix = PurePosixPath(url).suffix
-    if suffix.lower() in _SUFFIXES:
+    if length := len(suffix_of(url)):
         head, slash, tail = url.rpartition("/")
-        return head + slash, f"{tail.removesuffix(suffix)}_{window}{suffix}"
+        return head + slash, f"{tail[:-length]}_{window}{tail[-length:]}"
     return f"{url.rstrip('/')}/{_safe(attempt.definition_id)}", f"{window}.{form.value}"
 
 
