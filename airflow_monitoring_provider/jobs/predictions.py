@@ -1,6 +1,7 @@
 """The prediction log of a job: what was predicted for which association id, kept for actuals that come later.
 
-Logged are rows whose prediction is usable and whose association id is not null; repeated row identifiers are not.
+Logged are rows whose prediction is usable and whose association id can be stored (:mod:`outputs.values`) and is not
+null: no actual could ever name another. Repeated row identifiers are not.
 A definition without an association id or without predictions logs nothing.
 """
 
@@ -17,6 +18,7 @@ from airflow_monitoring_provider.engines.arrow import SCORED
 from airflow_monitoring_provider.engines.columns import column_of
 from airflow_monitoring_provider.engines.screen import StatusArray
 from airflow_monitoring_provider.engines.targets import read_predictions
+from airflow_monitoring_provider.outputs.values import unstorable_rows
 from airflow_monitoring_provider.profiles.arrays import from_texts, from_truth, from_values, truth_values
 from airflow_monitoring_provider.profiles.canonical import canonical_array
 from airflow_monitoring_provider.profiles.instants import instants
@@ -57,6 +59,7 @@ class PredictionLog:
         keep = np.isin(statuses, SCORED)
         if ids.null_count:
             keep &= truth_values(ids.is_valid())
+        keep &= ~unstorable_rows(pa.RecordBatch.from_arrays([ids], names=["association_id"]))
         rows = batch if keep.all() else batch.filter(from_truth(keep))
         if not rows.num_rows:
             return

@@ -7,6 +7,7 @@ a lone surrogate or 2 to the 64. Here every object becomes a plain Arrow value, 
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -31,8 +32,9 @@ _UNSTORABLE = _Unstorable()
 def batch_from_python(columns: Mapping[str, Sequence[object]]) -> tuple[pa.RecordBatch, BoolArray]:
     """Columns of Python, NumPy and pandas scalars as a batch, and the rows that hold an unstorable value.
 
-    A column has the narrowest of bool, int64, float64, date, timestamp (with or without zone), binary and text that
-    holds all its values; None, ``pd.NA``, ``NaT`` and NaN are null. Anything else is written as its ``str``.
+    A column has the narrowest of bool, int64, float64, decimal, date, timestamp (with or without zone), binary and
+    text that holds all its values exactly; None, ``pd.NA``, ``NaT``, NaN and infinities are null. Anything else is
+    written as its ``str``; what has none, or one that is not UTF-8, is unstorable.
     """
     arrays, lost = [], np.zeros(len(next(iter(columns.values()), ())), dtype=np.bool_)
     for values in columns.values():
@@ -45,12 +47,16 @@ def batch_from_python(columns: Mapping[str, Sequence[object]]) -> tuple[pa.Recor
 def _plain(value: Any) -> Any:
     """A value of one of Python's own types, None, or the mark of an unstorable one."""
     if isinstance(value, np.generic):
-        value = value.astype("datetime64[us]").item() if isinstance(value, np.datetime64) else value.item()
+        value = _from_numpy(value)
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= _LARGEST:
             return _UNSTORABLE  # a datetime64 outside Python's calendar comes as an integer
     if value is None or _is_missing(value):
         return None
-    if isinstance(value, bool | float | bytes | Decimal):
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Decimal):
+        return value if value.is_finite() else None
+    if isinstance(value, bool | bytes):
         return value
     if isinstance(value, int):
         return int(value) if -_LARGEST <= value < _LARGEST else _UNSTORABLE
@@ -60,7 +66,24 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
-    return _plain_text(value if isinstance(value, str) else str(value))
+    try:
+        text = str(value)
+    except Exception:  # an object of an application's own may do anything
+        return _UNSTORABLE
+    return _plain_text(text)
+
+
+def _from_numpy(value: np.generic) -> Any:
+    """The same in a type of Python's own; instants and durations first in microseconds, nanoseconds would be int."""
+    if isinstance(value, np.datetime64):
+        return value.astype("datetime64[us]").item()
+    if isinstance(value, np.timedelta64):
+        whole = value.astype("timedelta64[us]").item()
+        return str(whole) if isinstance(whole, dt.timedelta) else whole
+    if isinstance(value, np.longdouble):
+        double = float(value)
+        return double if double == value or not np.isfinite(value) else str(value)
+    return value.item()
 
 
 def _is_missing(value: Any) -> bool:
@@ -84,8 +107,10 @@ def _column(values: list[Any]) -> pa.Array:
         return pa.array(values, pa.bool_())
     if kinds <= {int} and kinds:
         return pa.array(values, pa.int64())
-    if kinds <= {int, float, Decimal} and kinds:
-        return pa.array([None if value is None else _double(value) for value in values], pa.float64())
+    if kinds <= {int, float} and kinds and all(value is None or float(value) == value for value in values):
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    if kinds == {Decimal} and (decimals := _decimals(values)) is not None:
+        return decimals
     if kinds <= {dt.date} and kinds:
         return pa.array(values, pa.date32())
     if kinds <= {dt.datetime} and kinds:
@@ -97,11 +122,14 @@ def _column(values: list[Any]) -> pa.Array:
     return pa.array([None if value is None else _text(value) for value in values], pa.string())
 
 
-def _double(value: Any) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf")
+def _decimals(values: list[Any]) -> pa.Array | None:
+    """The decimals in the narrowest type that holds them all, None where Arrow's widest does not."""
+    parts = [value.as_tuple() for value in values if value is not None]
+    scale = max(0, *(-part.exponent for part in parts))
+    digits = scale + max(1, *(len(part.digits) + part.exponent for part in parts))
+    if digits > 76:
+        return None
+    return pa.array(values, pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale))
 
 
 _TEXTS: dict[type, Callable[[Any], str]] = {bool: lambda value: "true" if value else "false", bytes: bytes.hex}

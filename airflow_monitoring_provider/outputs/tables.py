@@ -21,6 +21,8 @@ from airflow_monitoring_provider.exceptions import OutputError
 
 JOB_COLUMN = "monitoring_job_id"
 
+_SQLITE_DIGITS = 15  # SQLite makes a double of a decimal; more digits stay only as text
+
 _TYPES: tuple[tuple[Any, Any], ...] = (
     (pa.types.is_boolean, sa.Boolean),
     (pa.types.is_integer, sa.BigInteger),
@@ -96,7 +98,7 @@ def _unique_columns(index: Any) -> tuple[str, ...]:
 def create_target(connection: sa.Connection, output: SqlOutput, schema: pa.Schema) -> None:
     """Make the table; its caller is alone (see :meth:`Database.lock`)."""
     columns: list[sa.Column[Any]] = [
-        sa.Column(quoted(field.name, connection), _sql_type(field.type)) for field in schema
+        sa.Column(quoted(field.name, connection), _sql_type(field.type, connection.dialect.name)) for field in schema
     ]
     job: sa.Column[Any] = sa.Column(JOB_COLUMN, sa.String(255))
     # A name of its own each time: an index keeps its name when somebody renames the table to archive it.
@@ -166,7 +168,9 @@ def _check_distinct(columns: Sequence[str], dialect: str) -> None:
 def _fits(arriving: pa.DataType, kind: sa.types.TypeEngine[Any]) -> bool:
     """False where no value of the one can be the other; of single values the database has the last word."""
     types = pa.types
-    if types.is_dictionary(arriving):
+    if isinstance(arriving, pa.BaseExtensionType):
+        return _fits(arriving.storage_type, kind)
+    if types.is_dictionary(arriving) or types.is_run_end_encoded(arriving):
         arriving = arriving.value_type
     number = types.is_integer(arriving) or types.is_floating(arriving) or types.is_decimal(arriving)
     if types.is_null(arriving):
@@ -180,13 +184,13 @@ def _fits(arriving: pa.DataType, kind: sa.types.TypeEngine[Any]) -> bool:
     return True
 
 
-def _sql_type(kind: pa.DataType) -> sa.types.TypeEngine[Any]:
+def _sql_type(kind: pa.DataType, dialect: str) -> sa.types.TypeEngine[Any]:
     for holds, sql in _TYPES:
         if holds(kind):
             made: sa.types.TypeEngine[Any] = sql()
             return made
     if pa.types.is_timestamp(kind):
         return sa.DateTime(timezone=kind.tz is not None)
-    if pa.types.is_decimal(kind):
+    if pa.types.is_decimal(kind) and (dialect != "sqlite" or kind.precision <= _SQLITE_DIGITS):
         return sa.Numeric(kind.precision, kind.scale)
     return sa.Text()

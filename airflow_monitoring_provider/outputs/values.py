@@ -7,18 +7,24 @@ NaN, infinite                                    null
 text with U+0000, or that is not UTF-8           null, unstorable: no database holds it
 timestamp or date outside the years 1 to 9999    null, unstorable
 integer beyond 64 bits                           null, unstorable
+time of day outside 00:00 to 24:00               null, unstorable
+decimal                                          itself, to the last digit; of a negative scale with its zeros
 nanoseconds                                      microseconds, cut
 list, struct, map                                compact JSON text
 time of day, duration                            text
 a list or duration that Python cannot hold       null, unstorable
-dictionary-encoded, large and view types         the plain type
+dictionary- and run-end-encoded, large and view  the plain type
+types, extension types
 ================================================ ==================================================================
 
-A row with an unstorable value keeps its place; its status says so.
+A row with an unstorable value keeps its place; its status says so. In a table that was there before, what a narrower
+column makes of a value is that column's own: PostgreSQL rounds to the scale of a ``numeric``, SQLite's ``NUMERIC``
+keeps 15 digits, a ``real`` rounds. Tables this package makes have columns that change nothing.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
 from collections.abc import Callable
@@ -45,6 +51,7 @@ NAIVE = pa.timestamp("us")
 
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 _DAY = 86_400_000  # milliseconds
+_MOST_DIGITS = 76  # of Arrow's decimals
 _UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _PLAIN = {pa.bool_(), pa.int64(), pa.float64(), pa.string(), pa.binary(), pa.date32(), INSTANT, NAIVE}
 
@@ -93,8 +100,12 @@ def repeated(text: str, count: int) -> pa.StringArray:
 def _storable_column(column: pa.Array) -> tuple[pa.Array, BoolArray | None]:
     """The column as it is written, and the rows that lost their value (None: none did)."""
     kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _storable_column(column.storage)
     if pa.types.is_dictionary(kind):
         return _storable_column(column.dictionary_decode())
+    if pa.types.is_run_end_encoded(kind):
+        return _storable_column(pc.run_end_decode(column))
     if pa.types.is_null(kind):
         return pa.nulls(len(column), pa.string()), None
     if pa.types.is_floating(kind):
@@ -110,11 +121,15 @@ def _storable_column(column: pa.Array) -> tuple[pa.Array, BoolArray | None]:
         return _python_texts(column, _json_text)
     if is_text(kind):
         return _texts(column.cast(pa.string()))
-    if pa.types.is_duration(kind) or pa.types.is_interval(kind):
+    if pa.types.is_duration(kind):
+        return _durations(column)
+    if pa.types.is_interval(kind):
         return _python_texts(column, str)
     if pa.types.is_time(kind):
-        return column.cast(pa.string()), None
-    if pa.types.is_decimal(kind) or kind in _PLAIN:
+        return _times(column)
+    if pa.types.is_decimal(kind):
+        return _decimals(column), None
+    if kind in _PLAIN:
         return column, None
     return column.cast(pa.binary()), None
 
@@ -147,6 +162,39 @@ def _days(column: pa.Array) -> tuple[pa.Array, BoolArray | None]:
     inside = (counted >= _FIRST_DAY) & (counted <= _LAST_DAY)
     whole = from_values(np.where(inside, counted, 0).astype(np.int32), pa.date32(), valid_flags(column))
     return _dropped(whole, inside)
+
+
+def _times(column: pa.Array) -> tuple[pa.Array, BoolArray | None]:
+    seconds = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[column.type.unit]
+    values = fixed_width(column, np.int32 if column.type.bit_width == 32 else np.int64)
+    column, lost = _dropped(column, (values >= 0) & (values < 86_400 * seconds))
+    return column.cast(pa.string()), lost
+
+
+def _durations(column: pa.Array) -> tuple[pa.Array, BoolArray | None]:
+    """As Python writes them. Arrow's own way of nanoseconds depends on whether pandas is installed."""
+    factor, divisor = {"s": (1_000_000, 1), "ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)}[column.type.unit]
+    values = fixed_width(column, np.int64).tolist()
+    texts: list[str | None] = []
+    lost = np.zeros(len(column), dtype=np.bool_)
+    for row, (value, valid) in enumerate(zip(values, valid_flags(column).tolist(), strict=True)):
+        try:
+            texts.append(str(dt.timedelta(microseconds=value * factor // divisor)) if valid else None)
+        except OverflowError:
+            texts.append(None)
+            lost[row] = True
+    return from_texts(texts, pa.string()), lost if lost.any() else None
+
+
+def _decimals(column: pa.Array) -> pa.Array:
+    """Parquet and older databases know no negative scale."""
+    kind = column.type
+    if kind.scale >= 0:
+        return column
+    digits = kind.precision - kind.scale
+    if digits > _MOST_DIGITS:
+        return from_texts([None if value is None else f"{value:f}" for value in column.to_pylist()], pa.string())
+    return column.cast(pa.decimal256(digits, 0))
 
 
 def _texts(column: pa.StringArray) -> tuple[pa.Array, BoolArray | None]:

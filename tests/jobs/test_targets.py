@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
@@ -143,3 +145,22 @@ def test_the_prediction_log_holds_what_was_scored(world: Any, define: Any, tools
     assert [file.path for file in world.store.prediction_files(summary.job_id)] == [
         path.relative_to(world.folder / "storage").as_posix() for path in files
     ]
+
+
+def test_an_association_id_that_is_no_text_is_not_logged_and_its_row_is_kept(
+    small_world: Any, define: Any, tools: Any
+) -> None:
+    world, rows = small_world, tools.day_rows(0, 10, dirty=False)
+    texts = [b"half \xed\xa0\x80", b"nul\0", *(b"id %d" % number for number in range(8))]
+    offsets = np.cumsum([0, *map(len, texts)]).astype(np.int32)
+    ids = pa.Array.from_buffers(pa.string(), 10, [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))])
+    table = pa.Table.from_pylist([{name: row[name] for name in row if name != "id"} for row in rows])
+    (world.files / "in").mkdir()
+    pq.write_table(table.append_column("id", ids), world.files / "in" / "rows.parquet")
+
+    summary = world.run(define(intake_settings={"type": "file", "url": "in"}))
+
+    files = world.store.prediction_files(summary.job_id)
+    logged = [row for file in files for batch in world.storage.read_predictions(file) for row in batch.to_pylist()]
+    assert [f"id {number}" for number in range(8)] == [row["association_id"] for row in logged]
+    assert {"monitored": 8, "rejected:unstorable_value": 2} == summary.status_counts
