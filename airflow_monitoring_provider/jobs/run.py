@@ -60,6 +60,7 @@ from airflow_monitoring_provider.exceptions import (
     JobInterrupted,
     MonitoringError,
     OutcomeUnknown,
+    OutputUnavailable,
     Superseded,
 )
 from airflow_monitoring_provider.jobs.baseline import Reference, find_reference
@@ -220,7 +221,14 @@ def _rows_last_time(store: MonitoringStore, claim: Claim) -> int | None:
 def _write(store: MonitoringStore, writer: RowWriter | None, claim: Claim, reading: Reading) -> Receipt | None:
     if writer is None or reading.rows is None:
         return None
-    receipt = writer.write(reading.rows.batches(), _attempt(store, claim), schema=reading.rows.schema)
+    try:
+        receipt = writer.write(reading.rows.batches(), _attempt(store, claim), schema=reading.rows.schema)
+    except Superseded:
+        store.confirm(claim)  # says the same, unless the attempt that took the marker is one the store forgot
+        raise OutputUnavailable(
+            f"{writer.label}: an attempt that the store does not remember wrote since this one began, or somebody "
+            "removed the marker; the retry goes on past it"
+        ) from None
     if receipt.unmatched:
         log.warning("Job %s %s", claim.job_id, _told_output(receipt))
     return receipt

@@ -176,7 +176,7 @@ def end(connection: sa.Connection, claim: Claim, state: JobState, reason: str, n
         .values(state=state, reason=why, finished_at=now, progress_at=now)
     ).rowcount
     lost = job_attempts.c.state == JobState.SUPERSEDED
-    connection.execute(
+    ended = connection.execute(
         job_attempts.update()
         .where(
             job_attempts.c.job_id == claim.job_id,
@@ -184,8 +184,9 @@ def end(connection: sa.Connection, claim: Claim, state: JobState, reason: str, n
             job_attempts.c.state.in_((*_LIVE, JobState.SUPERSEDED)),
         )
         .values(state=sa.case((lost, JobState.SUPERSEDED.value), else_=state.value), reason=why, finished_at=now)
-    )
-    log(connection, claim.job_id, claim.token, f"Job {state.value}: {why}", now)
+    ).rowcount
+    line = f"Job {state.value}: {why}" if ended else f"The commit stands; after it: {why}"
+    log(connection, claim.job_id, claim.token, line, now)
     return bool(owned)
 
 

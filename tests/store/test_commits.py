@@ -125,7 +125,7 @@ def test_a_failure_after_the_commit_does_not_undo_it(store: MonitoringStore, cla
 
     job = store.job(claim.job_id)
     assert (JobState.COMPLETED, None) == (job.state, job.reason)
-    assert ["Job failed: the notifier broke"] == [line.line for line in job.log]
+    assert ["The commit stands; after it: the notifier broke"] == [line.line for line in job.log]
     assert [JobState.COMPLETED] == [attempt.state for attempt in store.attempts(claim.job_id)]
 
 
