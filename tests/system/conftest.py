@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import dataclasses
 import importlib
 import json
 import os
@@ -13,10 +12,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,9 @@ import numpy as np
 import pytest
 import yaml
 from websockets.sync.client import ClientConnection, connect
+
+from system.instance import Instance, running
+from system.paced import NAMES, SETTINGS, Paced, create_dags, create_paces
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHECKOUT = Path(__file__).parents[2]
@@ -62,119 +62,6 @@ SLOW_DEFINITION = DEFINITION | {
     "intake_settings": {"type": "sql", "data_store_id": "scores_db", "table": "endless_scores"},
     "output_settings": DEFINITION["output_settings"] | {"table": "slow_monitoring"},  # type: ignore[operator]
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Instance:
-    """A running Airflow and the things it works on."""
-
-    address: str
-    home: Path
-    intake: Path
-
-    def rest(self, method: str, path: str, body: Any = None) -> Any:
-        """One call of ``/api/v2``; the answer, or ``{"status": code, …}`` where it is an error.
-
-        SQLite lets one writer in at a time, and Airflow answers 500 or 503 to the one that has waited for long.
-        """
-        for _ in range(10):
-            answer = self._call(method, f"{self.address}/api/v2{urllib.parse.quote(path, safe='/?=&')}", body)
-            if answer.get("status") not in (500, 503):
-                return answer
-            time.sleep(1)
-        raise AssertionError(f"{method} {path} keeps answering {answer}")
-
-    @staticmethod
-    def until(condition: Callable[[], Any], what: str, seconds: float = 90) -> Any:
-        """Ask again until there is an answer, and return it."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if answer := condition():
-                return answer
-            time.sleep(0.3)
-        raise AssertionError(f"{what} did not come within {seconds:.0f} seconds")
-
-    def _call(self, method: str, url: str, body: Any) -> Any:
-        request = urllib.request.Request(url, method=method)  # noqa: S310 - own address
-        if body is not None:
-            request.data = json.dumps(body).encode()
-            request.add_header("Content-Type", "application/json")
-        request.add_header("Accept", "application/json")
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-                text = answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return {"status": error.code, "detail": error.read().decode()}
-        return json.loads(text) if text else {}
-
-    def page(self, path: str) -> tuple[int, str]:
-        """Status and text of a page."""
-        with urllib.request.urlopen(self.address + path, timeout=30) as answer:  # noqa: S310
-            return answer.status, answer.read().decode()
-
-    def succeeded(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """The run once it has ended, which must be well; else the failed tasks' logs tell why."""
-        run = self.finished(dag_id, run_id)
-        if run["state"] != "success":
-            logs = {
-                name: self.log(dag_id, run_id, name, task["try_number"])
-                for name, task in self.tasks(dag_id, run_id).items()
-                if task["state"] == "failed"
-            }
-            raise AssertionError(f"run {run_id} of {dag_id} ended as {run['state']}: {logs}")
-        return run
-
-    def start(self, dag_id: str, run_id: str, **conf: str) -> None:
-        """Start a run without a logical date."""
-        body = {"logical_date": None, "dag_run_id": run_id, "conf": conf}
-        answer = self.rest("POST", f"/dags/{dag_id}/dagRuns", body)
-        assert answer.get("status") in (None, 409), answer
-
-    def finished(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """The run once it has ended."""
-        path = f"/dags/{dag_id}/dagRuns/{run_id}"
-        run: dict[str, Any] = self.until(
-            lambda: (run := self.rest("GET", path)).get("state") in ("success", "failed") and run,
-            f"the end of run {run_id}",
-        )
-        return run
-
-    def tasks(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """The task instances of a run, by task id."""
-        found = self.rest("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
-        return {task["task_id"]: task for task in found}
-
-    def returned(self, dag_id: str, run_id: str, task_id: str = "run_job") -> dict[str, Any]:
-        """What a task returned."""
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value?deserialize=true"
-        answer = self.rest("GET", path)
-        assert "value" in answer, answer
-        value: dict[str, Any] = answer["value"]
-        return value
-
-    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
-        """What one try of a task logged: the messages, and whole records of errors."""
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}?full_content=true"
-        records = self.rest("GET", path)["content"]
-        return "\n".join(json.dumps(r) if r.get("level") == "error" else r["event"] for r in records)
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What a query finds in the intake's database, where outputs are written too."""
-        with contextlib.closing(sqlite3.connect(self.intake)) as connection:
-            return connection.execute(query).fetchall()
-
-    def store(self) -> Any:
-        """The instance's own store, opened beside it."""
-        import fsspec
-
-        from airflow_monitoring_provider.store.engine import open_engine
-        from airflow_monitoring_provider.store.storage import Storage
-        from airflow_monitoring_provider.store.store import MonitoringStore
-
-        folder = self.home / "monitoring"
-        storage = Storage(fsspec.filesystem("file"), str(folder / "storage"))
-        return MonitoringStore(open_engine(f"sqlite:///{folder / 'store.sqlite'}"), storage=storage, embedded=True)
 
 
 class Browser:
@@ -282,47 +169,17 @@ def demo_scripts() -> Iterator[tuple[Any, Any]]:
         sys.path.remove(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def instance(demo_scripts: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """A whole healthy instance that knows the DAGs of a definitions folder; gone afterwards, whatever happens."""
-    home_module, instance_module = demo_scripts
     folder = tmp_path_factory.mktemp("instance")
     intake = folder / "scores.sqlite"
     _create_intake(intake)
     _create_dags(folder / "dags")
-    home = home_module.Home(folder=folder / "home", dags=folder / "dags", rescan_seconds=2)
-    home.prepare()
-    connection = json.dumps({"conn_type": "sqlite", "host": str(intake)})
-    home.airflow("connections", "add", "scores_db", "--conn-json", connection)
-    with _ended(home, instance_module):
-        address, process = instance_module.up(home, 0)
-        running = Instance(address=address, home=home.folder, intake=intake)
-        for dag_id in ("monitoring__churn", "monitoring__slow", "retrain_on_drift"):
-            running.until(lambda dag_id=dag_id: "dag_id" in running.rest("GET", f"/dags/{dag_id}"), f"DAG {dag_id}")
-        running.rest("PATCH", "/dags/retrain_on_drift", {"is_paused": False})
-        yield running
-    process.wait()
-
-
-@contextlib.contextmanager
-def _ended(home: Any, instance_module: Any) -> Iterator[None]:
-    """Stop the instance in any case: a shell waits for this process to end, should it be killed before it can."""
-    script = 'read -r _; [ -f "$1" ] && kill -KILL $(ps -o pid= -s "$(cat "$1")"); true'
-    watch = subprocess.Popen(
-        ["sh", "-c", script, "sh", str(home.folder / "standalone.pid")],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield
-    finally:
-        leader = instance_module._leader(home)
-        instance_module.down(home)
-        assert watch.stdin is not None
-        watch.stdin.close()
-        watch.wait()
-        assert [] == instance_module._members(leader)
+    with running(demo_scripts, folder, intake, rescan_seconds=2) as started:
+        started.knows("monitoring__churn", "monitoring__slow", "retrain_on_drift")
+        started.rest("PATCH", "/dags/retrain_on_drift", {"is_paused": False})
+        yield started
 
 
 def _create_intake(path: Path) -> None:
@@ -364,3 +221,24 @@ def _create_dags(folder: Path) -> None:
         (folder / "definitions" / f"{definition['name']}.yaml").write_text(yaml.safe_dump(definition))
     for example in ("from_yaml_folder.py", "retrain_on_drift.py"):
         shutil.copy(CHECKOUT / "dags_examples" / example, folder)
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rows, and for every definition of :mod:`system.paced` a view of them."""
+    path = tmp_path_factory.mktemp("untouched") / "scores.sqlite"
+    _create_intake(path)
+    create_paces(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def paced(demo_scripts: tuple[Any, Any], untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paced]:
+    """An instance whose jobs are as slow as a test wants, and which notices dead workers within seconds."""
+    folder = tmp_path_factory.mktemp("paced")
+    intake = folder / "scores.sqlite"
+    shutil.copy(untouched, intake)
+    create_dags(folder / "dags")
+    with running(demo_scripts, folder, intake, rescan_seconds=60, settings=SETTINGS) as started:
+        started.knows(*(f"monitoring__{name}" for name in NAMES), "again__shuffled")
+        yield Paced(started, untouched=untouched)
