@@ -233,6 +233,7 @@ class StoreReader:
     def _writing(self) -> Iterator[sa.Connection]:
         self._require_schema()
         with writing(self._engine) as connection:
+            schema.require_current(connection)  # a newer version may have migrated since this process looked
             yield connection
 
     def _require_schema(self) -> None:

@@ -56,6 +56,12 @@ def migrate(engine: sa.Engine) -> bool:
         return True
 
 
+def require_current(connection: sa.Connection) -> None:
+    """One short statement that raises :class:`StoreSchemaError` where the schema is not this version's (any more)."""
+    if _versions(connection) != [migrations.REVISIONS[-1]]:
+        raise refusal(_state(connection))
+
+
 def refusal(state: SchemaState) -> StoreSchemaError:
     """The error for a schema this package must not touch."""
     if state is SchemaState.ABSENT:
@@ -97,8 +103,7 @@ def _state(connection: sa.Connection) -> SchemaState:
     if not inspector.has_table(migrations.VERSION_TABLE):
         ours = set(metadata.tables).intersection(inspector.get_table_names())
         return SchemaState.UNKNOWN if ours else SchemaState.ABSENT
-    version = sa.table(migrations.VERSION_TABLE, sa.column("version_num", sa.String))
-    found = connection.execute(sa.select(version.c.version_num)).scalars().all()
+    found = _versions(connection)
     if len(found) != 1:
         return SchemaState.UNKNOWN
     revision = found[0]
@@ -108,6 +113,11 @@ def _state(connection: sa.Connection) -> SchemaState:
         return SchemaState.OLDER
     counted = len(revision) == 4 and revision.isdecimal()
     return SchemaState.NEWER if counted and revision > migrations.REVISIONS[-1] else SchemaState.UNKNOWN
+
+
+def _versions(connection: sa.Connection) -> list[str]:
+    version = sa.table(migrations.VERSION_TABLE, sa.column("version_num", sa.String))
+    return list(connection.execute(sa.select(version.c.version_num)).scalars())
 
 
 def _wait_for_others(connection: sa.Connection) -> None:

@@ -147,20 +147,6 @@ def prediction_file(store: MonitoringStore, claim: Claim) -> Any:
         return writer.close()
 
 
-def killed_migrations(url: str) -> None:
-    """For every number read: migrate, and be killed at that statement."""
-    import psycopg  # noqa: F401 - both are loaded once, not by every fork
-    from alembic import command  # noqa: F401
-
-    while line := heard():
-        if (process := os.fork()) == 0:
-            engine = open_engine(url)
-            at_statement(engine, int(line), die)
-            schema.migrate(engine)
-            os._exit(0)
-        say("done" if os.waitpid(process, 0)[1] == 0 else "killed")
-
-
 def together(work: Callable[[int, Any], Any], processes: int) -> list[Any]:
     """What each of several processes gives, that start at the same moment; they may meet again at the barrier."""
     fork = multiprocessing.get_context("fork")
@@ -239,7 +225,6 @@ if __name__ == "__main__":
             frozen_commit,
             hold,
             killed_commits,
-            killed_migrations,
             migrate_together,
             register_together,
         )

@@ -1,9 +1,8 @@
-"""The schema: migrations make exactly the documented tables, survive being killed, and nothing else is touched."""
+"""The schema: migrations make exactly the documented tables, and nothing else is touched."""
 
 from __future__ import annotations
 
 import datetime as dt
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,24 +87,6 @@ def test_a_foreign_table_and_a_foreign_version_table_are_left_alone(database_url
 
     with reading(engine) as connection:
         assert ["airflow's"] == connection.execute(sa.select(foreign)).scalars().all()
-    engine.dispose()
-
-
-def test_a_killed_migration_leaves_nothing_and_can_be_run_again(
-    database_url: str, child: Callable[..., subprocess.Popen[str]], said: Callable[..., Any]
-) -> None:
-    process = child("killed_migrations", url=database_url)
-    engine = open_engine(database_url)
-    statement = 1
-    while True:
-        print(statement, file=process.stdin, flush=True)
-        if said(process) == "done":
-            break
-        assert SchemaState.ABSENT is schema.schema_state(engine)
-        statement += 1 if statement < 4 else 17
-
-    assert statement > 30, "the sweep must have met many statements of a migration"
-    assert SchemaState.CURRENT is schema.schema_state(engine)
     engine.dispose()
 
 
