@@ -30,6 +30,7 @@ NAMES = (
     "machine_killed",
     "scheduler_killed",
     "host_killed",
+    f"away_start_{LONGEST}",
     *(f"away_{stage}_{seconds}" for stage in STAGES for seconds in (SHORTEST, 20, LONGEST)),
 )
 SETTINGS = """
@@ -45,18 +46,28 @@ _COUNT = "WITH RECURSIVE count(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count
 _DAG_FILE = '''"""A DAG for every definition, and a second one that works on the same windows; retries come soon."""
 
 import json
+import time
 from datetime import timedelta
 from pathlib import Path
 
 from airflow_monitoring_provider.dags import monitoring_dag
 
+
+def wait(context):
+    """Hold a task of ``away_start_...`` when all is ready and its operator is not yet called."""
+    dag_id = context["dag"].dag_id
+    if "__away_start_" in dag_id:
+        (Path(__file__).parent / f"{dag_id}.ready").touch()
+        time.sleep(4)
+
+
 for path in sorted((Path(__file__).parent / "definitions").glob("*.json")):
     for name in ("monitoring__" + path.stem, *(["again__shuffled"] if path.stem == "shuffled" else [])):
         # An Airflow that is away spends retries: a task that cannot tell that it starts has failed.
         seconds = int(path.stem.rpartition("_")[2]) // 3 if path.stem.startswith("away_") else 1
-        retries = {"retries": 3, "retry_delay": timedelta(seconds=seconds)}
+        arguments = {"retries": 3, "retry_delay": timedelta(seconds=seconds), "on_execute_callback": wait}
         globals()[name] = monitoring_dag(
-            json.loads(path.read_text()), dag_id=name, max_active_runs=4, default_args=retries
+            json.loads(path.read_text()), dag_id=name, max_active_runs=4, default_args=arguments
         )
 '''
 
@@ -189,15 +200,25 @@ class Paced:
 
     def process(self, name: str, day: int) -> int:
         """The process of the job over a day, once the job has begun to read."""
-        ledger = self.ledger(name)
-        self.instance.until(lambda: ledger.lines(day), f"the first report of {name}")
-        pid = self.instance.tasks(self.dag_id(name), f"day-{day}")["run_job"]["pid"]
-        assert parts.lives(pid)
-        return int(pid)
+        self.instance.until(lambda: self.ledger(name).lines(day), f"the first report of {name}")
+        return self.task_process(name, day)
+
+    def task_process(self, name: str, day: int) -> int:
+        """The process of a task that runs, whatever it does by now."""
+
+        def pid() -> int | None:
+            task = self.instance.tasks(self.dag_id(name), f"day-{day}").get("run_job", {})
+            return task["pid"] if task.get("state") == "running" else None
+
+        found = int(self.instance.until(pid, f"the process of {name}"))
+        assert parts.lives(found)
+        return found
 
     def is_in(self, name: str, day: int, stage: str) -> bool:
         """Whether a job is in a stage, and if that is one that writes, inside its transaction."""
         told = "".join(self.ledger(name).lines(day))
+        if stage == "start":
+            return (self.instance.home.parent / "dags" / f"{self.dag_id(name)}.ready").exists() and not told
         if stage == "read":
             return "reading" in told and "compared:" not in told
         if stage == "write":
