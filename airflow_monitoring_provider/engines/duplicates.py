@@ -8,7 +8,7 @@ Of equal rows the first in order counts, the others are duplicates. A row with a
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +31,10 @@ _MODULUS = 1 << 64
 _CHANGED = (
     "The rows, or their order, changed between the two readings that look for duplicates. "
     "Read a snapshot or a window that is complete, or sort the rows by their identifiers."
+)
+_DAMAGED = (
+    "The temporary files that look for duplicates are damaged or gone. The next attempt makes them anew; if this "
+    "lasts, check the disk that holds TMPDIR, and what cleans it."
 )
 _RECORD = np.dtype([("first", np.uint64), ("second", np.uint64), ("row", np.uint64)])
 
@@ -67,12 +71,16 @@ class SpilledDuplicates:
     The first reading writes 24 bytes a row to temporary files, spread by key so that equal rows meet in one file; each
     is then examined by itself. Memory holds one file's distinct keys (rows / 256) and 4 million rows of answers.
 
+    A file is believed only while it has the SHA-256 of what was written to it.
+
     :param folder: where the temporary files go; the system's place when None. They are removed by :meth:`close`.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="duplicates-", dir=folder)
         self._files: list[BinaryIO] | None = None
+        self._keys = [hashlib.sha256() for _ in range(_PARTITIONS)]
+        self._noted: dict[int, hashlib._Hash] = {}
         self._rows = 0
         self._asked = 0
         self._written = self._met = 0
@@ -97,15 +105,18 @@ class SpilledDuplicates:
         partition = (records["first"] >> np.uint64(56)).astype(np.uint8)
         records = records[np.argsort(partition, kind="stable")]
         ends = np.cumsum(np.bincount(partition, minlength=_PARTITIONS))
-        for file, start, end in zip(self._files, [0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+        starts = [0, *ends[:-1].tolist()]
+        for file, digest, start, end in zip(self._files, self._keys, starts, ends.tolist(), strict=True):
             if end > start:
-                file.write(records[start:end].tobytes())
+                data = records[start:end].tobytes()
+                digest.update(data)
+                file.write(data)
 
     def flags(self, identifiers: Sequence[pa.Array]) -> BoolArray:
         """Second reading: (rows,), True where the next rows repeat an earlier one.
 
         :raises SourceUnavailable: these are not the rows of the first reading, in its order (noticed at the latest with
-            the last row; see :meth:`check`).
+            the last row; see :meth:`check`), or the temporary files are damaged.
         """
         self._seal()
         first, _, complete = row_keys(identifiers)
@@ -155,7 +166,7 @@ class SpilledDuplicates:
         self._sealed = True
         for number, file in enumerate(self._files or ()):
             file.close()
-            for repeated in _repeated_rows(self._path("keys", number)):
+            for repeated in _repeated_rows(self._path("keys", number), self._keys[number].digest()):
                 self._note(repeated)
             self._path("keys", number).unlink()
         self._files = None
@@ -167,26 +178,44 @@ class SpilledDuplicates:
         rows, which = rows[order], which[order]
         for part in np.split(rows, np.flatnonzero(np.diff(which)) + 1):
             if part.size:
-                with self._path("rows", int(part[0]) // _RANGE).open("ab") as file:
-                    file.write((part % np.uint64(_RANGE)).astype(np.uint32).tobytes())
+                number, data = int(part[0]) // _RANGE, (part % np.uint64(_RANGE)).astype(np.uint32).tobytes()
+                self._noted.setdefault(number, hashlib.sha256()).update(data)
+                with self._path("rows", number).open("ab") as file:
+                    file.write(data)
 
     def _load(self, which: int) -> None:
         if which == self._range:
             return
         self._range = which
         self._answers = np.zeros(_RANGE, np.bool_)
-        with contextlib.suppress(FileNotFoundError):
-            self._answers[np.fromfile(self._path("rows", which), np.uint32)] = True
+        if which not in self._noted:
+            return
+        try:
+            data = self._path("rows", which).read_bytes()
+        except FileNotFoundError:
+            raise SourceUnavailable(_DAMAGED) from None
+        if hashlib.sha256(data).digest() != self._noted[which].digest():
+            raise SourceUnavailable(_DAMAGED)
+        self._answers[np.frombuffer(data, np.uint32)] = True
 
 
-def _repeated_rows(path: Path) -> Iterator[UInt64Array]:
+def _repeated_rows(path: Path, expected: bytes) -> Iterator[UInt64Array]:
     """Numbers of the rows in a file whose key an earlier row of it has.
 
     Read in chunks, remembering distinct keys only, so a file of one key a billion times needs no more memory.
+
+    :raises SourceUnavailable: after the last one, where the file does not have the expected SHA-256.
     """
-    seen = np.zeros(0, _RECORD)
-    with path.open("rb") as file:
+    seen, digest = np.zeros(0, _RECORD), hashlib.sha256()
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise SourceUnavailable(_DAMAGED) from None
+    with file:
         while data := file.read(_CHUNK * _RECORD.itemsize):
+            digest.update(data)
+            if len(data) % _RECORD.itemsize:
+                raise SourceUnavailable(_DAMAGED)
             records = np.concatenate((seen, np.frombuffer(data, _RECORD)))
             known = np.arange(records.size) < seen.size
             order = np.argsort(records["first"], kind="stable")
@@ -200,6 +229,8 @@ def _repeated_rows(path: Path) -> Iterator[UInt64Array]:
             repeated[order[1:][same]] = True
             yield _numbers(records[repeated & ~known])
             seen = records[~repeated]
+    if digest.digest() != expected:
+        raise SourceUnavailable(_DAMAGED)
 
 
 def _order_sum(keys: UInt64Array, complete: BoolArray, start: int) -> int:

@@ -1,8 +1,11 @@
 """Rows that are read once and written later wait in a private file, so that memory does not grow with their number.
 
-A spool is an Arrow IPC file in a job's scratch folder, whose name says which process on which machine made it. A killed
-worker cannot remove its folder; the next job on the machine sweeps the folders of processes that are gone. Machines
-that share a temporary folder leave each other's alone.
+A spool is a file of Arrow IPC streams, one a batch, in a job's scratch folder, whose name says which process on which
+machine made it. A killed worker cannot remove its folder; the next job on the machine sweeps the folders of processes
+that are gone. Machines that share a temporary folder leave each other's alone.
+
+Arrow's streams carry no checksum: a changed byte is another value, and a file that was cut off is a shorter one. So the
+size and SHA-256 of each batch are kept in memory, and a batch is handed out only when it is what was put in.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ class Spool:
     def __init__(self, schema: pa.Schema, folder: Path) -> None:
         self._path = folder / "rows.arrow"
         self._sink = pa.OSFile(str(self._path), "wb")
-        self._writer = pa.ipc.new_stream(self._sink, schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+        self._blocks: list[tuple[int, bytes]] = []
         self.schema = schema
         self.rows = 0
 
@@ -60,30 +63,57 @@ class Spool:
 
         :raises OutputUnavailable: the disk is full or the folder is gone.
         """
+        stream = pa.BufferOutputStream()
+        with pa.ipc.new_stream(stream, self.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+            writer.write_batch(batch)
+        block = stream.getvalue()
         try:
-            self._writer.write_batch(batch)
+            self._sink.write(block)
         except OSError as error:
             raise _full(error) from None
+        self._blocks.append((block.size, hashlib.sha256(block).digest()))
         self.rows += batch.num_rows
 
     def finish(self) -> None:
         """End appending; the rows can be read from now on."""
         try:
-            self._writer.close()
             self._sink.close()
         except OSError as error:
             raise _full(error) from None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The batches in the order in which they were appended."""
-        with pa.OSFile(str(self._path), "rb") as source, pa.ipc.open_stream(source) as reader:
-            yield from reader
+        """The batches in the order in which they were appended.
+
+        :raises OutputUnavailable: the file is no longer what was written; the batches until then are right.
+        """
+        try:
+            source = pa.OSFile(str(self._path), "rb")
+        except OSError as error:
+            raise _damaged(error) from None
+        with source:
+            for size, digest in self._blocks:
+                try:
+                    block = source.read_buffer(size)
+                except OSError as error:
+                    raise _damaged(error) from None
+                if block.size != size or hashlib.sha256(block).digest() != digest:
+                    raise _damaged(None)
+                with pa.ipc.open_stream(block) as reader:
+                    yield reader.read_next_batch()
 
 
 def _full(error: OSError) -> OutputUnavailable:
     reason = os.strerror(error.errno) if error.errno else type(error).__name__
     return OutputUnavailable(
         f"rows could not be kept in the temporary folder: {reason}; free space there or set TMPDIR to a larger disk"
+    )
+
+
+def _damaged(error: OSError | None) -> OutputUnavailable:
+    reason = "they are no longer what was written" if error is None else os.strerror(error.errno or 0)
+    return OutputUnavailable(
+        f"rows kept in the temporary folder cannot be read back: {reason}; the next attempt reads them anew. If this "
+        "lasts, check the disk that holds TMPDIR, and what cleans it"
     )
 
 

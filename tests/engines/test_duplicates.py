@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,7 @@ def test_one_key_many_times_is_found_chunk_by_chunk(monkeypatch: pytest.MonkeyPa
 def test_lanes_that_disagree_are_told_apart(tmp_path: Path) -> None:
     records = np.array([(1, 1, 0), (1, 2, 1), (1, 1, 2), (1, 2, 3), (9, 9, 4)], module._RECORD)
     (tmp_path / "keys").write_bytes(records.tobytes())
-    found = np.concatenate(list(module._repeated_rows(tmp_path / "keys")))
+    found = np.concatenate(list(module._repeated_rows(tmp_path / "keys", hashlib.sha256(records.tobytes()).digest())))
     assert [2, 3] == sorted(found.tolist())
 
 
@@ -106,6 +108,35 @@ def test_other_rows_at_the_second_reading_are_noticed() -> None:
         duplicates.check()
         with pytest.raises(ValueError, match="cannot be added"):
             duplicates.add([rows])
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
+    "first byte": lambda data: bytes([data[0] ^ 1]) + data[1:],
+    "last byte": lambda data: data[:-1] + bytes([data[-1] ^ 0x80]),
+    "cut": lambda data: data[:-1],
+    "a record less": lambda data: data[:-24],
+    "empty": lambda data: b"",
+    "doubled": lambda data: data * 2,
+    "gone": lambda data: None,
+}
+
+
+@pytest.mark.parametrize("which", ["keys", "rows"])
+@pytest.mark.parametrize("what", DAMAGE)
+def test_damaged_temporary_files_are_noticed_before_an_answer(tmp_path: Path, what: str, which: str) -> None:
+    ids = [pa.array([7, 8, 7, 9, 8, 7])]
+    with SpilledDuplicates(tmp_path) as duplicates:
+        duplicates.add(ids)
+        if which == "rows":
+            duplicates._seal()
+        else:
+            for file in duplicates._files or ():
+                file.flush()
+        path = next(file for file in sorted(tmp_path.rglob(f"{which}-*")) if file.stat().st_size)
+        damaged = DAMAGE[what](path.read_bytes())
+        path.unlink() if damaged is None else path.write_bytes(damaged)
+        with pytest.raises(SourceUnavailable, match="temporary files that look for duplicates are damaged or gone"):
+            duplicates.flags(ids)
 
 
 def test_temporary_files_are_removed(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,6 +57,61 @@ def test_a_full_disk_can_be_retried_and_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "rows.arrow").symlink_to("/dev/full")
     with pytest.raises(OutputUnavailable, match="No space left on device; free space there or set TMPDIR"):
         _fill(tmp_path)
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
+    "empty": lambda data: b"",
+    "cut at a batch": lambda data: data[: len(data) // 3],
+    "cut by a byte": lambda data: data[:-1],
+    "another job's": lambda data: _written([BATCH.slice(2), BATCH, BATCH]),
+    "batches swapped": lambda data: data[len(data) // 3 :] + data[: len(data) // 3],
+    "gone": lambda data: None,
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_spool_that_is_not_what_was_written_is_refused_before_a_wrong_row(tmp_path: Path, what: str) -> None:
+    parts = [BATCH.slice(n, 1) for n in range(3)]
+    spool = Spool(BATCH.schema, tmp_path)
+    for part in parts:
+        spool.append(part)
+    spool.finish()
+    path = tmp_path / "rows.arrow"
+    damaged = DAMAGE[what](path.read_bytes())
+    path.unlink() if damaged is None else path.write_bytes(damaged)
+
+    found: list[pa.RecordBatch] = []
+    with pytest.raises(OutputUnavailable, match=r"cannot be read back: .* the next attempt reads them anew"):
+        found.extend(spool.batches())
+    assert parts[: len(found)] == found
+
+
+def test_every_changed_byte_of_a_spool_is_noticed(tmp_path: Path) -> None:
+    rows = pa.record_batch({"id": list(range(2000)), "text": [f"text {n % 50}" for n in range(2000)]})
+    parts = [rows.slice(0, 1500), rows.slice(1500)]
+    spool = Spool(rows.schema, tmp_path)
+    for part in parts:
+        spool.append(part)
+    spool.finish()
+    path = tmp_path / "rows.arrow"
+    whole = path.read_bytes()
+    for place in {*range(0, len(whole), 37), *range(16), len(whole) - 1}:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        found: list[pa.RecordBatch] = []
+        with pytest.raises(OutputUnavailable, match="no longer what was written"):
+            found.extend(spool.batches())
+        assert parts[: len(found)] == found
+    path.write_bytes(whole)
+    assert parts == list(spool.batches())
+
+
+def _written(batches: list[pa.RecordBatch]) -> bytes:
+    with scratch_folder() as folder:
+        spool = Spool(BATCH.schema, folder)
+        for batch in batches:
+            spool.append(batch)
+        spool.finish()
+        return (folder / "rows.arrow").read_bytes()
 
 
 def _fill(folder: Path) -> None:
