@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 
 from airflow_monitoring_provider.definitions import (
     FirstWindowBaseline,
@@ -77,19 +78,32 @@ def find_reference(definition: JobDefinition, window: Window, ports: Ports, prog
         first = first_window(definition)
         if first.key() == window.key():
             return Reference(is_this_window=True)
-        return stored_first_window(definition, ports.store)
+        return stored_first_window(definition, ports.store, progress.note)
     return Reference()
 
 
-def stored_first_window(definition: JobDefinition, store: MonitoringStore) -> Reference:
-    """The committed profile of the definition's first window, or nothing where that job has not completed yet."""
+def stored_first_window(
+    definition: JobDefinition, store: MonitoringStore, note: Callable[[str], None] = lambda text: None
+) -> Reference:
+    """The committed profile of the definition's first window, or nothing where that job has not completed yet.
+
+    A damaged one counts as absent, which ``note`` is told: its rows are not ours to read again, but running that
+    window's job again heals it, and then what was compared with nothing meanwhile.
+    """
     first = job_id(definition.id, first_window(definition))
     try:
-        revision = store.job(first).snapshot_revision
-        data = store.load_profile(first)
+        stored = store.load_profile(first)
     except NotFound:
         return Reference()
-    return Reference() if data is None else Reference(profile=from_bytes(data), version=revision)
+    if stored is None:
+        return Reference()
+    try:
+        return Reference(profile=from_bytes(stored.data, stored.content_hash), version=stored.revision)
+    except CorruptData as error:
+        text = f"no baseline: the profile of the first window is damaged; run its job {first} again. {error}"
+        log.warning("Definition %s has %s", definition.id, text)
+        note(text)
+        return Reference()
 
 
 def baseline_key(definition: JobDefinition, baseline: ReferenceBaseline) -> str:
@@ -164,7 +178,7 @@ def _loaded(kept: Baseline | None) -> Reference | None:
     if kept is None:
         return None
     try:
-        return Reference(profile=from_bytes(kept.profile_bytes), version=kept.version)
+        return Reference(profile=from_bytes(kept.profile_bytes, kept.content_hash), version=kept.version)
     except CorruptData as error:
         log.warning("Version %d of the baseline of %s is made again: %s", kept.version, kept.definition_id, error)
         return None

@@ -19,7 +19,7 @@ from airflow_monitoring_provider.definitions import (
     first_window,
     job_id,
 )
-from airflow_monitoring_provider.exceptions import BatchLocked, NotFound, Superseded
+from airflow_monitoring_provider.exceptions import BatchLocked, CorruptData, NotFound, Superseded
 from airflow_monitoring_provider.jobs.baseline import stored_first_window
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
 from airflow_monitoring_provider.metrics.values import MetricValue
@@ -197,10 +197,15 @@ def _compare_late(job: str, definition: JobDefinition, store: MonitoringStore) -
     if record.snapshot is None or record.snapshot.baseline_version is not None:
         return False
     reference = stored_first_window(definition, store)
-    data = store.load_profile(job)
-    if reference.profile is None or reference.version is None or data is None:
+    stored = store.load_profile(job)
+    if reference.profile is None or reference.version is None or stored is None:
         return False
-    values = _values(from_bytes(data), reference.profile, definition, store.load_values(job))
+    try:
+        profile = from_bytes(stored.data, stored.content_hash)
+    except CorruptData as error:  # the first window's evaluation must not fail for another job's sake
+        log.warning("Job %s is compared with no baseline until it runs again: %s", job, error)
+        return False
+    values = _values(profile, reference.profile, definition, store.load_values(job))
     store.replace_values(job, record.snapshot_revision, values, baseline_version=reference.version)
     return True
 

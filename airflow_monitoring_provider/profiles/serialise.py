@@ -62,14 +62,18 @@ def to_bytes(profile: Profile) -> bytes:
     return MAGIC + struct.pack("<H", FORMAT_VERSION) + hashlib.sha256(body).digest() + body
 
 
-def from_bytes(data: bytes) -> Profile:
+def from_bytes(data: bytes, expected_hash: str | None = None) -> Profile:
     """Read what :func:`to_bytes` wrote.
 
+    :param expected_hash: the content hash that was noted elsewhere: another profile is refused, however whole.
     :raises CorruptData: the data is no profile, was cut off or changed, or was written by a newer version.
     """
     document = _checked_document(data)
     try:
         exact, packed, rest = _read_section(document)
+        found = hashlib.sha256(document[: len(document) - len(rest)]).hexdigest()
+        if expected_hash not in {None, found}:
+            raise CorruptData("The stored profile is whole, but it is another one than was committed here.")
         rounded, _, _ = _read_section(rest)
         return _read_profile(exact, packed, rounded)
     except (KeyError, TypeError, ValueError, IndexError, struct.error) as error:

@@ -21,6 +21,7 @@ from airflow_monitoring_provider.store.records import (
     ResultRecord,
     RunInfo,
     SnapshotRecord,
+    StoredProfile,
 )
 from airflow_monitoring_provider.store.tables import (
     ALL_ROWS,
@@ -138,13 +139,15 @@ def values(connection: sa.Connection, job_id: str) -> list[MetricValue]:
     return [_value(row._mapping) for row in rows]
 
 
-def profile(connection: sa.Connection, job_id: str) -> bytes | None:
+def profile(connection: sa.Connection, job_id: str) -> StoredProfile | None:
     """The committed profile of all rows of a job; None where nothing is committed."""
     _require(connection, job_id)
-    found: bytes | None = connection.execute(
-        sa.select(profiles.c.profile).where(profiles.c.job_id == job_id, profiles.c.segment_id == ALL_ROWS)
-    ).scalar_one_or_none()
-    return found
+    found = connection.execute(
+        sa.select(profiles.c.profile, snapshots.c.content_hash, snapshots.c.revision)
+        .join(snapshots, snapshots.c.job_id == profiles.c.job_id)
+        .where(profiles.c.job_id == job_id, profiles.c.segment_id == ALL_ROWS)
+    ).one_or_none()
+    return None if found is None else StoredProfile(*found)
 
 
 def files(connection: sa.Connection, job_id: str) -> tuple[PredictionFile, ...]:

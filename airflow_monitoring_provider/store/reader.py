@@ -43,6 +43,7 @@ from airflow_monitoring_provider.store.records import (
     PendingEvaluation,
     PredictionFile,
     ResultRecord,
+    StoredProfile,
 )
 from airflow_monitoring_provider.store.types import in_utc
 
@@ -132,7 +133,7 @@ class StoreReader:
         with self._reading() as connection:
             return queries.results_page(connection, job_id, **filters, status=status, limit=limit, offset=offset)
 
-    def load_profile(self, job_id: str) -> bytes | None:
+    def load_profile(self, job_id: str) -> StoredProfile | None:
         """The committed profile of a job; None where nothing is committed. Raises :class:`NotFound`."""
         with self._reading() as connection:
             return queries.profile(connection, job_id)

@@ -118,6 +118,15 @@ class Snapshot:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class StoredProfile:
+    """A job's committed profile as bytes; ``content_hash`` and ``revision`` are those of its snapshot."""
+
+    data: bytes
+    content_hash: str
+    revision: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class SnapshotRecord:
     """The committed facts of a job, without profile and values."""
 

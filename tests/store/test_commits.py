@@ -60,7 +60,7 @@ def test_a_commit_shows_everything_of_the_snapshot(
     assert ({"monitored": 100}, {"checksum": "x"}) == (shown.status_counts, shown.details)
     assert (JobState.COMPLETED, 100.0, True) == (job.state, job.percent, job.evaluation_due)
     assert values == store.load_values(claim.job_id)
-    assert committed.profile_bytes == store.load_profile(claim.job_id)
+    assert committed.profile_bytes == store.load_profile(claim.job_id).data
     assert (file,) == store.prediction_files(claim.job_id)
     batch = store.batch(claim.batch_id)
     assert (100, committed.earliest, committed.latest) == (
@@ -82,7 +82,7 @@ def test_a_new_attempt_leaves_the_committed_snapshot_visible_until_its_own_commi
     assert (JobState.RUNNING, 5, "2") == (job.state, job.scored, job.model_version)
     assert job.snapshot is not None
     assert (1, 100, None) == (job.snapshot.revision, job.snapshot.scored, job.snapshot.model_version)
-    assert b"profile of 100 rows" == store.load_profile(claim.job_id)
+    assert b"profile of 100 rows" == store.load_profile(claim.job_id).data
     assert 1 == again.snapshot_revision
 
     assert 2 == store.commit(again, snapshot(50, values=[]))
@@ -108,14 +108,14 @@ def test_an_attempt_that_lost_its_window_can_not_commit(
 
     assert not store.committed(claim)
     assert store.committed(newer)
-    assert b"profile of 2 rows" == store.load_profile(claim.job_id)
+    assert b"profile of 2 rows" == store.load_profile(claim.job_id).data
 
 
 def test_the_same_claim_commits_once(store: MonitoringStore, claim: Claim, snapshot: Any) -> None:
     assert 1 == store.commit(claim, snapshot(1))
     assert 1 == store.commit(claim, snapshot(2))
 
-    assert b"profile of 1 rows" == store.load_profile(claim.job_id)
+    assert b"profile of 1 rows" == store.load_profile(claim.job_id).data
 
 
 def test_a_failure_after_the_commit_does_not_undo_it(store: MonitoringStore, claim: Claim, snapshot: Any) -> None:
@@ -157,7 +157,7 @@ def test_a_batch_that_is_locked_between_claim_and_commit_never_changes(
         store.replace_values(claim.job_id, 1, [], baseline_version=1)
 
     assert before == store.batch(claim.batch_id)
-    assert b"profile of 100 rows" == store.load_profile(claim.job_id)
+    assert b"profile of 100 rows" == store.load_profile(claim.job_id).data
     assert 2 == store.job(claim.job_id).token, "a refused claim takes nothing from the attempt that runs"
     store.lock_batch(claim.batch_id, locked=False)
     assert 2 == store.commit(again, snapshot(200))
@@ -312,7 +312,7 @@ def test_a_killed_commit_leaves_the_old_snapshot_whichever_statement_it_was(
     assert (2, 200, b"profile of 200 rows", [200.0], 200) == (
         facts["revision"],
         facts["rows"],
-        profile,
+        profile.data,
         [value.value for value in values],
         predictions,
     )

@@ -81,7 +81,7 @@ def test_an_attempt_that_was_stopped_can_not_commit_when_it_wakes(
     print("go", file=old.stdin, flush=True)
 
     assert "Superseded: a newer attempt owns this window; this attempt stopped without writing" == said(old)
-    assert b"profile of 2 rows" == store.load_profile(newer.job_id)
+    assert b"profile of 2 rows" == store.load_profile(newer.job_id).data
     assert [JobState.SUPERSEDED, JobState.COMPLETED] == [attempt.state for attempt in store.attempts(newer.job_id)]
 
 
@@ -123,7 +123,7 @@ def test_a_frozen_commit_gives_others_a_clear_error_and_then_the_window(
     store.commit(claim, snapshot(2))
     os.kill(frozen.pid, signal.SIGCONT)
     assert said(frozen).startswith("StoreUnavailable")
-    assert b"profile of 2 rows" == store.load_profile(claim.job_id)
+    assert b"profile of 2 rows" == store.load_profile(claim.job_id).data
 
 
 def test_a_sqlite_file_that_another_process_locks_is_an_error_with_a_sentence_and_can_be_read(
@@ -230,7 +230,7 @@ def test_a_commit_whose_answer_is_lost_is_told_apart_and_found(
     assert "127.0.0.1" not in str(unknown.value)
     assert store.committed(claim)
     assert 1 == store.commit(claim, snapshot(200)), "trying again finds the first one"
-    assert b"profile of 100 rows" == store.load_profile(claim.job_id)
+    assert b"profile of 100 rows" == store.load_profile(claim.job_id).data
     with reading(engine) as connection:
         assert 1 == connection.execute(sa.select(sa.func.count()).select_from(tables.profiles)).scalar_one()
     engine.dispose()
