@@ -31,6 +31,7 @@ from airflow_monitoring_provider.profiles.arrays import (
     text_bytes,
     truth_values,
     valid_rows,
+    whole_texts,
 )
 
 FloatArray = npt.NDArray[np.float64]
@@ -120,7 +121,7 @@ def _texts(array: pa.Array) -> Doubles:
         return Doubles(fixed_width(numbers, np.float64), valid_rows(numbers))
     except pa.ArrowInvalid:
         pass
-    trimmed = pc.utf8_trim_whitespace(texts)
+    trimmed = pc.utf8_trim_whitespace(whole_texts(texts))
     there = valid_rows(texts)
     there = np.ones(len(texts), np.bool_) if there is None else there
     spelled = truth_values(pc.match_substring_regex(trimmed, _NUMBER)) & there

@@ -1,4 +1,7 @@
-"""Rows of one Parquet file, without the row groups that its statistics place outside a window."""
+"""Rows of one Parquet file, without the row groups that its statistics place outside a window.
+
+Text is delivered as it is stored, also where it is not UTF-8; a nested value as its canonical JSON text.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_monitoring_provider.exceptions import SourceError
-from airflow_monitoring_provider.intake.source import BATCH_ROWS, TimeFilter
-from airflow_monitoring_provider.profiles.arrays import fixed_width, from_texts, from_values, valid_flags
+from airflow_monitoring_provider.intake.source import BATCH_BYTES, BATCH_ROWS, TimeFilter
+from airflow_monitoring_provider.profiles.arrays import fixed_width, from_values, valid_flags
+from airflow_monitoring_provider.profiles.canonical import canonical_array
 from airflow_monitoring_provider.profiles.instants import instants, microseconds
 
 _UNITS = {"milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}
@@ -41,10 +45,24 @@ class ParquetRows:
 
     def _read(self, columns: Sequence[str], groups: list[int]) -> Iterator[pa.RecordBatch]:
         try:
-            for batch in self._file.iter_batches(BATCH_ROWS, row_groups=groups, columns=list(columns)):
-                yield batch.select(list(columns))  # the file's own order is another
+            for group in groups:
+                size = self._batch_rows(group, columns)
+                for batch in self._file.iter_batches(size, row_groups=[group], columns=list(columns)):
+                    yield batch.select(list(columns))  # the file's own order is another
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
             raise self._damaged() from None
+
+    def _batch_rows(self, group: int, columns: Sequence[str]) -> int:
+        """How many rows make a batch: of wide rows fewer, by the average of the row group."""
+        metadata, wanted = self._file.metadata.row_group(group), set(columns)
+        chunks = [metadata.column(position) for position in range(metadata.num_columns)]
+        weight = sum(
+            int(chunk.total_uncompressed_size)
+            for chunk in chunks
+            if not wanted.isdisjoint((chunk.path_in_schema, chunk.path_in_schema.partition(".")[0]))
+        )
+        row_bytes = max(1, weight // max(1, int(metadata.num_rows)))
+        return max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
 
     def _groups(self, window: TimeFilter | None) -> tuple[list[int], list[int]]:
         every = list(range(self._file.num_row_groups))
@@ -138,13 +156,7 @@ def conformed(column: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         return conformed(column.dictionary_decode(), kind)
     if pa.types.is_nested(column.type):
-        return from_texts(
-            [
-                None if v is None else json.dumps(v, default=str, separators=(",", ":"), ensure_ascii=False)
-                for v in column.to_pylist()
-            ],
-            pa.string(),
-        )
+        return canonical_array(column).cast(pa.string())
     if pa.types.is_timestamp(column.type) and pa.types.is_timestamp(kind):
         return instants(column).view(kind)
     return column.cast(kind)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from airflow_monitoring_provider.definitions import JobDefinition, RowStatus
 from airflow_monitoring_provider.engines.screen import StatusArray
 from airflow_monitoring_provider.outputs.values import unstorable_rows
-from airflow_monitoring_provider.profiles.arrays import from_texts, from_values, is_text, truth_values
+from airflow_monitoring_provider.profiles.arrays import from_texts, from_truth, from_values, is_text, truth_values
 from airflow_monitoring_provider.profiles.instants import instants
 
 _STATUS_TEXTS = from_texts([status.text for status in RowStatus]).cast(pa.string())
@@ -71,12 +71,14 @@ def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
     try:
         return array.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return pa.array([_one(value, kind) for value in array], kind)
+        fitting = np.fromiter((_fits(value, kind) for value in array), np.bool_, len(array))
+        return pc.if_else(from_truth(fitting), array, pa.nulls(len(array), array.type)).cast(kind)
 
 
-def _one(value: pa.Scalar, kind: pa.DataType) -> pa.Scalar | None:
-    """One value in another type, None where it does not fit: the slow way, for batches that hold such a value."""
+def _fits(value: pa.Scalar, kind: pa.DataType) -> bool:
+    """One value can be cast: the slow way, for batches that hold one that cannot."""
     try:
-        return value.cast(kind).as_py()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
-        return None
+        value.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
+    return True

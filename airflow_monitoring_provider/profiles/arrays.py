@@ -85,8 +85,8 @@ def from_truth(values: BoolArray, valid: BoolArray | None = None) -> pa.Array:
 
 
 def from_texts(texts: Sequence[str | None], arrow_type: pa.DataType | None = None) -> pa.Array:
-    """A string array (``large_string`` unless told otherwise); lone surrogates, which are no UTF-8, become ``?``."""
-    encoded = [None if text is None else text.encode("utf-8", "replace") for text in texts]
+    """A string array (``large_string`` unless told otherwise); lone surrogates, which are no UTF-8, become U+FFFD."""
+    encoded = [None if text is None else _utf8(text) for text in texts]
     return from_bytes(encoded, arrow_type or pa.large_string())
 
 
@@ -104,6 +104,15 @@ def from_bytes(values: Sequence[bytes | None], arrow_type: pa.DataType) -> pa.Ar
     np.cumsum(np.fromiter(map(len, values), offsets.dtype, len(values)), out=offsets[1:])  # type: ignore[arg-type]
     data = pa.py_buffer(b"".join(values))  # type: ignore[arg-type]
     return pa.Array.from_buffers(arrow_type, len(values), [bitmap, pa.py_buffer(offsets), data])
+
+
+def whole_texts(texts: pa.Array) -> pa.Array:
+    """A string array as UTF-8, which readers that do not look at texts (Parquet's) may not deliver."""
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        return as_texts(texts.cast(pa.large_binary()).cast(pa.binary())).cast(texts.type)
+    return texts
 
 
 def as_texts(values: pa.BinaryArray) -> pa.StringArray:
@@ -127,6 +136,18 @@ def is_text(arrow_type: pa.DataType) -> bool:
     return bool(
         pa.types.is_string(arrow_type) or pa.types.is_large_string(arrow_type) or pa.types.is_string_view(arrow_type)
     )
+
+
+def readable(text: str) -> str:
+    """The text with U+FFFD in place of lone surrogates; ``?`` would make it equal to a text that has a ``?`` there."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return readable(text).encode()
 
 
 def _bits(buffer: pa.Buffer, offset: int, length: int) -> BoolArray:

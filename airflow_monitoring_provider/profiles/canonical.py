@@ -9,14 +9,16 @@ float              shortest text that reads back as the same float of that width
 decimal            plain digits without trailing zeros: ``1.1``, ``100``, ``0.0000000001`` (a scale belongs to a
                    batch or a driver, not to the value)
 boolean            ``true``, ``false``
-text               itself, byte for byte: no trimming, no case, no Unicode normalisation (``1`` stays ``1``)
+text               itself, byte for byte: no trimming, no case, no Unicode normalisation (``1`` stays ``1``); bytes
+                   that are not UTF-8 are U+FFFD
 binary             ``0x`` and lower-case hex
 date               ``2024-01-31``
 time               ``13:05:00``, with 6 (or 9) decimals only where the value has a fraction
 timestamp          ``2024-01-31T13:05:00``, likewise; with a time zone in UTC and ``+00:00`` added
 duration           ISO 8601 in seconds: ``PT90S``, ``PT0.5S``, ``-PT1S``
 dictionary         as its values
-list, struct, map  JSON with sorted keys
+list, struct, map  JSON with sorted keys; binary and infinite values in it as above, NaN as null, an instant or
+                   duration that Python cannot hold as the whole number that is stored
 =================  ==========================================================================================
 
 So integer 1, float 1.0 and text "1.0" of three columns are three texts, two of them equal; a column has one type, and
@@ -26,21 +28,30 @@ its level texts are compared within the column only.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from airflow_monitoring_provider.profiles.arrays import fixed_width, from_texts, is_text, truth_values, valid_rows
+from airflow_monitoring_provider.profiles.arrays import (
+    fixed_width,
+    from_texts,
+    is_text,
+    truth_values,
+    valid_rows,
+    whole_texts,
+)
 
+_DAY = 86_400_000  # milliseconds
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 def canonical_array(array: pa.Array) -> pa.Array:
     """The canonical text of every value, as a string array of the same length; nulls (and NaN) are null."""
     if is_text(array.type):
-        return array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array
+        return whole_texts(array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array)
     encoded = canonical_dictionary(array)
     return encoded.dictionary.take(encoded.indices)
 
@@ -55,8 +66,7 @@ def canonical_dictionary(array: pa.Array) -> pa.DictionaryArray:
     if is_text(array.type):
         return canonical_array(array).dictionary_encode()
     if _is_nested(array.type):
-        texts = from_texts([None if v is None else _json(v) for v in array.to_pylist()])
-        return texts.dictionary_encode()
+        return from_texts([_json(value) if value.is_valid else None for value in array]).dictionary_encode()
     encoded = array.dictionary_encode()
     return pa.DictionaryArray.from_arrays(encoded.indices, _distinct_texts(encoded.dictionary))
 
@@ -85,7 +95,7 @@ def _writer(kind: pa.DataType) -> Callable[[pa.Array], list[str | None]]:
     if types.is_decimal(kind):
         return lambda values: [_plain(text) for text in values.cast(pa.string()).to_pylist()]
     if types.is_date(kind):
-        return lambda values: [str(day) for day in values.cast(pa.date32()).cast(pa.string()).to_pylist()]
+        return _dates
     if types.is_timestamp(kind):
         return _timestamps
     if types.is_time(kind):
@@ -128,6 +138,12 @@ def _timestamps(values: pa.Array) -> list[str | None]:
     return [f"{stamp}{_fraction(part, unit)}{zone}" for stamp, part in zip(stamps, rest.tolist(), strict=True)]
 
 
+def _dates(values: pa.Array) -> list[str | None]:
+    days = np.floor_divide(_whole(values), 1 if values.type.bit_width == 32 else _DAY)
+    texts: list[str | None] = np.datetime_as_string(days.astype("datetime64[D]")).tolist()
+    return texts
+
+
 def _clock(ticks: int, unit: str) -> str:
     seconds, rest = divmod(ticks, _PER_SECOND[unit])
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{_fraction(rest, unit)}"
@@ -151,5 +167,33 @@ def _is_nested(kind: pa.DataType) -> bool:
     return bool(pa.types.is_nested(kind))
 
 
-def _json(value: Any) -> str:
+def _json(scalar: pa.Scalar) -> str:
+    value = _jsonable(_python(scalar))
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str, separators=(",", ":"))
+
+
+def _python(scalar: pa.Scalar) -> Any:
+    """The value as Python has it; where it has no form for a part of it, that part as it is stored."""
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):  # an instant beyond the calendar, a text that is not UTF-8, a name given twice
+        pass
+    kind = scalar.type
+    if pa.types.is_struct(kind):
+        return {kind.field(place).name: _python(scalar[place]) for place in range(kind.num_fields)}
+    if pa.types.is_map(kind):
+        return [list(_python(pair).values()) for pair in scalar.values]
+    if pa.types.is_nested(kind):
+        return [_python(item) for item in scalar.values]
+    return scalar.as_buffer().to_pybytes().decode("utf-8", "replace") if is_text(kind) else scalar.value
+
+
+def _jsonable(value: Any) -> Any:
+    """JSON has neither bytes nor NaN nor infinities."""
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return "0x" + value.hex() if isinstance(value, bytes) else value

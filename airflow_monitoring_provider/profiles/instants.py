@@ -38,6 +38,7 @@ from airflow_monitoring_provider.profiles.arrays import (
     is_text,
     truth_values,
     valid_flags,
+    whole_texts,
 )
 
 INSTANT = pa.timestamp("us", "UTC")
@@ -179,7 +180,7 @@ def _from_text(column: pa.StringArray, timezone: str) -> pa.Array:
     try:
         return _whole(column.cast(INSTANT), "us").view(INSTANT)
     except pa.ArrowInvalid:
-        return _from_mixed_text(column, timezone)
+        return _from_mixed_text(whole_texts(column), timezone)
 
 
 def _from_mixed_text(column: pa.StringArray, timezone: str) -> pa.Array:
