@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -22,8 +23,8 @@ from airflow_monitoring_provider.intake.blocks import blocks
 from airflow_monitoring_provider.intake.prefilter import postgres_condition
 from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type
 from airflow_monitoring_provider.intake.source import TimeFilter
-from airflow_monitoring_provider.profiles.arrays import from_bytes
-from airflow_monitoring_provider.profiles.instants import instants
+from airflow_monitoring_provider.profiles.arrays import fixed_width, from_bytes, from_values, valid_flags
+from airflow_monitoring_provider.profiles.instants import LAST, instants
 
 # What a row's text depends on; the plan is made for reading everything, and a scan always starts at the beginning.
 _SETTINGS = {
@@ -53,6 +54,7 @@ _TYPES: dict[int, SqlType] = {
     1184: sa.DateTime(timezone=True),
 }
 _NUMERIC = 1700
+_DAY = 86_400_000_000  # microseconds
 
 
 @contextlib.contextmanager
@@ -128,14 +130,25 @@ def _parsed(lines: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _typed(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """A column of texts in its type; what the type cannot hold (infinite dates, NaN as a decimal) is null."""
+    """A column of texts in its type; what the type cannot hold (NaN as a decimal) is null."""
     if column.type == kind:
         return column
-    if pa.types.is_timestamp(kind):
-        return instants(column).view(kind)
-    if pa.types.is_date32(kind):
-        return instants(column).cast(kind)
+    if pa.types.is_timestamp(kind) or pa.types.is_date32(kind):
+        return _times(column, kind)
     if pa.types.is_decimal(kind):
         digits = pc.match_substring_regex(column, r"^-?\d")
         return pc.if_else(digits, column, pa.nulls(len(column), pa.string())).cast(kind)
     return from_bytes([v and bytes.fromhex(v[2:]) for v in column.to_pylist()], kind)
+
+
+def _times(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Dates or timestamps; one that is outside the calendar, or infinite, is the first one after the year 9999, so that
+    it is no time to anybody and no null either.
+    """
+    times = instants(column)
+    valid = valid_flags(times)
+    read = fixed_width(times, np.int64)
+    if pa.types.is_date32(kind):
+        days = np.where(valid, np.floor_divide(read, _DAY), (LAST + 1) // _DAY)
+        return from_values(days.astype(np.int32), kind, valid_flags(column))
+    return from_values(np.where(valid, read, LAST + 1), kind, valid_flags(column))

@@ -16,7 +16,8 @@ BYTEA, BLOB                             binary
 everything else                         string: the database's own text form (JSON, UUID, arrays, times, …)
 ======================================= ====================================================================
 
-Dates outside the years 1 to 9999 and PostgreSQL's infinite ones read as null.
+Dates and timestamps outside the years 1 to 9999, such as PostgreSQL's infinite ones, arrive as one beyond them: they
+are no time to anybody, and no output holds them.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from airflow_monitoring_provider.definitions import SqlIntake
 from airflow_monitoring_provider.exceptions import ConfigurationError, SourceError, SourceUnavailable
 from airflow_monitoring_provider.intake.source import BATCH_ROWS, RowSource, TimeFilter, open_source
 from airflow_monitoring_provider.intake.sql import SqlSource
+from airflow_monitoring_provider.profiles.instants import instants
 
 START = dt.datetime(2013, 1, 1, 5, tzinfo=dt.UTC)
 END = dt.datetime(2013, 1, 1, 6, tzinfo=dt.UTC)
@@ -159,12 +160,28 @@ def test_what_python_cannot_hold_does_not_stop_postgresql(postgres: sa.Engine) -
         "INSERT INTO t VALUES ('NaN', '1e400', 'infinity', '12000-01-01', '0044-03-15 BC', 'NaN'),"
         " (1, '-Infinity', '-infinity', 'infinity', '-infinity', '-Infinity')",
     )
-    found = rows(table_source(postgres), "n", "any_n", "d", "ts", "tz", "f")
+    found = rows(table_source(postgres), "n", "any_n", "f")
 
     inf = float("inf")
-    assert [(None, inf, None, None, None), (1, -inf, None, None, None)] == [row[:5] for row in found]
-    assert str(found[0][5]) == "nan"
-    assert -inf == found[1][5]
+    assert [(None, inf), (1, -inf)] == [row[:2] for row in found]
+    assert str(found[0][2]) == "nan"
+    assert -inf == found[1][2]
+
+
+def test_dates_beyond_the_calendar_are_neither_times_nor_null(postgres: sa.Engine) -> None:
+    run(
+        postgres,
+        "CREATE TABLE t (d date, ts timestamp, tz timestamptz)",
+        "INSERT INTO t VALUES ('infinity', '12000-01-01', '0044-03-15 BC'), ('-infinity', 'infinity', '-infinity'),"
+        " ('9999-12-31', '0001-01-01', NULL)",
+    )
+    with table_source(postgres).read(["d", "ts", "tz"], None) as batches:
+        (batch,) = batches
+
+    assert [0, 0, 1] == [column.null_count for column in batch.columns]
+    assert [False, False, True] == instants(batch.column("d")).is_valid().to_pylist()
+    assert [False, False, True] == instants(batch.column("ts")).is_valid().to_pylist()
+    assert [False, False, False] == instants(batch.column("tz")).is_valid().to_pylist()
 
 
 @pytest.mark.parametrize(
