@@ -65,7 +65,12 @@ class _Reading:
             self._reader = pacsv.open_csv(stream, self._options, self._parse, convert)
         except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
             raise self._problem(error) from None
-        self.header: list[str] = list(self._reader.schema.names)
+        try:
+            self.header: list[str] = list(self._reader.schema.names)
+        except UnicodeDecodeError:
+            raise SourceError(
+                f"the header of {name!r} is not in the encoding of csvSettings ({csv.encoding})"
+            ) from None
 
     def __enter__(self) -> _Reading:
         return self

@@ -1,11 +1,12 @@
 """Rows of one file of JSON lines: every member as text, exactly as it is written, in blocks.
 
 A number keeps its digits, true and false are ``true`` and ``false``, an object or list is compact JSON, and null or an
-absent member is null.
+absent member is null. A lone surrogate, which JSON can spell and UTF-8 cannot, arrives as U+FFFD.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
@@ -14,12 +15,12 @@ import pyarrow as pa
 
 from airflow_monitoring_provider.exceptions import SourceError
 from airflow_monitoring_provider.intake.blocks import BLOCK_ROWS
-from airflow_monitoring_provider.intake.sampling import SAMPLE_ROWS, narrowest
-from airflow_monitoring_provider.profiles.arrays import from_texts
-from airflow_monitoring_provider.profiles.instants import is_time_text
+from airflow_monitoring_provider.intake.sampling import SAMPLE_ROWS, Evidence
+from airflow_monitoring_provider.profiles.arrays import from_texts, readable
 
 LINE_BYTES = 64 * 1024 * 1024
 _BLOCK_BYTES = 16 * 1024 * 1024
+_CELL_BYTES = 64  # of a short text, as Python keeps it
 
 Row = dict[str, Any]
 
@@ -33,26 +34,48 @@ class Number(str):
 _DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=Number)
 
 
-def sample_types(stream: IO[bytes], name: str) -> dict[str, tuple[set[str], list[str | None]]]:
-    """For each member of the first 10 000 rows: the JSON kinds it has, and its texts."""
-    found: dict[str, tuple[set[str], list[str | None]]] = {}
-    for count, row in enumerate(_rows(stream, name)):
-        if count == SAMPLE_ROWS:
-            break
+class Member:
+    """What a sample says of one member: its JSON kinds, and what its texts can be read as."""
+
+    def __init__(self) -> None:
+        self._kinds: set[str] = set()
+        self._evidence = Evidence()
+        self.waiting: list[str | None] = []
+
+    def add(self, value: Any) -> None:
+        """One value that is not null."""
+        self._kinds.add(_kind(value))
+        if len(self._kinds) == 1 and self._kinds != {"nested"}:  # else it is text whatever the values are
+            self.waiting.append(as_text(value))
+
+    def settle(self) -> None:
+        """Keep of the values what they say of the type."""
+        self._evidence.add(from_texts(self.waiting, pa.string()))
+        self.waiting = []
+
+    def type(self) -> pa.DataType:
+        """Numbers and booleans alone are that, ISO 8601 texts alone are times, all else is text."""
+        decided = self._evidence.type()
+        if self._kinds in ({"number"}, {"boolean"}):
+            return decided
+        return decided if self._kinds == {"text"} and pa.types.is_timestamp(decided) else pa.string()
+
+
+def sample_types(stream: IO[bytes], name: str, found: dict[str, Member]) -> None:
+    """Add what the first 10 000 rows say of each member."""
+    weight = 0
+    for row in itertools.islice(_rows(stream, name), SAMPLE_ROWS):
         for member, value in row.items():
-            kinds, texts = found.setdefault(member, (set(), []))
+            known = found.setdefault(member, Member())
             if value is not None:
-                kinds.add(_kind(value))
-                texts.append(as_text(value))
-    return found
-
-
-def decided_type(kinds: set[str], texts: list[str | None]) -> pa.DataType:
-    """The type of a member: numbers and booleans alone are that, ISO 8601 texts alone are times, all else is text."""
-    column = from_texts(texts, pa.string())
-    if kinds == {"number"} or kinds == {"boolean"}:
-        return narrowest(column)
-    return narrowest(column) if kinds == {"text"} and texts and is_time_text(column).all() else pa.string()
+                known.add(value)
+                weight += _CELL_BYTES + len(value if isinstance(value, str) else "")
+        if weight > _BLOCK_BYTES:
+            weight = 0
+            for known in found.values():
+                known.settle()
+    for known in found.values():
+        known.settle()
 
 
 def read_texts(stream: IO[bytes], name: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -67,7 +90,7 @@ def read_texts(stream: IO[bytes], name: str, columns: Sequence[str]) -> Iterator
         for column, texts in zip(columns, values, strict=True):
             text = as_text(row.get(column))
             texts.append(text)
-            weight += len(text or "")
+            weight += _CELL_BYTES + len(text or "")
         count += 1
         if count == BLOCK_ROWS or weight > _BLOCK_BYTES:
             yield pa.RecordBatch.from_arrays([from_texts(texts, pa.string()) for texts in values], schema=schema)
@@ -85,13 +108,33 @@ def as_text(value: Any) -> str | None:
 
 
 def _json(value: Any) -> str:
-    if isinstance(value, Number):
-        return str(value)
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{_json(str(key))}:{_json(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(_json, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    """Compact JSON, without recursion: the decoder takes lists nested twice as deep as Python's stack."""
+    parts: list[str] = []
+    ahead: list[Any] = [value]
+    while ahead:
+        item = ahead.pop()
+        if isinstance(item, _Verbatim | Number):
+            parts.append(str(item))
+        elif isinstance(item, dict):
+            ahead.append(_Verbatim("}"))
+            for place, (key, inner) in reversed(list(enumerate(item.items()))):
+                name = json.dumps(str(key), ensure_ascii=False)
+                ahead += [inner, _Verbatim(f"{',' if place else ''}{name}:")]
+            parts.append("{")
+        elif isinstance(item, list):
+            ahead.append(_Verbatim("]"))
+            for place, inner in reversed(list(enumerate(item))):
+                ahead += [inner, _Verbatim("," if place else "")]
+            parts.append("[")
+        else:
+            parts.append(json.dumps(item, ensure_ascii=False))
+    return "".join(parts)
+
+
+class _Verbatim(str):
+    """A piece of JSON that is written already."""
+
+    __slots__ = ()
 
 
 def _kind(value: Any) -> str:
@@ -113,10 +156,12 @@ def _rows(stream: IO[bytes], name: str) -> Iterator[Row]:
             continue
         try:
             row = _DECODER.decode(text)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            raise SourceError(f"line {number} of {name!r} nests its values too deep to be read") from None
+        except ValueError:
             raise SourceError(f"line {number} of {name!r} is not JSON; the file must hold one object a line") from None
         if not isinstance(row, dict):
             raise SourceError(
                 f"line {number} of {name!r} is a JSON {_kind(row)} value; the file must hold one object a line"
             )
-        yield row
+        yield {readable(member): value for member, value in row.items()} if "\\u" in text else row

@@ -16,7 +16,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_monitoring_provider.profiles.arrays import from_texts, from_truth, truth_values
+from airflow_monitoring_provider.profiles.arrays import from_texts, from_truth, truth_values, valid_flags
 from airflow_monitoring_provider.profiles.instants import INSTANT, is_time_text
 
 SAMPLE_ROWS = 10_000
@@ -39,31 +39,58 @@ def sampled_files(paths: list[str]) -> list[str]:
     return sorted({paths[0], paths[len(paths) // 2], paths[-1]})
 
 
-def narrowest(texts: pa.StringArray) -> pa.DataType:
-    """The type of a column by the rule above."""
-    values = pc.utf8_trim_whitespace(texts.filter(from_truth(truth_values(pc.is_valid(texts)))))
-    values = values.filter(pc.invert(pc.is_in(values, value_set=_NO_VALUES)))
-    if len(values) == 0:
+class Evidence:
+    """What the values of a column can all be read as; it is added to block by block, so that memory holds one block."""
+
+    def __init__(self) -> None:
+        self._values = self._zoned = False
+        self._fits = dict.fromkeys(("boolean", "integer", "float", "time"), True)
+
+    def add(self, texts: pa.StringArray) -> None:
+        """The texts of some rows; nulls say nothing."""
+        values = pc.utf8_trim_whitespace(texts.filter(from_truth(valid_flags(texts))))
+        values = values.filter(pc.invert(pc.is_in(values, value_set=_NO_VALUES)))
+        if len(values) == 0:
+            return
+        self._values, fits = True, self._fits
+        if fits["boolean"]:
+            fits["boolean"] = _all_match(values, _BOOLEAN)
+        if fits["float"]:
+            integral = truth_values(pc.match_substring_regex(values, _INTEGER))
+            fits["integer"] &= bool(integral.all())
+            fits["float"] = bool((integral | truth_values(pc.match_substring_regex(values, _FLOAT))).all())
+        if fits["time"]:
+            fits["time"] = bool(is_time_text(values).all())
+            self._zoned |= fits["time"] and bool(truth_values(pc.match_substring_regex(values, _ZONE)).any())
+
+    def type(self) -> pa.DataType:
+        """The type of a column by the rule above."""
+        fits = self._fits
+        if not self._values:
+            return pa.string()
+        if fits["boolean"]:
+            return pa.bool_()
+        if fits["float"]:
+            return pa.int64() if fits["integer"] else pa.float64()
+        if fits["time"]:
+            return INSTANT if self._zoned else pa.timestamp("us")
         return pa.string()
-    if truth_values(pc.match_substring_regex(values, _BOOLEAN)).all():
-        return pa.bool_()
-    integral = truth_values(pc.match_substring_regex(values, _INTEGER))
-    if integral.all():
-        return pa.int64()
-    if (integral | truth_values(pc.match_substring_regex(values, _FLOAT))).all():
-        return pa.float64()
-    if is_time_text(values).all():
-        zoned = truth_values(pc.match_substring_regex(values, _ZONE)).any()
-        return INSTANT if zoned else pa.timestamp("us")
-    return pa.string()
+
+
+def _all_match(values: pa.StringArray, pattern: str) -> bool:
+    return bool(truth_values(pc.match_substring_regex(values, pattern)).all())
 
 
 def cleaned(texts: pa.StringArray, kind: pa.DataType) -> pa.StringArray:
-    """Texts of a column of a decided type: except in texts, spaces around values go and "no value" becomes null."""
+    """Texts of a column of a decided type: except in texts, spaces around values, and the plus of an integer, go
+    and "no value" becomes null.
+    """
     if pa.types.is_string(kind):
         return texts
     trimmed = pc.utf8_trim_whitespace(texts)
     if pa.types.is_boolean(kind):
         trimmed = pc.utf8_lower(trimmed)
+    elif pa.types.is_integer(kind):
+        trimmed = pc.replace_substring_regex(trimmed, r"^\+", "")  # Arrow reads no such integer
     absent = pc.is_in(trimmed, value_set=_NO_VALUES)
     return pc.if_else(absent, pa.nulls(len(texts), pa.string()), trimmed) if absent.true_count else trimmed

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 BATCH_ROWS = 65_536
+BATCH_BYTES = 32 * 1024 * 1024
+"""A batch is no larger, unless a single block of its source is: rows may hold texts of 10 MB."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -212,14 +214,15 @@ def merged(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 def gathered(batches: Iterable[pa.RecordBatch], rows: int = BATCH_ROWS) -> Generator[pa.RecordBatch]:
     """Small batches merged until the next one would not fit, empty ones left out."""
     waiting: list[pa.RecordBatch] = []
-    count = 0
+    count = weight = 0
     for batch in batches:
         if batch.num_rows == 0:
             continue
-        if waiting and count + batch.num_rows > rows:
+        if waiting and (count + batch.num_rows > rows or weight + batch.nbytes > BATCH_BYTES):
             yield merged(waiting)
-            waiting, count = [], 0
+            waiting, count, weight = [], 0, 0
         waiting.append(batch)
         count += batch.num_rows
+        weight += batch.nbytes
     if waiting:
         yield merged(waiting)

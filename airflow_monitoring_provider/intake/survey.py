@@ -12,7 +12,7 @@ from airflow_monitoring_provider.exceptions import SourceError
 from airflow_monitoring_provider.intake import csv_rows, json_rows
 from airflow_monitoring_provider.intake.parquet_rows import ParquetRows, common_type, plain_type
 from airflow_monitoring_provider.intake.paths import Files
-from airflow_monitoring_provider.intake.sampling import SAMPLE_ROWS, narrowest, sampled_files
+from airflow_monitoring_provider.intake.sampling import SAMPLE_ROWS, Evidence, sampled_files
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,20 +49,20 @@ def survey_csv(files: Files, paths: list[str], csv: CsvSettings) -> Survey:
     for path in paths:
         with files.open(path) as stream:
             _keep(headers, path, csv_rows.read_header(stream, csv, files.name(path)))
-    samples: dict[str, list[pa.Array]] = {name: [] for name in _united(headers.values())}
+    found = {name: Evidence() for name in _united(headers.values())}
     for path in sampled_files(paths):
         names = [name for name in dict.fromkeys(headers[path]) if headers[path].count(name) == 1]
-        count = 0
+        if not names:
+            continue
+        left = SAMPLE_ROWS
         with files.open(path) as stream:
             for batch in csv_rows.read_texts(stream, csv, files.name(path), names):
-                head = batch.slice(0, SAMPLE_ROWS - count)
-                for name, column in zip(names, head.columns, strict=True):
-                    samples[name].append(column)
-                count += len(head)
-                if count >= SAMPLE_ROWS:
+                for name, column in zip(names, batch.slice(0, left).columns, strict=True):
+                    found[name].add(column)
+                left -= len(batch)
+                if left <= 0:
                     break
-    types = {name: narrowest(pa.concat_arrays(parts)) if parts else pa.string() for name, parts in samples.items()}
-    return Survey(types, headers)
+    return Survey({name: evidence.type() for name, evidence in found.items()}, headers)
 
 
 def survey_json(files: Files, paths: list[str]) -> Survey:
@@ -70,14 +70,11 @@ def survey_json(files: Files, paths: list[str]) -> Survey:
 
     :raises SourceError: a line is no JSON object.
     """
-    found: dict[str, tuple[set[str], list[str | None]]] = {}
+    found: dict[str, json_rows.Member] = {}
     for path in sampled_files(paths):
         with files.open(path) as stream:
-            for name, (kinds, texts) in json_rows.sample_types(stream, files.name(path)).items():
-                known = found.setdefault(name, (set(), []))
-                known[0].update(kinds)
-                known[1].extend(texts)
-    return Survey({name: json_rows.decided_type(*sample) for name, sample in found.items()}, {})
+            json_rows.sample_types(stream, files.name(path), found)
+    return Survey({name: member.type() for name, member in found.items()}, {})
 
 
 def survey_parquet(files: Files, paths: list[str]) -> Survey:

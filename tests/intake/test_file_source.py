@@ -350,7 +350,7 @@ def test_json_values_arrive_as_they_are_written(tmp_path: Path) -> None:
     [
         ('{"a": 1}\n{"a": ' + CANARY, "line 2 of 'a.jsonl' is not JSON"),
         ('[{"a": 1}]', "line 1 of 'a.jsonl' is a JSON nested value"),
-        ("[" * 100_000, "line 1 of 'a.jsonl' is not JSON"),
+        ("[" * 100_000, "line 1 of 'a.jsonl' nests its values too deep"),
     ],
 )
 def test_malformed_json_is_named_without_its_text(tmp_path: Path, content: str, match: str) -> None:
