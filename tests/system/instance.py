@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import faulthandler
 import fcntl
 import json
 import signal
@@ -168,6 +169,7 @@ def running(
 @contextlib.contextmanager
 def _alone(lock: Path) -> Iterator[None]:
     """One instance at a time, whichever of pytest's workers wants one: each is enough for a small machine."""
+    faulthandler.cancel_dump_traceback_later()  # to wait for another's end is no hang; all that follows has its limits
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
