@@ -112,7 +112,11 @@ def confirm(connection: sa.Connection, claim: Claim) -> None:
 def progress(
     connection: sa.Connection, claim: Claim, *, percent: float, scored: int, failed: int, skipped: int, now: dt.datetime
 ) -> bool:
-    """Report how far the attempt is; whether somebody asked it to stop."""
+    """Report how far the attempt is; whether somebody asked it to stop.
+
+    Raises :class:`BatchLocked` where the batch was locked or deleted since the claim: better now than after hours of
+    reading, and before the output is written.
+    """
     asked = connection.execute(
         jobs.update()
         .where(jobs.c.id == claim.job_id, jobs.c.token == claim.token)
@@ -127,6 +131,7 @@ def progress(
     ).scalar_one_or_none()
     if asked is None:
         raise Superseded(LOST)
+    _refuse_closed(connection, claim)
     return bool(asked)
 
 
@@ -287,6 +292,10 @@ def _open_batch(connection: sa.Connection, claim: Claim, name: str, now: dt.date
         )
         .on_conflict_do_nothing()
     )
+    _refuse_closed(connection, claim)
+
+
+def _refuse_closed(connection: sa.Connection, claim: Claim) -> None:
     batch = connection.execute(
         sa.select(batches.c.locked, batches.c.deleted_at).where(batches.c.id == claim.batch_id)
     ).one()

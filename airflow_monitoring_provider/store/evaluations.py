@@ -21,13 +21,20 @@ from airflow_monitoring_provider.store.records import Alert, MonitorTransition, 
 from airflow_monitoring_provider.store.tables import ALL_ROWS, alerts, jobs, metrics, monitor_states, monitors
 from airflow_monitoring_provider.store.types import finite, storable
 
+DELETED = "the batch of this job was deleted, and its results with it"
+
 
 def pending(connection: sa.Connection, job: str) -> PendingEvaluation | None:
-    """The committed snapshot of a job, to be evaluated; None where there is none."""
+    """The committed snapshot of a job, to be evaluated; None where there is none.
+
+    Raises :class:`BatchLocked` where it was deleted with its batch.
+    """
     row = connection.execute(sa.select(jobs).where(jobs.c.id == job)).one_or_none()
     if row is None:
         raise NotFound("no job has this id")
-    if row.snapshot_revision == 0 or row.results_deleted:
+    if row.results_deleted:
+        raise BatchLocked(DELETED)
+    if row.snapshot_revision == 0:
         return None
     return PendingEvaluation(
         job_id=job,
@@ -53,7 +60,9 @@ def record(
 ) -> int:
     """Write the evaluation; how many of its alerts are new.
 
-    Statuses of an earlier evaluation are overwritten. A monitor's state is not overwritten by an older window's.
+    Statuses of an earlier evaluation are overwritten. A monitor's state is not overwritten by an older window's. A
+    definition's monitors that have no transition any more (it watches other columns, or has other thresholds) are
+    retired, until they have one again.
     Raises :class:`Superseded` where the job has another snapshot by now, :class:`BatchLocked` where its batch was
     deleted, :class:`NotFound` for a result that names no value of the job.
     """
@@ -75,10 +84,11 @@ def record(
     # In one order, so that two jobs of a definition that are evaluated at once cannot wait for each other.
     ordered = sorted(transitions, key=lambda transition: transition.monitor_id)
     if ordered:
-        _write_monitors(connection, [_monitor_row(transition, facts, now) for transition in ordered])
+        _write_monitors(connection, [_monitor_row(transition, facts, now) for transition in ordered], row.window_start)
         found = {"since": row.window_start, "window_start": row.window_start}
         found |= {"job_id": job, "snapshot_revision": snapshot_revision, "updated_at": now}
         _write_states(connection, [_state_row(transition) | found for transition in ordered])
+        _retire_others(connection, row.definition_id, ordered, found, now)
     return sum(_add_alert(connection, alert, job, facts, now) for alert in news)
 
 
@@ -89,7 +99,7 @@ def _refusal(connection: sa.Connection, job: str) -> Superseded | BatchLocked | 
     if known is None:
         return NotFound("no job has this id")
     if known.results_deleted:
-        return BatchLocked("the batch of this job was deleted, and its results with it")
+        return BatchLocked(DELETED)
     return Superseded("the job has another snapshot than the one that was evaluated; evaluate that one")
 
 
@@ -125,15 +135,51 @@ def _write_statuses(connection: sa.Connection, job: str, results: Sequence[Verdi
         )
 
 
-def _write_monitors(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
+def _write_monitors(connection: sa.Connection, rows: list[dict[str, Any]], window_start: dt.datetime) -> None:
     statement = insert(connection, monitors)
+    newer = sa.exists().where(
+        monitor_states.c.monitor_id == monitors.c.id, monitor_states.c.window_start > window_start
+    )
+    changes: dict[str, Any] = {column: statement.excluded[column] for column in ("warning", "critical", "updated_at")}
+    changes["deleted_at"] = sa.case((newer, monitors.c.deleted_at), else_=sa.null())
     connection.execute(
         statement.on_conflict_do_update(
-            index_elements=[monitors.c.id],
-            set_={column: statement.excluded[column] for column in ("warning", "critical", "updated_at")},
-            where=monitors.c.origin == "definition",
+            index_elements=[monitors.c.id], set_=changes, where=monitors.c.origin == "definition"
         ),
         rows,
+    )
+
+
+def _retire_others(
+    connection: sa.Connection,
+    definition_id: str,
+    evaluated: Sequence[MonitorTransition],
+    found: dict[str, Any],
+    now: dt.datetime,
+) -> None:
+    """Retire the definition's monitors that were not evaluated, unless a newer window did."""
+    theirs = (
+        sa.select(monitor_states.c.monitor_id)
+        .join(monitors, monitors.c.id == monitor_states.c.monitor_id)
+        .where(
+            monitors.c.definition_id == definition_id,
+            monitors.c.origin == "definition",
+            monitors.c.deleted_at.is_(None),
+            monitor_states.c.window_start <= found["window_start"],
+        )
+    )
+    kept = {texts.monitor(transition.monitor_id) for transition in evaluated}
+    gone = sorted(monitor_id for (monitor_id,) in connection.execute(theirs) if monitor_id not in kept)
+    if not gone:
+        return
+    rows = [{"gone": monitor_id} for monitor_id in gone]
+    connection.execute(
+        monitors.update().where(monitors.c.id == sa.bindparam("gone")).values(deleted_at=now, updated_at=now), rows
+    )
+    # With the window that retired it, an older one that is evaluated again later does not bring it back.
+    state = {"window_start": found["window_start"], "updated_at": now}
+    connection.execute(
+        monitor_states.update().where(monitor_states.c.monitor_id == sa.bindparam("gone")).values(**state), rows
     )
 
 

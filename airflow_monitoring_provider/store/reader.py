@@ -177,7 +177,10 @@ class StoreReader:
             return commits.committed(connection, claim)
 
     def pending_evaluation(self, job_id: str) -> PendingEvaluation | None:
-        """The committed snapshot to evaluate; None where there is none. Read it before ``load_values``."""
+        """The committed snapshot to evaluate; None where there is none. Read it before ``load_values``.
+
+        Raises :class:`NotFound`, and :class:`BatchLocked` where it was deleted with its batch.
+        """
         with self._reading() as connection:
             return evaluations.pending(connection, job_id)
 

@@ -14,7 +14,14 @@ import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions.terms import JobState, WindowKind
 from airflow_monitoring_provider.definitions.window import Window
-from airflow_monitoring_provider.exceptions import DefinitionError, JobAborted, NotFound, StoreSchemaError, Superseded
+from airflow_monitoring_provider.exceptions import (
+    BatchLocked,
+    DefinitionError,
+    JobAborted,
+    NotFound,
+    StoreSchemaError,
+    Superseded,
+)
 from airflow_monitoring_provider.store import tables
 from airflow_monitoring_provider.store.engine import open_engine, reading, writing
 from airflow_monitoring_provider.store.records import DefinitionRecord, RunInfo, Snapshot
@@ -285,3 +292,18 @@ def test_a_store_that_does_not_know_who_it_is_refuses_to_claim(
     with pytest.raises(StoreSchemaError, match="monitoring_stores has 0 rows that say which store this is"):
         store.claim(record, day(1), batch_name="b")
     assert 0 == store.jobs().total
+
+
+def test_an_attempt_learns_at_its_next_report_that_its_batch_takes_no_more_rows(
+    store: MonitoringStore, record: DefinitionRecord, day: Day
+) -> None:
+    claim = store.claim(record, day(1), batch_name="b")
+    store.lock_batch(claim.batch_id)
+    with pytest.raises(BatchLocked, match="is locked; unlock it"):
+        store.progress(claim, percent=10)
+    store.lock_batch(claim.batch_id, locked=False)
+    store.progress(claim, percent=20)
+    store.delete_batch(claim.batch_id)
+    with pytest.raises(BatchLocked, match="was deleted"):
+        store.progress(claim, percent=30)
+    assert 20 == store.job(claim.job_id).percent

@@ -180,7 +180,8 @@ def test_a_batch_that_is_deleted_between_claim_and_commit_stays_deleted(
     assert job.results_deleted
     assert [] == store.load_values(claim.job_id)
     assert store.load_profile(claim.job_id) is None
-    assert store.pending_evaluation(claim.job_id) is None
+    with pytest.raises(BatchLocked, match="was deleted, and its results with it"):
+        store.pending_evaluation(claim.job_id)
     assert 0 == store.batches("dep-1").total
     assert 0 == store.batch(claim.batch_id).predictions
 

@@ -196,6 +196,26 @@ def test_a_monitor_remembers_since_when_and_what_was_before_and_forgets_no_newer
     assert (POTENTIAL, DETECTED, 6, 6) == state(6, POTENTIAL)
 
 
+def test_a_monitor_that_is_evaluated_no_more_is_retired_until_it_is_again(
+    store: MonitoringStore, record: DefinitionRecord, committed: Any
+) -> None:
+    other = dataclasses.replace(MONITOR, monitor_id="m-rows", metric="row_count", column=None)
+
+    def watched(number: int, *transitions: MonitorTransition) -> list[str]:
+        claim = committed(number)
+        store.record_evaluation(
+            claim.job_id, store.job(claim.job_id).snapshot_revision, [PSI], DETECTED, list(transitions)
+        )
+        return [state.monitor_id for state in store.monitor_states(record.id)]
+
+    assert ["m-psi", "m-rows"] == watched(3, MONITOR, other)
+    assert ["m-psi"] == watched(5, MONITOR)
+    assert ["m-psi"] == watched(4, MONITOR, other), "an older window brings nothing back"
+    assert ["m-psi"] == watched(2, other), "and retires nothing"
+    assert ["m-psi"] == watched(6), "a window that moves no monitor"
+    assert ["m-psi", "m-rows"] == watched(7, MONITOR, other)
+
+
 def test_every_segment_and_column_is_told_apart(
     store: MonitoringStore, record: DefinitionRecord, day: Day, snapshot: Any, value: Any
 ) -> None:
