@@ -44,16 +44,27 @@ def current_plan(
     """The plan of a job's rows, and how their columns differ from the frozen ones.
 
     Features and their kinds come from the baseline, where there is one: a feature that is gone is a finding and no
-    error. Predictions, actuals and what else has a role come from the definition and must be there.
+    error. Where the definition names its features, those are watched alone, also the ones that it names since.
+    Predictions, actuals and what else has a role come from the definition and must be there.
 
     :raises SourceError: a column that has a role is not there.
     """
     if baseline is None:
         return build_plan(definition, schema, source), SchemaChanges()
-    frozen = [column for column in baseline.plan.columns if column.role is ColumnRole.FEATURE]
+    named = definition.features
+    frozen = [
+        column
+        for column in baseline.plan.columns
+        if column.role is ColumnRole.FEATURE and (named is None or column.name in named)
+    ]
     present = build_plan(definition, _with_absent(schema, [column.name for column in frozen]), source)
-    roles = [column for column in present.columns if column.role is not ColumnRole.FEATURE]
-    planned = dataclasses.replace(present, columns=tuple(sorted([*frozen, *roles], key=lambda column: column.name)))
+    known = {column.name for column in frozen}
+    others = [
+        column
+        for column in present.columns
+        if column.role is not ColumnRole.FEATURE or (named is not None and column.name not in known)
+    ]
+    planned = dataclasses.replace(present, columns=tuple(sorted([*frozen, *others], key=lambda column: column.name)))
     changes = schema_changes(definition, planned, schema)
     return restrict_plan(name_levels(planned, baseline), schema, source), changes
 

@@ -77,6 +77,7 @@ def evaluate_job(job: str, definition: JobDefinition, store: MonitoringStore) ->
     """Evaluate the committed snapshot of a job.
 
     :raises NotFound: there is no such job, or it has not committed anything yet.
+    :raises BatchLocked: its batch was deleted.
     """
     if isinstance(definition.baseline, FirstWindowBaseline):
         if job == job_id(definition.id, first_window(definition)):
@@ -218,17 +219,18 @@ def _values(
         profile,
         baseline,
         ComparisonSettings.from_definition(definition),
-        schema_changes=_changes(profile, baseline),
+        schema_changes=_changes(profile, baseline, definition.features),
         null_timestamps=int(null_timestamps or 0),
     )
 
 
-def _changes(profile: Profile, baseline: Profile) -> SchemaChanges:
-    """How the features of two profiles differ."""
+def _changes(profile: Profile, baseline: Profile, named: tuple[str, ...] | None) -> SchemaChanges:
+    """How the features of two profiles differ; of the baseline's, those that the definition still names."""
     now, then = (
         {name: column.kind for name, column in side.columns.items() if column.role is ColumnRole.FEATURE}
         for side in (profile, baseline)
     )
+    then = {name: kind for name, kind in then.items() if named is None or name in named}
     return SchemaChanges(
         missing=tuple(sorted(then.keys() - now.keys())),
         new=tuple(sorted(now.keys() - then.keys())),

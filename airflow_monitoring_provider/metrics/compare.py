@@ -55,9 +55,15 @@ def compare(
 
 
 def _columns(current: Profile, baseline: Profile | None, changes: SchemaChanges) -> list[str]:
-    """Every column that either side has, by role and name."""
+    """Every column that either side has, by role and name; of the baseline's features those that are still watched."""
+    watched = {column.name for column in current.plan.columns} | set(changes.missing)
     found = {name: column for name, column in current.columns.items() if name not in changes.missing}
-    found |= baseline.columns if baseline is not None else {}
+    if baseline is not None:
+        found |= {
+            name: column
+            for name, column in baseline.columns.items()
+            if name in watched or column.role is not ColumnRole.FEATURE
+        }
     return sorted(found, key=lambda name: (_ROLES.index(found[name].role), name))
 
 

@@ -119,6 +119,16 @@ def test_the_revision_that_an_attempt_began_with_is_pinned_on_it(world: Any, def
     assert (2, 2) == (record.definition_revision, record.snapshot.definition_revision)
 
 
+def test_features_named_later_are_those_that_are_watched(world: Any, define: Any, tools: Any) -> None:
+    world.table("scores", tools.day_rows(0) + tools.day_rows(1))
+    world.run(define(features=["amount"]))
+    job = world.run(define(features=["region"]), 1).job_id
+    found = {value.column: value for value in world.store.load_values(job) if value.name == "psi"}
+    assert {"region", "score", "churned"} == found.keys()
+    assert "column_new" == found["region"].reason
+    assert 0.0 == world.value(job, "missing_columns").value
+
+
 def test_evaluating_twice_tells_nobody_twice(world: Any, define: Any, tools: Any) -> None:
     world.table("scores", tools.day_rows(0) + tools.day_rows(1, shift=2.0))
     world.evaluate(define(), world.run(define()))
