@@ -1,0 +1,125 @@
+"""The fault tests are only worth something if they fail where the protocol is broken: here it is, on purpose.
+
+Each mutation changes a few lines in a copy of the package; a named test of test_faults.py, run there, must fail, and it
+must pass in a copy that nobody changed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+Change = tuple[str, str, str]  # file of the package, text, and what it becomes
+
+TAKEN_BY_ANYBODY: Change = (
+    "outputs/markers.py",
+    "mine.token <= attempt.token)",
+    "sa.true())",
+)
+COMMITTED_BY_ANYBODY: Change = (
+    "store/commits.py",
+    ".where(jobs.c.id == claim.job_id, jobs.c.token == claim.token, jobs.c.state.in_(_LIVE))",
+    ".where(jobs.c.id == claim.job_id)",
+)
+HELD_BY_ANYBODY: Change = (
+    "outputs/markers.py",
+    "held = sa.and_(mine.store_id == self._attempt.store_id, mine.token == self._attempt.token)",
+    "held = sa.true()",
+)
+FILE_OF_ANYBODY: Change = (
+    "outputs/output.py",
+    "if token > self.token:",
+    "if False:",
+)
+NOT_FIRST: Change = (
+    "outputs/sql.py",
+    """            if first:
+                self._markers.claim(connection)
+            else:
+                self._markers.confirm(connection)
+""",
+    """            if not first:
+                self._markers.confirm(connection)
+""",
+)
+BUT_LAST: Change = (
+    "outputs/sql.py",
+    """            return None
+        if last:
+            return self._markers.complete(""",
+    """            return None
+        if last:
+            self._markers.claim(connection)
+            return self._markers.complete(""",
+)
+NOTHING_DELETED: Change = (
+    "outputs/statements.py",
+    "        connection.execute(sa.delete(self._table).where(self._table.c[JOB_COLUMN] == self._job_id))\n",
+    "        pass\n",
+)
+
+MUTATIONS: dict[str, tuple[list[Change], str]] = {
+    "the output does not look at the token": (
+        [TAKEN_BY_ANYBODY, HELD_BY_ANYBODY],
+        "test_frozen_beside_its_own_retry_over_a_changed_source[postgres-insert@postgres-postgres-fresh]",
+    ),
+    "the store does not look at the token": (
+        [COMMITTED_BY_ANYBODY],
+        "test_frozen_beside_its_own_retry_over_a_changed_source[postgres-parquet-postgres]",
+    ),
+    "the file does not look at the token": (
+        [FILE_OF_ANYBODY],
+        "test_frozen_beside_its_own_retry_over_a_changed_source[postgres-parquet-postgres]",
+    ),
+    "the marker comes last": (
+        [NOT_FIRST, BUT_LAST],
+        "test_two_attempts_inside_of_one_output[postgres-insert@postgres-postgres-fresh]",
+    ),
+    "the window is not deleted": (
+        [NOTHING_DELETED],
+        "test_killed_at_a_step_and_retried[postgres-insert@postgres-postgres-fresh-17]",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MUTATIONS)
+def test_a_broken_protocol_is_noticed(what: str, tmp_path: Path) -> None:
+    changes, test = MUTATIONS[what]
+    _copy(tmp_path)
+    for file, text, becomes in changes:
+        path = tmp_path / "airflow_monitoring_provider" / file
+        content = path.read_text()
+        assert content.count(text) == 1, f"the mutation does not fit {file} any more"
+        path.write_text(content.replace(text, becomes))
+    ended = _run(tmp_path, [test])
+    assert ended.returncode == 1, ended.stdout
+    assert re.search(r"Violation: .*I[1-9]", ended.stdout), ended.stdout
+
+
+def test_a_whole_protocol_passes_the_same_tests_in_a_copy(tmp_path: Path) -> None:
+    _copy(tmp_path)
+    ended = _run(tmp_path, sorted({test for _, test in MUTATIONS.values()}))
+    assert ended.returncode == 0, ended.stdout
+    assert " skipped" not in ended.stdout
+
+
+def _copy(folder: Path) -> None:
+    for name in ("airflow_monitoring_provider", "tests/faults", "tests/oracles"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "tests/conftest.py"):
+        shutil.copy(ROOT / name, folder / name)
+
+
+def _run(folder: Path, tests: list[str]) -> subprocess.CompletedProcess[str]:
+    # The working directory comes first on the path, so the copy is what is imported.
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command += [f"tests/faults/test_faults.py::{test}" for test in tests]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
