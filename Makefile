@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # More options for pytest, for example: make test PYTEST_ARGS="-k drift -x"
 PYTEST_ARGS ?=
+# More options for the fault sweep; see tests/faults/README.md
+FAULTS_ARGS ?=
 
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -18,7 +20,7 @@ export UV_SYSTEM_CERTS
 unexport VIRTUAL_ENV CONDA_PREFIX UV_PROJECT_ENVIRONMENT UV_PYTHON UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint up down clean bench lock
+.PHONY: help demo test faults lint up down clean bench lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +30,10 @@ demo: $(STAMP) ## Monitor the flights of New York on real data in a real Airflow
 
 test: $(STAMP) ## Run every test; PYTEST_ARGS passes options on
 	@$(RUN) -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
+
+faults: $(STAMP) ## Inject every fault, which takes an hour; FAULTS_ARGS="--seed 7 --only interval" repeats or selects
+	@$(RUN) -m pytest --sweep --numprocesses 0 -q tests/system/test_exactly_once.py tests/faults
+	@PYTHONPATH=tests $(RUN) -m faults.sweep $(FAULTS_ARGS)
 
 lint: $(STAMP) ## Check style, formatting and types
 	@$(RUN) -m ruff check .

@@ -325,7 +325,8 @@ def _predictions(world: World, store: _Rows, job: str | None) -> list[tuple[Any,
     found = []
     for row in store.rows("monitoring_prediction_files"):
         if row["job_id"] == job:
-            content = (world.folder / "storage" / row["path"]).read_bytes()
+            path = world.folder / "storage" / row["path"]
+            content = path.read_bytes() if path.exists() else b""
             if hashlib.sha256(content).hexdigest() != row["sha256"]:
                 raise Violation("I2: a listed file of the prediction log is not what was listed")
             found.append((row["position"], row["rows"], row["sha256"]))

@@ -13,7 +13,7 @@ import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,19 @@ class Bench:
         """Numbers of the steps of an undisturbed attempt whose description begins with ``of``."""
         self.facts(case)
         return [number for number, what in enumerate(self._steps[case], 1) if what.startswith(of)]
+
+    def output_steps(self, case: Case) -> list[int]:
+        """Those of writing the output, between two words with the store."""
+        steps = self.steps(case, "output" if case.is_table else "file")
+        begin = next(place for place in range(len(steps), 0, -1) if steps[place - 1] - 1 != steps[place - 2])
+        return steps[begin - 1 :]
+
+    def commit_steps(self, case: Case) -> list[int]:
+        """Those between the output and the end of the store's commit."""
+        begun = self.output_steps(case)[-1] if case.output != "none" else 0
+        commits = [step for step in self.steps(case, "store: COMMIT") if step > begun]
+        told, ended = commits[0], commits[1]  # that the commit begins, and the commit itself
+        return [step for step in self.steps(case, "store") if told < step <= ended]
 
     def output(self, case: Case, editions: Editions = AS_PREPARED) -> Output:
         """What the output must hold when these days were written; of a fresh case the first was not."""
@@ -205,12 +218,16 @@ def _check_told(world: World, seen: Seen) -> None:
         raise Violation("I9: the attempt was told to stop and is still running for the store")
 
 
-def frozen_at_every_step(bench: Bench, case: Case, *, every: int = 1, first: int = 1) -> None:
+def frozen_at_every_step(
+    bench: Bench, case: Case, *, every: int = 1, first: int = 1, at: Iterable[int] | None = None
+) -> None:
     """F3 and F21: an attempt freezes at a step; the source changes; a retry runs beside it; then it wakes.
 
     The rows differ, so it shows who wrote last: the retry's must stand, whatever the sleeper still tries.
+
+    :param at: these steps and no others.
     """
-    for step in itertools.count(first, every):
+    for step in itertools.count(first, every) if at is None else at:
         with bench.world(case) as world, told(world, f"frozen at step {step}"):
             sleeper = Child(_plan(world, "sleeper", at=step, do="STOP", idle=1.0, wait=3.0))
             if not sleeper.wait_until_frozen():
@@ -237,13 +254,15 @@ def _check_newest(bench: Bench, world: World, seen: Seen, editions: Editions) ->
         checker.check_final(world, seen, facts=facts, output=output, winner="beside")
 
 
-def interleaved(bench: Bench, case: Case, *, every: int = 1, first: int = 0) -> None:
-    """F3: an older attempt stands before its output, a newer one inside of it; the older goes first, then the newer.
+def interleaved(bench: Bench, case: Case, *, every: int = 1, first: int = 0, last: int | None = None) -> None:
+    """F3: an older attempt stands before its output, a newer one inside of it; the older goes on, then the newer.
 
     The two are inside the output's transaction together, which only a marker that is taken first can survive.
+
+    :param first: of the output's steps, counted from 0 (from the end where it is negative); ``last`` is not done.
     """
-    output = bench.steps(case, "output" if case.is_table else "file")
-    for inside in output[first::every]:
+    output = bench.output_steps(case)
+    for inside in output[first:last:every]:
         with bench.world(case) as world, told(world, f"older at step {output[0]}, newer at step {inside}"):
             older = Child(_plan(world, "older", at=output[0], do="STOP", wait=0.5, idle=60.0))
             if not older.wait_until_frozen():

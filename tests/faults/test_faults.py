@@ -19,6 +19,7 @@ from faults.scenarios import BY_NAME, Bench
 
 INTO_SQLITE = BY_NAME["sqlite-insert@sqlite-sqlite-fresh"]
 INTO_POSTGRES = BY_NAME["postgres-insert@postgres-postgres-fresh"]
+CREATED = BY_NAME["csv-create_table@postgres-sqlite"]
 KEYED = BY_NAME["sqlite-keyed@sqlite-sqlite"]
 UPSERT = BY_NAME["postgres-upsert@postgres-postgres"]
 UPDATE = BY_NAME["csv-update@sqlite-postgres"]
@@ -58,9 +59,19 @@ def test_frozen_beside_its_own_retry_over_a_changed_source(bench: Bench, case: s
     scenarios.frozen_at_every_step(bench, case, every=29, first=20)
 
 
-@pytest.mark.parametrize("case", [INTO_POSTGRES, CSV], ids=str)
+@pytest.mark.parametrize("case", [CREATED, CSV], ids=str)
+def test_frozen_inside_of_its_output(bench: Bench, case: scenarios.Case) -> None:
+    scenarios.frozen_at_every_step(bench, case, at=bench.output_steps(case)[-8::3])
+
+
+@pytest.mark.parametrize("case", [INTO_SQLITE, PARQUET], ids=str)
+def test_frozen_inside_of_its_commit(bench: Bench, case: scenarios.Case) -> None:
+    scenarios.frozen_at_every_step(bench, case, at=bench.commit_steps(case)[:3])
+
+
+@pytest.mark.parametrize("case", [CREATED, CSV], ids=str)
 def test_two_attempts_inside_of_one_output(bench: Bench, case: scenarios.Case) -> None:
-    scenarios.interleaved(bench, case, every=9, first=8)
+    scenarios.interleaved(bench, case, first=-5, last=-1)
 
 
 @pytest.mark.parametrize("case", [INTO_SQLITE, NOWHERE], ids=str)
