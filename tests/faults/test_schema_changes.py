@@ -63,10 +63,7 @@ def rows(day: int, **changes: Any) -> list[dict[str, Any]]:
             "score": (place % 10) / 10,
             "churned": "yes" if place % 2 else "no",
         }
-        given = {
-            name: place * value if name == "open" and type(value) is int else value for name, value in changes.items()
-        }
-        found.append({name: value for name, value in (plain | given).items() if value is not None})
+        found.append({name: value for name, value in (plain | changes).items() if value is not None})
     return found
 
 
@@ -127,29 +124,28 @@ def test_every_change_of_a_feature_is_a_finding_and_stops_nothing(bench: Bench) 
         summary = world.run(definition, 1)
         assert {"monitored": 120} == summary.status_counts, what
         assert expected == bench.changes(summary.job_id), what
-        missing, retyped = expected.get("missing_columns", []), expected.get("retyped_columns", [])
-        assert ["column_missing"] * len(missing) == [world.value(summary.job_id, "psi", n).reason for n in missing]
-        assert ["column_retyped"] * len(retyped) == [
-            world.value(summary.job_id, "psi", n).reason for n in retyped if n != "since"
-        ] + ["column_retyped"] * ("since" in retyped), what
-        world.evaluate(definition, summary)
-        routes.assert_shown(world, summary.job_id)
+        for name in expected.get("missing_columns", []):
+            assert "column_missing" == world.value(summary.job_id, "psi", name).reason, what
+        for name in set(expected.get("retyped_columns", [])) - {"since"}:  # times have no distribution
+            assert "column_retyped" == world.value(summary.job_id, "psi", name).reason, what
+    world.evaluate(definition, summary)
+    routes.assert_shown(world, summary.job_id)
 
 
 @every_intake
-@pytest.mark.parametrize("column", NEEDED)
-def test_a_lacking_needed_column_is_terminal_and_named(bench: Bench, column: str) -> None:
+def test_a_lacking_needed_column_is_terminal_and_named(bench: Bench) -> None:
     world, definition = bench.world, bench.define()
     bench.fill(rows(0))
     world.run(definition)
     before = world.rows("results")
-    bench.fill(rows(1, **{column: None}))
-    with pytest.raises(SourceError, match=rf"Column {column} is not in .*; it has: ") as caught:
-        world.run(definition, 1)
-    assert isinstance(caught.value, TerminalError)
+    for column in NEEDED:
+        bench.fill(rows(1, **{column: None}))
+        with pytest.raises(SourceError, match=rf"Column {column} is not in .*; it has: ") as caught:
+            world.run(definition, 1)
+        assert isinstance(caught.value, TerminalError)
+        (job,) = world.store.jobs(state=JobState.FAILED)
+        assert f"Column {column} is not in" in str(job.reason)
     assert before == world.rows("results")
-    (job,) = world.store.jobs(state=JobState.FAILED)
-    assert f"Column {column} is not in" in str(job.reason)
 
 
 @every_intake
@@ -170,7 +166,7 @@ def test_an_identifier_of_another_type_is_an_error_before_anything_is_written(be
     world.run(definition)
     before = world.rows("results")
     bench.fill(rows(1))
-    with pytest.raises(OutputError, match="column 'id': the column is .* and cannot hold string"):
+    with pytest.raises(OutputError, match=r"column 'id': the column is .* and cannot hold string"):
         world.run(definition, 1)
     assert before == world.rows("results")
 
