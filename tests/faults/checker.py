@@ -186,7 +186,7 @@ def check_visible(world: World, seen: Seen, outputs: list[Counter[tuple[Any, ...
         raise Violation("I2: job and snapshot speak of different commits")
     if seen.attempts[job["committed_token"]]["state"] != "completed":
         raise Violation("I2: the attempt that committed is not completed")
-    if case.output != "none" and (seen.marker is None or seen.marker[0] < job["committed_token"]):
+    if case.has_marker and (seen.marker is None or seen.marker[0] < job["committed_token"]):
         raise Violation("I2: a job is committed whose output is not")
 
 
@@ -212,7 +212,7 @@ def check_final(
     if world.case.output != "none" and seen.output != output:
         raise Violation(f"I1: the output holds {_summary(seen.output)} instead of {_summary(output)}")
     rows = sum(seen.snapshot["status_counts"].values()) if seen.snapshot else 0
-    if world.case.output not in ("none", "upsert_unique_unmarked") and seen.marker is not None:
+    if world.case.has_marker and seen.marker is not None:
         token, state, written = seen.marker
         if (token, state) != (job["token"], "complete") or written != rows:
             raise Violation(f"I1: the marker says {seen.marker} of {rows} rows of attempt {job['token']}")

@@ -39,6 +39,7 @@ CASES = (
     Case("parquet", "upsert", SQLITE, SQLITE),
     Case("jsonl", "upsert_unique", SQLITE, SQLITE),
     Case("sqlite", "upsert_unique", POSTGRES, SQLITE),
+    Case("jsonl", "unmarked", POSTGRES, SQLITE),
     Case("postgres", "interval", POSTGRES, POSTGRES),
     Case("csv", "interval", SQLITE, SQLITE),
     Case("sqlite", "keyed_interval", POSTGRES, POSTGRES),

@@ -53,7 +53,7 @@ def items(seed: int) -> Iterator[Item]:
             first=chance.randint(1, 9),
         )
         yield _item(f"F3 F21 frozen {name}", scenarios.frozen_at_every_step, case, every=9, first=chance.randint(1, 9))
-        if case.output != "none":
+        if case.has_marker:
             yield _item(f"F3 interleaved {name}", scenarios.interleaved, case, every=5, first=chance.randint(0, 4))
         yield _item(f"I2 watched {name}", scenarios.watched_at_every_step, case)
         yield _item(f"F4 raced {name}", scenarios.raced, case)

@@ -1,7 +1,7 @@
 """The fault tests are only worth something if they fail where the protocol is broken: here it is, on purpose.
 
-Each mutation changes a few lines in a copy of the package; a named test of test_faults.py, run there, must find a broken
-promise. In the package as it is the same test passes.
+Each mutation changes a few lines in a copy of the package; a named test of test_faults.py, run there, must find a
+broken promise. In the package as it is the same test passes.
 """
 
 from __future__ import annotations

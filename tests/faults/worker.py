@@ -42,7 +42,7 @@ from airflow_monitoring_provider.store.records import RunInfo
 from airflow_monitoring_provider.store.storage import Storage
 from airflow_monitoring_provider.store.store import MonitoringStore
 from faults.history import History
-from faults.world import World, window
+from faults.world import WRITER, World, window
 
 FILE_EVENTS = {"os.rename", "os.remove", "os.mkdir", "fcntl.flock"}
 CHUNK = 25  # rows of a batch, so that a day has several
@@ -146,7 +146,10 @@ class Doors:
     def _engine(self, role: str, kind: str) -> sa.Engine:
         """One engine for intake and one for output, as two Airflow connections would give."""
         if role not in self._engines:
-            engine = sa.create_engine(self._urls.get(role) or self._world.url(kind), poolclass=sa.NullPool)
+            url = sa.make_url(self._urls.get(role) or self._world.url(kind))
+            if role == "output" and self._world.case.output == "unmarked":
+                url = url.set(username=WRITER)
+            engine = sa.create_engine(url, poolclass=sa.NullPool)
             pages = self._plan.get("pages")
             if kind == "sqlite" and pages:
                 sa.event.listen(engine, "connect", lambda c, _r: c.execute(f"PRAGMA max_page_count={pages}"))

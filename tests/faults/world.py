@@ -34,6 +34,7 @@ _TYPES: dict[str, Any] = {
     "score": sa.Float(),
     "churned": sa.Text(),
 }
+WRITER = "faults_writer"  # a login that may write rows and not make tables
 KEPT = 900_000  # ids of rows that were in the output table before any job
 _numbers = itertools.count()
 
@@ -46,7 +47,7 @@ class Case:
 
     :param intake: ``sqlite postgres csv parquet jsonl``.
     :param output: ``none``, a file format, or how rows meet a table: ``insert create_table keyed update upsert
-        upsert_unique interval keyed_interval``.
+        upsert_unique interval keyed_interval``, and ``unmarked``: an upsert by a login that may not make tables.
     :param database: ``sqlite`` or ``postgres``: where the output table is.
     :param store: ``sqlite`` or ``postgres``.
     :param fresh: nothing was run before: no store row, no output table, no markers, no baseline.
@@ -75,7 +76,7 @@ class Case:
     @property
     def has_own_table(self) -> bool:
         """The output table was there before, with rows of somebody else."""
-        return self.output in ("keyed", "keyed_interval", "update", "upsert", "upsert_unique")
+        return self.output in ("keyed", "keyed_interval", "update", "upsert", "upsert_unique", "unmarked")
 
     @property
     def clean(self) -> bool:
@@ -86,6 +87,11 @@ class Case:
     def one_transaction(self) -> bool:
         """No reader may see a part of the rows."""
         return not self.output.endswith("interval")
+
+    @property
+    def has_marker(self) -> bool:
+        """The output remembers which attempt wrote it."""
+        return self.output not in ("none", "unmarked")
 
     @property
     def servers(self) -> set[str]:
@@ -141,7 +147,7 @@ class Case:
             table["statement_type"] = "create_table"
         elif self.output == "update":
             table |= {"statement_type": "update", "where_columns": ["id"], "update_columns": ["status"]}
-        elif self.output in ("upsert", "upsert_unique"):
+        elif self.output in ("upsert", "upsert_unique", "unmarked"):
             table |= {"statement_type": "insert_update", "where_columns": ["id"]}
         if self.output.endswith("interval"):
             table["commit_interval"] = 1
@@ -301,7 +307,7 @@ class World:
         return True
 
     def _make_table(self) -> None:
-        unique = self.case.output == "upsert_unique"
+        unique = self.case.output in ("upsert_unique", "unmarked")
         table = sa.Table(
             "results",
             sa.MetaData(),
@@ -319,6 +325,11 @@ class World:
         with self._engine(self.case.database) as engine, engine.begin() as connection:
             table.create(connection)
             connection.execute(table.insert(), theirs)
+            if self.case.output == "unmarked":
+                known = connection.exec_driver_sql(f"SELECT 1 FROM pg_roles WHERE rolname = '{WRITER}'").first()
+                if known is None:
+                    connection.exec_driver_sql(f"CREATE ROLE {WRITER} LOGIN")
+                connection.exec_driver_sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON results TO {WRITER}")
 
     @contextlib.contextmanager
     def _engine(self, kind: str) -> Iterator[sa.Engine]:
