@@ -191,7 +191,7 @@ def raised(world: World, who: str) -> dict[str, Any] | None:
 
 
 def killed_at_every_step(bench: Bench, case: Case, *, every: int = 1, do: str = "KILL", first: int = 1) -> None:
-    """F1 (``KILL``) and F2 (``TERM``): an attempt ends at its 1st, 2nd, … step; then comes a retry.
+    """F1 (``KILL``) and F2 (``TERM``, ``ALRM``): an attempt ends at its 1st, 2nd, … step; then comes a retry.
 
     :param every: only every so many-th step, from ``first`` on.
     """
@@ -205,7 +205,7 @@ def killed_at_every_step(bench: Bench, case: Case, *, every: int = 1, do: str = 
                 raise Violation(f"the attempt ended with {ended}")
             seen = checker.look(world)
             checker.check_visible(world, seen, [*bench.before(case), bench.output(case)])
-            if hurt and do == "TERM":
+            if hurt and do != "KILL":
                 _check_told(world, seen)
             finish(bench, world)
         if not hurt:
@@ -451,6 +451,20 @@ def full_disks(bench: Bench, case: Case, *, sizes: tuple[int, ...]) -> None:
             bench.faults += error is not None
             if error is not None and error["error"] not in LATER:
                 raise Violation(f"F8: {error['error']}: {error['text']}")
+            seen = checker.look(world)
+            checker.check_visible(world, seen, [*bench.before(case), bench.output(case)])
+            finish(bench, world)
+
+
+def starved(bench: Bench, case: Case, *, megabytes: Iterable[int]) -> None:
+    """F2: the attempt gets only so much more memory; it ends with an error, and the store says so where it can."""
+    bench.facts(case)
+    for more in megabytes:
+        with bench.world(case) as world, told(world, f"{more} MB"):
+            victim = Child(_plan(world, "victim", megabytes=more))
+            ended = victim.wait()
+            error = raised(world, "victim")
+            bench.faults += error is not None or ended != 0
             seen = checker.look(world)
             checker.check_visible(world, seen, [*bench.before(case), bench.output(case)])
             finish(bench, world)

@@ -52,6 +52,9 @@ def items(seed: int) -> Iterator[Item]:
             every=9,
             first=chance.randint(1, 9),
         )
+        first = chance.randint(1, 19)
+        yield _item(f"F2 timed out {name}", scenarios.killed_at_every_step, case, do="ALRM", every=19, first=first)
+        yield _item(f"F2 starved {name}", scenarios.starved, case, megabytes=(0, 1, 3, 8, 20, 50))
         yield _item(f"F3 F21 frozen {name}", scenarios.frozen_at_every_step, case, every=9, first=chance.randint(1, 9))
         if case.has_marker:
             yield _item(f"F3 interleaved {name}", scenarios.interleaved, case, every=5, first=chance.randint(0, 4))

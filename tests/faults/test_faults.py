@@ -54,6 +54,11 @@ def test_told_to_stop_at_a_step(bench: Bench, case: scenarios.Case) -> None:
     scenarios.killed_at_every_step(bench, case, do="TERM", every=31, first=9)
 
 
+def test_out_of_time_at_a_step_and_out_of_memory(bench: Bench) -> None:
+    scenarios.killed_at_every_step(bench, CSV, do="ALRM", every=31, first=9)
+    scenarios.starved(bench, CSV, megabytes=(0, 2, 10))
+
+
 @pytest.mark.parametrize("case", [INTO_POSTGRES, KEYED, PARQUET], ids=str)
 def test_frozen_beside_its_own_retry_over_a_changed_source(bench: Bench, case: scenarios.Case) -> None:
     scenarios.frozen_at_every_step(bench, case, every=29, first=20)

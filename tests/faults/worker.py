@@ -200,7 +200,7 @@ def attempt(plan: dict[str, Any]) -> None:
 
     :param plan: ``world`` (a :meth:`World.spec`), ``who``, ``day``, and optionally ``at``, ``do``, ``again``, ``told``,
         ``definition`` (changed members), ``urls`` (of ``store``, ``intake``, ``output``), ``wait``, ``idle``,
-        ``limits`` (of ``resource``), ``pages`` and ``store_pages`` (of SQLite).
+        ``limits`` (of ``resource``), ``megabytes`` (of memory from now on), ``pages`` and ``store_pages`` (of SQLite).
     """
     logging.disable(logging.CRITICAL)
     world = World.of(plan["world"])
@@ -212,7 +212,11 @@ def attempt(plan: dict[str, Any]) -> None:
     for name, limit in plan.get("limits", {}).items():
         kind = getattr(resource, name)
         resource.setrlimit(kind, (limit, resource.getrlimit(kind)[1]))
+    if "megabytes" in plan:
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + plan["megabytes"] * 2**20, resource.RLIM_INFINITY))
     signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGALRM, _timed_out)
     sys.addaudithook(steps.audit)
     definition = world.case.definition(**plan.get("definition", {}))
     history.note(who, "started", pid=os.getpid(), day=plan["day"])
@@ -225,10 +229,16 @@ def attempt(plan: dict[str, Any]) -> None:
         history.note(who, "evaluated", status=evaluation.status, alerts=evaluation.alerts)
     except BaseException as error:
         history.note(who, "raised", error=type(error).__name__, text=str(error))
-        if not isinstance(error, Exception):
-            raise
     steps.step("end")
     history.note(who, "ended", steps=steps.count)
+
+
+class TaskTimeout(BaseException):
+    """What Airflow raises wherever the task stands when its ``execution_timeout`` has passed."""
+
+
+def _timed_out(_signal: int, _frame: Any) -> None:
+    raise TaskTimeout("the task took too long")
 
 
 def _interrupted(_signal: int, _frame: Any) -> None:
