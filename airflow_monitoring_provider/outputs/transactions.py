@@ -84,6 +84,13 @@ class Database:
                 raise OutcomeUnknown(
                     f"{self.label}: the connection broke while a commit was under way; its outcome is unknown"
                 ) from None
+            except BaseException:  # the task ran out of time or was told to stop, just here
+                # SQLAlchemy gives a connection back as it is when its database is not what failed: with its locks.
+                if self.dialect == "sqlite":
+                    connection.connection.rollback()
+                else:
+                    connection.invalidate()
+                raise
 
     def lock(self, connection: sa.Connection, name: str) -> None:
         """Be alone, until the transaction ends, among all who ask for the same name (SQLite writers always are)."""

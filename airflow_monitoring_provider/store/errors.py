@@ -100,6 +100,10 @@ def commit(connection: sa.Connection) -> None:
         raise OutcomeUnknown(
             "the connection to the monitoring store broke while a commit was under way; its outcome is unknown"
         ) from None
+    except BaseException:  # the task ran out of time or was told to stop, just here
+        # SQLAlchemy gives a connection back as it is when its database is not what failed: with its locks.
+        connection.invalidate()
+        raise
 
 
 def _refused(error: sa.exc.SQLAlchemyError) -> bool:

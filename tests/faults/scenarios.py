@@ -110,6 +110,10 @@ class Bench:
         self.facts(case)
         return [number for number, what in enumerate(self._steps[case], 1) if what.startswith(of)]
 
+    def told(self, case: Case, step: int) -> str:
+        """What a step is."""
+        return self._steps[case][step - 1]
+
     def output_steps(self, case: Case) -> list[int]:
         """Those of writing the output, between two words with the store."""
         steps = self.steps(case, "output" if case.is_table else "file")
@@ -290,7 +294,6 @@ def watched_at_every_step(bench: Bench, case: Case) -> None:
             seen = checker.look(world)
             checker.check_visible(world, seen, [*bench.before(case), bench.output(case)])
             states.append(seen.committed)
-            bench.faults += 1
             watched.thaw()
         if states != sorted(states):
             raise Violation("I2: a commit was seen and then not")

@@ -145,3 +145,11 @@ def test_a_batch_deleted_before_its_evaluation_says_so(bench: Bench) -> None:
 def test_features_that_are_no_longer_named_are_no_longer_compared(bench: Bench) -> None:
     """A first-window baseline kept features that the edited definition had left out."""
     scenarios.edited_between_attempts(bench, UPSERT, every=ONCE, first=1)
+
+
+@pytest.mark.parametrize("case", [INTO_SQLITE, INTO_POSTGRES], ids=str)
+def test_told_to_stop_at_a_commit_an_attempt_lets_go_of_its_locks(bench: Bench, case: scenarios.Case) -> None:
+    """The connection went back to the pool with its transaction open, and the end could not be recorded."""
+    commits = [step for step in bench.steps(case) if "COMMIT" in bench.told(case, step)]
+    for step in commits[2::3]:
+        scenarios.killed_at_every_step(bench, case, do="TERM", every=ONCE, first=step)
