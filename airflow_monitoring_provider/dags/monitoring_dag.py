@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, Param
 
 from airflow_monitoring_provider.definitions import load_definition
 from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
 from airflow_monitoring_provider.operators.monitoring import MonitoringEvaluationOperator, MonitoringJobOperator
 
 if TYPE_CHECKING:
-    from airflow_monitoring_provider.dags.timetable import EndingCronTimetable
+    from airflow_monitoring_provider.dags.timetable import WindowTimetable
     from airflow_monitoring_provider.definitions import JobDefinition
 
 TAG = "monitoring"
@@ -38,10 +38,11 @@ def monitoring_dag(
     :param dag_kwargs: passed to ``DAG`` and win over what the definition says (``schedule``, ``tags``, …).
     :raises DefinitionError: the definition breaks a rule.
 
-    The schedule is an explicit ``CronDataIntervalTimetable``, because a bare cron string gives Airflow 3 runs without a
-    data interval. The DAG is created unpaused, since a manual run of a paused DAG waits for ever; ``enabled: false``
-    leaves it without a schedule. One run is active at a time, so that incidents open and close in the order of windows;
-    nothing breaks with more.
+    The schedule is a timetable of our own (:mod:`~airflow_monitoring_provider.dags.timetable`): a bare cron string
+    gives Airflow 3 runs without a data interval, and Airflow's own intervals do not tile time where clocks change. The
+    DAG is created unpaused, since a manual run of a paused DAG waits for ever; ``enabled: false`` leaves it without a
+    schedule. One run is active at a time, so that incidents open and close in the order of windows; nothing breaks with
+    more.
     """
     definition = load_definition(definition)
     settings: dict[str, Any] = {
@@ -77,14 +78,12 @@ def monitoring_dag(
     return dag
 
 
-def _timetable(definition: JobDefinition) -> CronDataIntervalTimetable | EndingCronTimetable | None:
+def _timetable(definition: JobDefinition) -> WindowTimetable | None:
     if definition.schedule is None or not definition.enabled:
         return None
-    if definition.end_date is not None:
-        from airflow_monitoring_provider.dags.timetable import EndingCronTimetable
+    from airflow_monitoring_provider.dags.timetable import WindowTimetable
 
-        return EndingCronTimetable(definition.schedule.cron(), definition.timezone, definition.end_date)
-    return CronDataIntervalTimetable(definition.schedule.cron(), timezone=definition.timezone)
+    return WindowTimetable(definition.schedule.cron(), definition.timezone, definition.end_date)
 
 
 def _trigger_form(definition: JobDefinition) -> dict[str, Param]:

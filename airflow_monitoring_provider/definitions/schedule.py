@@ -1,16 +1,14 @@
 """When a job runs: five lists, one cron expression, and the instants it fires at in a time zone.
 
 The day rule is classic cron's: when ``dayOfMonth`` and ``dayOfWeek`` are both restricted, the job runs on either.
-The instants are those of Airflow's ``CronDataIntervalTimetable`` for the same expression and zone, so that a window
-computed here is the data interval a scheduled run gets:
+The instants are those that Airflow's ``CronDataIntervalTimetable`` reaches step by step for the same expression and
+zone. Between a clock change and itself it may disagree with its own steps, so the DAG's timetable
+(``dags/timetable.py``) answers from here, and a window computed here is the data interval a scheduled run gets:
 
-- a wall time that a clock change skips fires as much later as the clock was put forward;
+- a wall time that a clock change skips fires as much later as the clock was put forward (of several, those that this
+  has not passed);
 - a wall time that happens twice fires the second time, except that schedules covering every hour count real hours;
 - the next instant is always found from the one before, so windows tile time without gap or overlap.
-
-One kind of schedule is not settled by Airflow itself: every hour of some days only (``0 * 1 * *``) across a clock
-change between two such days. There the scheduler's first instant after the change depends on where it started to count;
-a scheduled run carries its own data interval, which counts.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """What Airflow's API server loads: the job pages under ``/monitoring``, the link that leads to
-them, and the timetable of definitions that end."""
+them, and the timetable of definitions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_monitoring_provider.dags.timetable import EndingCronTimetable
+from airflow_monitoring_provider.dags.timetable import WindowTimetable
 from airflow_monitoring_provider.operators.links import MonitoringReportLink
 
 
@@ -34,5 +34,5 @@ class MonitoringPlugin(AirflowPlugin):
     name = "monitoring"
     # Airflow declares them as attributes of instances, so they cannot be ClassVars here.
     fastapi_apps: list[Any] = [{"app": _LazyApp(), "url_prefix": "/monitoring", "name": "Monitoring"}]  # noqa: RUF012
-    timetables: list[Any] = [EndingCronTimetable]  # noqa: RUF012
+    timetables: list[Any] = [WindowTimetable]  # noqa: RUF012
     operator_extra_links: list[Any] = [MonitoringReportLink()]  # noqa: RUF012

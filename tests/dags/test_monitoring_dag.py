@@ -13,9 +13,9 @@ from airflow_monitoring_provider.exceptions import DefinitionError
 
 def test_schedule_becomes_a_timetable_with_data_intervals(churn_payload: dict[str, Any]) -> None:
     dag = monitoring_dag(churn_payload | {"timezone": "America/New_York", "catchup": True})
-    assert "CronDataIntervalTimetable" == type(dag.timetable).__name__
-    assert "0 0 * * *" == dag.timetable.expression
-    assert "America/New_York" == str(dag.timetable.timezone)
+    assert "WindowTimetable" == type(dag.timetable).__name__
+    assert "0 0 * * *" == dag.timetable.summary
+    assert "America/New_York" == dag.timetable.serialize()["timezone"]
     assert dag.catchup
     assert dt.datetime(2026, 3, 1, tzinfo=dt.UTC) == dag.start_date
 
@@ -50,7 +50,7 @@ def test_both_seed_definitions_become_dags() -> None:
     assert 2 == len(files)
     for file in files:
         dag = monitoring_dag(json.loads(file.read_text()))
-        assert "0 17 * * *" == dag.timetable.expression
+        assert "0 17 * * *" == dag.timetable.summary
 
 
 def test_keywords_win_over_the_definition(churn_payload: dict[str, Any]) -> None:

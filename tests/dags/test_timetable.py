@@ -1,4 +1,4 @@
-"""A definition that ends: the scheduler stops there, and whoever starts a run by hand does not."""
+"""What the scheduler makes of a definition's schedule and end; whoever starts a run by hand is not bound by the end."""
 
 from __future__ import annotations
 
@@ -33,9 +33,33 @@ def _starts(dag: Any) -> list[str]:
     return found
 
 
+def _intervals(payload: dict[str, Any], count: int) -> list[str]:
+    """The first data intervals, in UTC."""
+    dag, found, last = _scheduled(payload | {"catchup": True}), [], None
+    for _ in range(count):
+        last = dag.next_dagrun_info(last_automated_run_info=last)
+        assert last is not None
+        found.append(f"{last.data_interval.start:%H:%M}-{last.data_interval.end:%H:%M}")
+    return found
+
+
 @pytest.mark.usefixtures("airflow_home")
 def test_last_scheduled_window_starts_at_the_end_date_or_before(churn_payload: dict[str, Any]) -> None:
     assert ["03-01", "03-02", "03-03"] == _starts(_scheduled(churn_payload | ENDING))
+
+
+@pytest.mark.usefixtures("airflow_home")
+def test_firings_in_the_hour_that_the_clock_skips_leave_no_time_out(churn_payload: dict[str, Any]) -> None:
+    # Airflow's own timetable goes from 01:53 to 03:53 here, and the rows from 03:07 on are in no window.
+    spring = {"schedule": "7,53 1-3 * * *", "timezone": "Europe/Berlin", "start_date": "2026-03-28T23:30:00Z"}
+    assert ["00:07-00:53", "00:53-01:07", "01:07-01:53", "01:53-23:07"] == _intervals(churn_payload | spring, 4)
+
+
+@pytest.mark.usefixtures("airflow_home")
+def test_an_hourly_schedule_goes_on_where_the_clock_moves_by_half_an_hour(churn_payload: dict[str, Any]) -> None:
+    # Airflow's own timetable raises "did not advance" here at every look of the scheduler.
+    autumn = {"schedule": "@hourly", "timezone": "Australia/Lord_Howe", "start_date": "2026-04-04T13:00:00Z"}
+    assert ["13:00-14:00", "14:00-15:00", "15:00-15:30", "15:30-16:30"] == _intervals(churn_payload | autumn, 4)
 
 
 @pytest.mark.usefixtures("airflow_home")
