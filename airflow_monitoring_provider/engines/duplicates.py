@@ -8,6 +8,7 @@ Of equal rows the first in order counts, the others are duplicates. A row with a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from airflow_monitoring_provider.engines.row_keys import row_keys
+from airflow_monitoring_provider.engines.temporary import temporary_folder
 from airflow_monitoring_provider.exceptions import SourceUnavailable
 from airflow_monitoring_provider.profiles.arrays import BoolArray
 from airflow_monitoring_provider.profiles.hashing import UInt64Array
@@ -74,10 +76,12 @@ class SpilledDuplicates:
     A file is believed only while it has the SHA-256 of what was written to it.
 
     :param folder: where the temporary files go; the system's place when None. They are removed by :meth:`close`.
+    :raises OutputUnavailable: also of its methods: there is no space for the files.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="duplicates-", dir=folder)
+        with temporary_folder():
+            self._folder = tempfile.TemporaryDirectory(prefix="duplicates-", dir=folder)
         self._files: list[BinaryIO] | None = None
         self._keys = [hashlib.sha256() for _ in range(_PARTITIONS)]
         self._noted: dict[int, hashlib._Hash] = {}
@@ -93,7 +97,8 @@ class SpilledDuplicates:
         if self._sealed:
             raise ValueError("rows cannot be added once duplicates were asked for")
         if self._files is None:
-            self._files = [self._path("keys", i).open("wb", buffering=_FILE_BUFFER) for i in range(_PARTITIONS)]
+            with temporary_folder():
+                self._files = [self._path("keys", i).open("wb", buffering=_FILE_BUFFER) for i in range(_PARTITIONS)]
         first, second, complete = row_keys(identifiers)
         records = np.empty(first.size, _RECORD)
         records["first"], records["second"] = first, second
@@ -110,7 +115,8 @@ class SpilledDuplicates:
             if end > start:
                 data = records[start:end].tobytes()
                 digest.update(data)
-                file.write(data)
+                with temporary_folder():
+                    file.write(data)
 
     def flags(self, identifiers: Sequence[pa.Array]) -> BoolArray:
         """Second reading: (rows,), True where the next rows repeat an earlier one.
@@ -118,7 +124,8 @@ class SpilledDuplicates:
         :raises SourceUnavailable: these are not the rows of the first reading, in its order (noticed at the latest with
             the last row; see :meth:`check`), or the temporary files are damaged.
         """
-        self._seal()
+        with temporary_folder():
+            self._seal()
         first, _, complete = row_keys(identifiers)
         rows = first.size
         self._met = (self._met + _order_sum(first, complete, self._asked)) % _MODULUS
@@ -129,7 +136,8 @@ class SpilledDuplicates:
         done = 0
         while done < rows:
             which, start = divmod(self._asked + done, _RANGE)
-            self._load(which)
+            with temporary_folder():
+                self._load(which)
             part = self._answers[start : start + rows - done]
             found[done : done + part.size] = part
             done += part.size
@@ -147,7 +155,8 @@ class SpilledDuplicates:
     def close(self) -> None:
         """Remove the temporary files."""
         for file in self._files or ():
-            file.close()
+            with contextlib.suppress(OSError):  # what it still holds back was for nobody
+                file.close()
         self._files = None
         self._folder.cleanup()
 

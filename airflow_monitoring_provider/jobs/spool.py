@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from airflow_monitoring_provider.engines.temporary import temporary_folder
 from airflow_monitoring_provider.exceptions import OutputUnavailable
 
 _PREFIX = "airflow-monitoring-spool-"
@@ -35,10 +36,8 @@ def scratch_folder(base: Path | None = None) -> Iterator[Path]:
     """
     base = base or Path(tempfile.gettempdir())
     _sweep(base)
-    try:
+    with temporary_folder():
         folder = Path(tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}-", dir=base))
-    except OSError as error:
-        raise _full(error) from None
     try:
         yield folder
     finally:
@@ -53,7 +52,8 @@ class Spool:
 
     def __init__(self, schema: pa.Schema, folder: Path) -> None:
         self._path = folder / "rows.arrow"
-        self._sink = pa.OSFile(str(self._path), "wb")
+        with temporary_folder():
+            self._sink = pa.OSFile(str(self._path), "wb")
         self._blocks: list[tuple[int, bytes]] = []
         self.schema = schema
         self.rows = 0
@@ -67,19 +67,15 @@ class Spool:
         with pa.ipc.new_stream(stream, self.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
             writer.write_batch(batch)
         block = stream.getvalue()
-        try:
+        with temporary_folder():
             self._sink.write(block)
-        except OSError as error:
-            raise _full(error) from None
         self._blocks.append((block.size, hashlib.sha256(block).digest()))
         self.rows += batch.num_rows
 
     def finish(self) -> None:
         """End appending; the rows can be read from now on."""
-        try:
+        with temporary_folder():
             self._sink.close()
-        except OSError as error:
-            raise _full(error) from None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The batches in the order in which they were appended.
@@ -100,13 +96,6 @@ class Spool:
                     raise _damaged(None)
                 with pa.ipc.open_stream(block) as reader:
                     yield reader.read_next_batch()
-
-
-def _full(error: OSError) -> OutputUnavailable:
-    reason = os.strerror(error.errno) if error.errno else type(error).__name__
-    return OutputUnavailable(
-        f"rows could not be kept in the temporary folder: {reason}; free space there or set TMPDIR to a larger disk"
-    )
 
 
 def _damaged(error: OSError | None) -> OutputUnavailable:

@@ -153,3 +153,8 @@ def test_told_to_stop_at_a_commit_an_attempt_lets_go_of_its_locks(bench: Bench, 
     commits = [step for step in bench.steps(case) if "COMMIT" in bench.told(case, step)]
     for step in commits[2::3]:
         scenarios.killed_at_every_step(bench, case, do="TERM", every=ONCE, first=step)
+
+
+def test_a_full_temporary_folder_is_told_as_one(bench: Bench) -> None:
+    """Looking for repeated identifiers, an attempt ended with the operating system's own error."""
+    scenarios.full_disks(bench, BY_NAME["jsonl-keyed@postgres-postgres"], sizes=(1,))
