@@ -31,7 +31,7 @@ demo: $(STAMP) ## Monitor the flights of New York on real data in a real Airflow
 test: $(STAMP) ## Run every test; PYTEST_ARGS passes options on
 	@$(RUN) -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
 
-faults: $(STAMP) ## Inject every fault, three quarters of an hour; FAULTS_ARGS="--seed 7 --only interval" repeats or selects
+faults: $(STAMP) ## Inject 1200 faults, which takes an hour with those in a whole Airflow; FAULTS_ARGS="--seed 7 --only interval" repeats or selects
 	@$(RUN) -m pytest --sweep --numprocesses 0 -q tests/system/test_exactly_once.py tests/faults
 	@PYTHONPATH=tests $(RUN) -m faults.sweep $(FAULTS_ARGS)
 
