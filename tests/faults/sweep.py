@@ -2,7 +2,8 @@
 
 There are several thousand faults; a run takes them in an order that its seed decides and begins nothing new after
 ``--faults``, 1200 where nothing is said and all of them for 0. ``--seed 7`` repeats a run; ``--only TEXT`` keeps the
-items whose label holds the text, which is how a violation is looked at again. The last line is ``faults N, violations M``; with violations the exit status is 1.
+items whose label holds the text, which is how a violation is looked at again. The last line is
+``faults N, violations M``; with violations the exit status is 1.
 """
 
 from __future__ import annotations
