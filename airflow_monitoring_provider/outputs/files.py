@@ -11,7 +11,7 @@ A folder whose name has a suffix is written with a ``/`` at its end; any other s
 Instants in names are UTC: ``20260131T000000Z``, with microseconds only where there are any. The format is
 ``format``, else the suffix's, else Parquet. Two definitions that write to the same file name need two folders.
 Beside each file lies ``.<name>.marker``: JSON with the job's id, the attempt's store and token, the state (``writing``,
-``complete``), rows and checksum; it is how a late attempt learns that a newer one was here
+``complete``), rows and checksum, under a checksum of its own; it is how a late attempt learns that a newer one was here
 (:mod:`airflow_monitoring_provider.jobs.run`).
 """
 
@@ -54,8 +54,10 @@ class Marker:
     checksum: str | None = None
 
     def to_json(self) -> bytes:
-        """The marker's file."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True).encode() + b"\n"
+        """The marker's file, with the SHA-256 of its members among them: a changed digit would be another token."""
+        members = dataclasses.asdict(self)
+        digest = hashlib.sha256(json.dumps(members, sort_keys=True).encode()).hexdigest()
+        return json.dumps(members | {"sha256": digest}, sort_keys=True).encode() + b"\n"
 
     @classmethod
     def from_json(cls, content: bytes, location: str) -> Marker | None:
@@ -63,9 +65,9 @@ class Marker:
         try:
             read = json.loads(content)
             marker = cls(**{field.name: read[field.name] for field in dataclasses.fields(cls)})
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             marker = None
-        if marker is not None and isinstance(marker.token, int) and isinstance(marker.store_id, str):
+        if marker is not None and marker.to_json() == content:
             return marker
         log.warning("The marker of %s is damaged and counts as absent", location)
         return None

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from airflow_monitoring_provider.exceptions import MonitoringError, OutcomeUnknown, Superseded
+from airflow_monitoring_provider.exceptions import MonitoringError, OutcomeUnknown, OutputError, Superseded
 from airflow_monitoring_provider.outputs import faults
 from airflow_monitoring_provider.outputs.output import Attempt
 from airflow_monitoring_provider.outputs.transactions import Database
@@ -206,7 +206,15 @@ class Markers:
     def _found(self, connection: sa.Connection) -> sa.Row[str, int, str, int] | None:
         mine = self._table.c
         wanted = sa.select(mine.store_id, mine.token, mine.state, mine.position).where(self._own_row)
-        return connection.execute(wanted).one_or_none()
+        found = connection.execute(wanted).one_or_none()
+        try:
+            int(0 if found is None else found.token)
+        except (TypeError, ValueError):  # SQLite keeps text in any column
+            raise OutputError(
+                f"{self._database.label}: this job's row in {MARKERS} is damaged: its token is no number; delete the "
+                "row while no job of this output runs"
+            ) from None
+        return found
 
     def _refusal(self, connection: sa.Connection) -> MonitoringError:
         """Why the marker could not be written."""
