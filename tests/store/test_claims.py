@@ -84,6 +84,32 @@ def test_a_manual_run_of_a_scheduled_window_stays_scheduled(
     assert WindowKind.SCHEDULED is store.job(again.job_id).window.kind
 
 
+def test_an_attempt_keeps_the_revision_it_claimed_with_whatever_is_edited_meanwhile(
+    store: MonitoringStore, make: Callable[..., Any], day: Day, snapshot: Callable[..., Snapshot]
+) -> None:
+    first = store.register_definition(make())
+    old = store.claim(first, day(1), batch_name="b")
+    edited = store.register_definition(make(chunkSize=77))
+    new = store.claim(edited, day(1), batch_name="b")
+    later = store.register_definition(make(chunkSize=88))
+    assert [1, 2, 3] == [first.revision, edited.revision, later.revision]
+    assert [1, 2] == [old.revision, new.revision]
+    with pytest.raises(Superseded):
+        store.commit(old, snapshot(1))
+
+    store.commit(new, snapshot(2))
+
+    job = store.job(new.job_id)
+    assert [(1, 1), (2, 2)] == [(attempt.token, attempt.definition_revision) for attempt in store.attempts(new.job_id)]
+    assert job.snapshot is not None
+    assert (2, 2, 2) == (job.definition_revision, job.snapshot.definition_revision, job.snapshot.token)
+    pending = store.pending_evaluation(new.job_id)
+    assert pending is not None
+    assert 2 == pending.definition_revision
+    for revision, size in ((2, 77), (3, 88)):
+        assert size == store.definition(first.id, revision)[1]["chunkSize"]
+
+
 def test_an_attempt_that_lost_its_window_learns_it_and_changes_nothing(
     store: MonitoringStore, record: DefinitionRecord, day: Day
 ) -> None:
