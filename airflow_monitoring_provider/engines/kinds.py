@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Iterable
 
@@ -16,6 +17,7 @@ from airflow_monitoring_provider.profiles.profile import Profile
 
 NAMED_LEVELS = 1000
 """Most levels of a baseline that keep their names in later profiles past the level cap."""
+_SHOWN_NAMES = 50
 
 
 def column_kind(arrow_type: pa.DataType) -> ColumnKind:
@@ -63,11 +65,11 @@ def check_columns(definition: JobDefinition, schema: pa.Schema, source: str = "t
 
     :raises SourceError: names all that are not.
     """
-    has = f"it has: {', '.join(schema.names)}." if schema.names else "it has no columns."
-    absent = sorted({name for name in _named_columns(definition) if name not in schema.names})
+    has = _what_it_has(schema)
+    absent = sorted(set(_named_columns(definition)).difference(schema.names))
     if absent:
         raise SourceError(f"{_listed(absent)} not in {source}; {has}")
-    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    twice = sorted(name for name, times in collections.Counter(schema.names).items() if times > 1)
     if twice:
         raise SourceError(f"{_listed(twice)} more than once in {source}; {has}")
 
@@ -86,11 +88,11 @@ def schema_changes(definition: JobDefinition, plan: ProfilePlan, schema: pa.Sche
     """What changed since the plan was frozen, for the quality results; a type counts where it no longer suggests the
     planned kind.
     """
-    planned = {column.name: column for column in plan.columns}
-    present = [column for name, column in sorted(planned.items()) if name in schema.names]
+    planned, there = {column.name: column for column in plan.columns}, frozenset(schema.names)
+    present = [column for name, column in sorted(planned.items()) if name in there]
     return SchemaChanges(
-        missing=tuple(sorted(name for name in planned if name not in schema.names)),
-        new=tuple(name for name in feature_columns(definition, schema) if name not in planned and name in schema.names),
+        missing=tuple(sorted(planned.keys() - there)),
+        new=tuple(name for name in feature_columns(definition, schema) if name not in planned and name in there),
         retyped=tuple(
             (column.name, column.kind.value, str(schema.field(column.name).type))
             for column in present
@@ -104,12 +106,13 @@ def restrict_plan(plan: ProfilePlan, schema: pa.Schema, source: str = "the sourc
 
     :raises SourceError: a prediction, actual or timestamp column is lacking: without it the rows cannot be judged.
     """
-    lacking = {column.name: column.role for column in plan.columns if column.name not in schema.names}
+    there = frozenset(schema.names)  # every look at the schema's own names makes a list of them
+    lacking = {column.name: column.role for column in plan.columns if column.name not in there}
     needed = [name for name, role in lacking.items() if role is not ColumnRole.FEATURE]
-    if plan.timestamp_column is not None and plan.timestamp_column not in schema.names:
+    if plan.timestamp_column is not None and plan.timestamp_column not in there:
         needed.append(plan.timestamp_column)
     if needed:
-        raise SourceError(f"{_listed(sorted(set(needed)))} not in {source}; it has: {', '.join(schema.names)}.")
+        raise SourceError(f"{_listed(sorted(set(needed)))} not in {source}; {_what_it_has(schema)}")
     if not lacking:
         return plan
     return dataclasses.replace(plan, columns=tuple(c for c in plan.columns if c.name not in lacking))
@@ -227,6 +230,13 @@ def _named_columns(definition: JobDefinition) -> list[str]:
     unread = (columns.custom_metric_value_column, columns.custom_metric_timestamp_column)  # accepted, not served
     roles = [name for name in role_columns(definition) if name not in unread]
     return [*roles, *(definition.features or ()), *definition.passthrough_columns]
+
+
+def _what_it_has(schema: pa.Schema) -> str:
+    if not schema.names:
+        return "it has no columns."
+    more = len(schema.names) - _SHOWN_NAMES
+    return f"it has: {', '.join(schema.names[:_SHOWN_NAMES])}{f' and {more} more' if more > 0 else ''}."
 
 
 def _listed(names: list[str]) -> str:

@@ -25,16 +25,16 @@ def reference_plan(definition: JobDefinition, schema: pa.Schema, source: str) ->
     :raises SourceError: a feature that the definition names is not there.
     """
     full = build_plan(definition, _with_absent(schema, role_columns(definition)), source)
-    target = full.target
-    if target is not None and any(column not in schema.names for _, column in target.prediction_columns):
+    target, there = full.target, frozenset(schema.names)
+    if target is not None and any(column not in there for _, column in target.prediction_columns):
         target = None
-    elif target is not None and target.actual_column not in schema.names:
+    elif target is not None and target.actual_column not in there:
         target = dataclasses.replace(target, actual_column=None)
     return dataclasses.replace(
         full,
-        columns=tuple(column for column in full.columns if column.name in schema.names),
+        columns=tuple(column for column in full.columns if column.name in there),
         target=target,
-        timestamp_column=full.timestamp_column if full.timestamp_column in schema.names else None,
+        timestamp_column=full.timestamp_column if full.timestamp_column in there else None,
     )
 
 
@@ -71,5 +71,6 @@ def current_plan(
 
 def _with_absent(schema: pa.Schema, names: list[str]) -> pa.Schema:
     """The schema, and a column without a type for each name that it lacks."""
-    absent = [name for name in dict.fromkeys(names) if name not in schema.names]
+    there = frozenset(schema.names)
+    absent = [name for name in dict.fromkeys(names) if name not in there]
     return pa.schema([*schema, *(pa.field(name, pa.null()) for name in absent)])

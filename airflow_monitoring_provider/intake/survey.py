@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Iterable, Sequence
 
@@ -31,9 +32,14 @@ class Survey:
 
         :raises SourceError: names the first such file and column.
         """
+        good: set[int] = set()  # headers by identity: files share them
         for path, header in self.headers.items():
+            if id(header) in good:
+                continue
+            good.add(id(header))
+            counts = collections.Counter(header)
             for column in columns:
-                if (count := header.count(column)) != 1:
+                if (count := counts[column]) != 1:
                     raise SourceError(
                         f"file {files.name(path)!r} has {count or 'no'} columns named {column!r}, which is needed; "
                         "every file of an intake must have the columns that are used, once"
@@ -51,7 +57,7 @@ def survey_csv(files: Files, paths: list[str], csv: CsvSettings) -> Survey:
             _keep(headers, path, csv_rows.read_header(stream, csv, files.name(path)))
     found = {name: Evidence() for name in _united(headers.values())}
     for path in sampled_files(paths):
-        names = [name for name in dict.fromkeys(headers[path]) if headers[path].count(name) == 1]
+        names = [name for name, times in collections.Counter(headers[path]).items() if times == 1]
         if not names:
             continue
         left = SAMPLE_ROWS
