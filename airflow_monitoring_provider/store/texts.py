@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from airflow_monitoring_provider.definitions.identifiers import forbidden_character
 from airflow_monitoring_provider.exceptions import DefinitionError
 from airflow_monitoring_provider.store.columns import MONITOR_ID_LIMIT
@@ -9,6 +11,7 @@ from airflow_monitoring_provider.store.types import storable
 
 NAME_LIMIT = 255
 LINE_LIMIT = 2_000
+_DIGEST = 16
 
 
 def name(value: str, field: str, *, limit: int = NAME_LIMIT) -> str:
@@ -39,8 +42,14 @@ def monitor(value: str) -> str:
 
 
 def column(value: str | None) -> str | None:
-    """The name of a monitored column, or None for the whole batch; definitions have checked the names they hold."""
-    return None if value is None else line(value, limit=NAME_LIMIT)
+    """The name of a monitored column, or None for the whole batch; definitions have checked the names they hold.
+
+    Files may have longer names than the tables hold: of those the end is a hash, so that two of them stay two.
+    """
+    if value is None or len(value) <= NAME_LIMIT:
+        return None if value is None else storable(value)
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+    return f"{storable(value[: NAME_LIMIT - _DIGEST - 1])}…{digest}"
 
 
 def line(value: object, *, limit: int = LINE_LIMIT) -> str:

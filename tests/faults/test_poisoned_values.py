@@ -25,10 +25,9 @@ import job_world
 from airflow_monitoring_provider.definitions import JobState, RowStatus
 from airflow_monitoring_provider.exceptions import SourceError, TooManyRejectedRows
 from airflow_monitoring_provider.profiles.serialise import from_bytes
-from faults.routes import ROUTES, Row, Trip, assert_shown, open_trip
+from faults.routes import ROUTES, Row, Trip, assert_shown, open_trip, row
 from oracles import slow_job
 
-START = dt.datetime(2026, 3, 1, 1, tzinfo=dt.UTC).replace(tzinfo=None)
 TEXTS = ("csv", "jsonl")
 UNSTORABLE = RowStatus.UNSTORABLE_VALUE.text
 
@@ -59,23 +58,6 @@ NESTED: list[Any] = [
     None, [1, 2], [[[]]], [math.nan, math.inf], {"k": {"moment": 1}, "moment": 5}, {"moment": 2**62}, [2**64], [],
 ]  # fmt: skip
 IDS: list[Any] = ["é", "e\u0301", "a", "A", "a ", b"\xff", "nul\0", "i\ud800", None, "1", "1.0"]
-
-
-def row(place: int = 0, **changes: Any) -> Row:
-    """A row that nothing is wrong with, but for the changes."""
-    plain = {
-        "id": f"row {place}",
-        "at": START + dt.timedelta(seconds=place),
-        "amount": 1.5,
-        "kind": "north",
-        "score": 0.5,
-        "churned": "yes",
-        "note": "fine",
-        "big": 7,
-        "seen": dt.date(2026, 3, 1),
-        "nested": [1, 2],
-    }
-    return plain | changes
 
 
 POOLS = {
