@@ -55,7 +55,7 @@ class World:
         self.store = self.open_store()
         self.wrap: Callable[[Any], Any] = lambda source: source
         self.files = folder / "files"
-        self.files.mkdir()
+        self.files.mkdir(exist_ok=True)
 
     def open_store(self) -> MonitoringStore:
         """A store object of its own on the same database."""

@@ -9,7 +9,7 @@ Row = TypeVar("Row")
 
 BLOCK_ROWS = 16_384
 _BLOCK_BYTES = 16 * 1024 * 1024
-_FIRST_ROWS = 64
+_FIRST_ROWS = 1
 _GROWTH = 16
 
 
@@ -18,7 +18,7 @@ def blocks(
 ) -> Iterator[Sequence[Row]]:
     """Blocks of rows until there are none.
 
-    The first block is small; the size of the next follows from the weight of the rows just seen, so that a table of
+    The first block is one row; the size of the next follows from the weight of the rows just seen, so that a table of
     10 MB texts is read a row or two at a time and a narrow one in thousands.
 
     :param fetch: ``fetchmany`` of a cursor.
