@@ -8,8 +8,9 @@ once, its snapshot in the store once, both of the newest attempt, and readers of
    The output's marker is looked at: it holds (store id, token) of the attempt that wrote last.
 2. *Profile*, 3. *compare.* Nothing is written; rows wait in a private file.
 4. *Write.* **Marker first**: the first statement of the output's transaction takes the marker, and changes nothing
-   where a newer attempt has it; then this job's earlier rows go, the new ones come, the marker is completed, all in one
-   commit. Where the answer to COMMIT is lost, the marker says what became of it.
+   where a newer attempt has it; then this job's earlier rows go, the new ones come, the store is asked whether the
+   attempt is still the newest, the marker is completed, all in one commit. Where the answer to COMMIT is lost, the
+   marker says what became of it.
 5. *Commit.* One transaction in the store that holds only while the job still carries the attempt's token: snapshot,
    metrics, batch, "evaluation due". Evaluation, its own task, writes statuses, monitor states and the **outbox** in one
    transaction, from which alerts are delivered at least once, each with a key that stays.
@@ -24,9 +25,9 @@ table                     as above. With ``commitInterval`` each further transac
                           the marker stays ``writing`` until the last: readers of the table may see a prefix, and a
                           retry removes it.
 table, no right to make   ``insert_update`` on columns with a unique constraint only, each row once: the write replaces
-the marker tables         itself. The store is asked just before COMMIT whether the attempt is still the newest. An
-                          attempt that freezes between the two holds the locks of its rows, so a newer one waits for
-                          it or ends retryable; rows that only the frozen one had may then stay.
+the marker tables         itself. An attempt that freezes between its question to the store and COMMIT holds the locks
+                          of its rows, so a newer one waits for it or ends retryable; rows that only the frozen one
+                          had may then stay.
 file on a disk            the marker is a file beside it, looked at and taken under a lock, at the start and again
                           around the rename that gives the whole file its name. Killed between rename and marker: the
                           file is whole and its marker says ``writing``; the retry replaces both.

@@ -67,6 +67,7 @@ class DiskPlace:
                 rows, checksum = _filled(folder, temporary, fill)
                 with self._lock(folder):
                     refuse_other(self._marker(folder), attempt, self.location)
+                    attempt.confirm()
                     os.replace(temporary, self._name, src_dir_fd=folder, dst_dir_fd=folder)
                     os.fsync(folder)
                     self._put_marker(

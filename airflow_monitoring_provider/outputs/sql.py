@@ -246,9 +246,12 @@ class _Writing:
         return False
 
     def _leave(self, connection: sa.Connection, *, last: bool) -> Progress | None:
-        """What the marker says of the rows so far; without one, the store is asked whether they may stay."""
+        """Ask the store whether the rows may stay, then say in the marker how far they go.
+
+        A newer attempt may have claimed the job and given up at this one's lock: then these rows are nobody's.
+        """
+        self._attempt.confirm()
         if self._markers is None:
-            self._attempt.confirm()
             return None
         if last:
             return self._markers.complete(connection, self._rows, self._checksum.hexdigest())

@@ -169,11 +169,17 @@ class Upsert(Update):
         """See :class:`Statement`.
 
         :raises OutputError: a where-column is null and the table has no column for the job, so the row could never be
-            replaced.
+            replaced; or identifiers repeat and no marker keeps attempts apart.
         """
         if self._job_id is None:
             refuse_nulls(batch, self._where, self._label)
         super().add(connection, batch)
+        if self._once and self.skipped:
+            raise OutputError(
+                f"{self._label}: {self.skipped} rows or more repeat the identifiers of an earlier one; the login may "
+                "not create the tables that keep attempts apart, so each row must be there once. Remove the "
+                "duplicates, or grant CREATE once"
+            )
 
     def _columns(self, names: Sequence[str]) -> list[str]:
         return list(names)

@@ -115,10 +115,10 @@ class Bench:
         return self._steps[case][step - 1]
 
     def output_steps(self, case: Case) -> list[int]:
-        """Those of writing the output, between two words with the store."""
+        """Those of writing the output, after the store was told that it begins."""
         steps = self.steps(case, "output" if case.is_table else "file")
-        begin = next(place for place in range(len(steps), 0, -1) if steps[place - 1] - 1 != steps[place - 2])
-        return steps[begin - 1 :]
+        begun = max(step for step in self.steps(case, "store: COMMIT") if step < steps[-1])
+        return [step for step in steps if step > begun]
 
     def commit_steps(self, case: Case) -> list[int]:
         """Those between the output and the end of the store's commit."""
@@ -234,7 +234,7 @@ def frozen_at_every_step(
     """
     for step in itertools.count(first, every) if at is None else at:
         with bench.world(case) as world, told(world, f"frozen at step {step}"):
-            sleeper = Child(_plan(world, "sleeper", at=step, do="STOP", idle=1.0, wait=3.0))
+            sleeper = Child(_plan(world, "sleeper", at=step, do="STOP", idle=60.0, wait=3.0))
             if not sleeper.wait_until_frozen():
                 return
             bench.faults += 1
@@ -246,6 +246,7 @@ def frozen_at_every_step(
             seen = checker.look(world)
             checker.check_visible(world, seen, [*bench.before(case), bench.output(case), bench.output(case, editions)])
             _check_newest(bench, world, seen, editions)
+            _check_passed_over(bench, world, seen, step)
             finish(bench, world, editions)
 
 
@@ -259,17 +260,28 @@ def _check_newest(bench: Bench, world: World, seen: Seen, editions: Editions) ->
         checker.check_final(world, seen, facts=facts, output=output, winner="beside")
 
 
-def interleaved(bench: Bench, case: Case, *, every: int = 1, first: int = 0, last: int | None = None) -> None:
-    """F3: an older attempt stands before its output, a newer one inside of it; the older goes on, then the newer.
+def _check_passed_over(bench: Bench, world: World, seen: Seen, step: int) -> None:
+    """I4: an older attempt writes nothing, also where the newer one gave up at its lock."""
+    newer = History(world.history).events("claimed", "beside")
+    if not newer or not world.case.has_marker:
+        return
+    if step > bench.output_steps(world.case)[-3 if world.case.is_table else -5]:
+        return  # frozen after its last question to the store, it commits what the retry replaces
+    if seen.marker is not None and seen.marker[1] == "complete" and seen.marker[0] < newer[0]["token"]:
+        raise Violation("I4: an attempt wrote its output after a newer one had claimed the window")
 
-    The two are inside the output's transaction together, which only a marker that is taken first can survive.
+
+def interleaved(bench: Bench, case: Case, *, every: int = 1, first: int = 0, last: int | None = None) -> None:
+    """F3: an older and a newer attempt stand at the same step of their output; the older goes on, then the newer.
+
+    If both could be inside the output's transaction together, a window would be doubled: the marker is taken first.
 
     :param first: of the output's steps, counted from 0 (from the end where it is negative); ``last`` is not done.
     """
     output = bench.output_steps(case)
     for inside in output[first:last:every]:
-        with bench.world(case) as world, told(world, f"older at step {output[0]}, newer at step {inside}"):
-            older = Child(_plan(world, "older", at=output[0], do="STOP", wait=0.5, idle=60.0))
+        with bench.world(case) as world, told(world, f"two at step {inside}"):
+            older = Child(_plan(world, "older", at=inside, do="STOP", wait=0.5, idle=60.0))
             if not older.wait_until_frozen():
                 raise Violation("the older attempt met no output")
             newer = Child(_plan(world, "newer", at=inside, do="STOP", wait=0.5, idle=60.0))

@@ -194,6 +194,8 @@ def main() -> int:
         _work(asked.seed)
         return 0
     labels = [item.label for item in items(asked.seed) if asked.only in item.label]
+    if not labels:
+        options.error(f"no item has {asked.only!r} in its label")
     random.Random(asked.seed).shuffle(labels)  # long items of one kind do not come at the end
     print(f"seed {asked.seed}: {len(labels)} items on {asked.workers} workers", flush=True)
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()

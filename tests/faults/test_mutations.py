@@ -38,6 +38,11 @@ FILE_OF_ANYBODY: Change = (
     "if token > self.token:",
     "if False:",
 )
+CONFIRMED_FOR_ANYBODY: Change = (
+    "jobs/run.py",
+    "confirm=lambda: store.confirm(claim),",
+    "confirm=lambda: None,",
+)
 NOT_FIRST: Change = (
     "outputs/sql.py",
     """            if first:
@@ -67,7 +72,7 @@ NOTHING_DELETED: Change = (
 
 MUTATIONS: dict[str, tuple[list[Change], str]] = {
     "the output does not look at the token": (
-        [TAKEN_BY_ANYBODY, HELD_BY_ANYBODY],
+        [TAKEN_BY_ANYBODY, HELD_BY_ANYBODY, CONFIRMED_FOR_ANYBODY],
         "test_frozen_inside_of_its_output[csv-create_table@postgres-sqlite]",
     ),
     "the store does not look at the token": (
@@ -75,8 +80,12 @@ MUTATIONS: dict[str, tuple[list[Change], str]] = {
         "test_frozen_inside_of_its_commit[postgres-parquet-postgres]",
     ),
     "the file does not look at the token": (
-        [FILE_OF_ANYBODY],
+        [FILE_OF_ANYBODY, CONFIRMED_FOR_ANYBODY],
         "test_frozen_inside_of_its_output[jsonl-csv-sqlite-fresh]",
+    ),
+    "nobody asks the store before COMMIT": (
+        [CONFIRMED_FOR_ANYBODY],
+        "test_frozen_inside_of_its_output[csv-create_table@postgres-sqlite]",
     ),
     "the marker comes last": (
         [NOT_FIRST, BUT_LAST],
