@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from typing import IO
 
@@ -14,6 +16,8 @@ from airflow_monitoring_provider.profiles.arrays import as_texts
 
 # One row must fit into a block.
 BLOCK_BYTES = 16 * 1024 * 1024
+_BLOCKS_AHEAD = 3
+_MOMENT = 0.05  # seconds
 
 
 def read_header(stream: IO[bytes], csv: CsvSettings, name: str) -> list[str]:
@@ -36,9 +40,60 @@ def read_texts(stream: IO[bytes], csv: CsvSettings, name: str, columns: Sequence
             yield pa.RecordBatch.from_arrays([as_texts(column) for column in batch.columns], schema=schema)
 
 
+class _Held:
+    """A stream that Arrow's reader cannot run ahead of: on its own it keeps 32 blocks, half a gigabyte, in memory.
+
+    The reader's thread reads block after block, and the consumer takes one batch from about each; where the thread is
+    a few blocks ahead it waits for the consumer. It waits no longer than a moment while the consumer waits for it:
+    blocks of empty lines give no batch.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._changed = threading.Condition()
+        self._ahead = 0
+        self._wanted = False
+        self.closed = False
+
+    def read(self, size: int = -1) -> bytes:
+        """Called by the reader's thread."""
+        with self._changed:
+            while self._ahead >= _BLOCKS_AHEAD and not self.closed:
+                if not self._changed.wait(_MOMENT) and self._wanted:
+                    break
+            self._ahead += 1
+            if self.closed:
+                return b""
+        return self._stream.read(size)
+
+    def readable(self) -> bool:
+        """It is there to be read."""
+        return True
+
+    def close(self) -> None:
+        """Let the reader's thread go; the stream itself is its owner's."""
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def taking(self) -> Iterator[None]:
+        """The consumer waits for a batch, and has taken it."""
+        with self._changed:
+            self._wanted = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._wanted = False
+                self._ahead = max(0, self._ahead - 1)
+                self._changed.notify_all()
+
+
 class _Reading:
     def __init__(self, stream: IO[bytes], csv: CsvSettings, name: str, columns: Sequence[str] | None = None) -> None:
         self._name = name
+        self._held = _Held(stream)
         self._bad_row: pacsv.InvalidRow | None = None
         try:
             self._parse = pacsv.ParseOptions(
@@ -62,26 +117,27 @@ class _Reading:
             check_utf8=False,
         )
         try:
-            self._reader = pacsv.open_csv(stream, self._options, self._parse, convert)
-        except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
-            raise self._problem(error) from None
-        try:
+            with self._held.taking():
+                self._reader = pacsv.open_csv(self._held, self._options, self._parse, convert)
             self.header: list[str] = list(self._reader.schema.names)
-        except UnicodeDecodeError:
-            raise SourceError(
-                f"the header of {name!r} is not in the encoding of csvSettings ({csv.encoding})"
-            ) from None
+        except BaseException as error:
+            self._held.close()
+            if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError | UnicodeDecodeError):
+                raise self._problem(error) from None
+            raise
 
     def __enter__(self) -> _Reading:
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        self._held.close()
         self._reader.close()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         while True:
             try:
-                batch = self._reader.read_next_batch()
+                with self._held.taking():
+                    batch = self._reader.read_next_batch()
             except StopIteration:
                 return
             except (pa.ArrowInvalid, UnicodeDecodeError) as error:
