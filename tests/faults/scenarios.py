@@ -236,6 +236,8 @@ def frozen_at_every_step(
         with bench.world(case) as world, told(world, f"frozen at step {step}"):
             sleeper = Child(_plan(world, "sleeper", at=step, do="STOP", idle=60.0, wait=3.0))
             if not sleeper.wait_until_frozen():
+                if at is not None:
+                    raise Violation("the attempt ended before it came to the step")
                 return
             bench.faults += 1
             # Where the sleeper holds a lock on its own source, nobody can change that.

@@ -32,6 +32,7 @@ import airflow_monitoring_provider.outputs.sql
 from airflow_monitoring_provider.definitions import JobDefinition, SqlOutput
 from airflow_monitoring_provider.exceptions import JobInterrupted
 from airflow_monitoring_provider.intake.source import open_source
+from airflow_monitoring_provider.jobs import progress
 from airflow_monitoring_provider.jobs.evaluate import evaluate_job
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.run import run_job
@@ -43,6 +44,9 @@ from airflow_monitoring_provider.store.storage import Storage
 from airflow_monitoring_provider.store.store import MonitoringStore
 from faults.history import History
 from faults.world import WRITER, World, window
+
+# A report with each batch, not with each second: the same attempt has the same steps however slow the machine is.
+progress.SECONDS_BETWEEN_REPORTS = -1.0
 
 FILE_EVENTS = {"os.rename", "os.remove", "os.mkdir", "fcntl.flock"}
 CHUNK = 25  # rows of a batch, so that a day has several
