@@ -20,10 +20,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from airflow_monitoring_provider.exceptions import ConfigurationError, OutputError, OutputUnavailable
-from airflow_monitoring_provider.outputs.files import Fill, Marker, refuse_other
+from airflow_monitoring_provider.outputs.files import LOCK_WAIT, Fill, Marker, refuse_other
 from airflow_monitoring_provider.outputs.output import Attempt, Receipt
 
-LOCK_WAIT = 10.0
 _PAUSE = 0.02
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

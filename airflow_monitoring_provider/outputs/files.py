@@ -39,6 +39,7 @@ from airflow_monitoring_provider.outputs.values import storable, stored_type, to
 
 log = logging.getLogger(__name__)
 
+LOCK_WAIT = 10.0  # seconds
 _LONGEST_PART = 180  # of the 255 bytes of a name; the rest is for the ends of temporary names
 
 
@@ -99,6 +100,7 @@ class FileWriter:
     """A :class:`~airflow_monitoring_provider.outputs.output.RowWriter` for files.
 
     :param root: folder that every file must lie under, symbolic links followed; ``""`` is the whole filesystem.
+    :param wait: seconds to wait for another attempt's lock; an object store has none.
     :raises ConfigurationError: a format or setting that is not written.
     """
 
@@ -110,6 +112,7 @@ class FileWriter:
         csv: CsvSettings,
         *,
         status_column: str = DEFAULT_STATUS_COLUMN,
+        wait: float = LOCK_WAIT,
     ) -> None:
         self._form = output.format or FileFormat(suffix_of(output.url)[1:] or FileFormat.PARQUET)
         if self._form is FileFormat.JSONL:
@@ -123,6 +126,7 @@ class FileWriter:
         self._url = output.url
         self._csv = csv
         self._status = status_column
+        self._wait = wait
         self.label = f"files of connection {output.connection_id!r}"
 
     def last_token(self, attempt: Attempt) -> int:
@@ -165,7 +169,7 @@ class FileWriter:
         if isinstance(self._filesystem, LocalFileSystem):
             from airflow_monitoring_provider.outputs.disk import DiskPlace
 
-            return DiskPlace(self._root, folder, name)
+            return DiskPlace(self._root, folder, name, wait=self._wait)
         from airflow_monitoring_provider.outputs.object_store import ObjectPlace
 
         return ObjectPlace(self._filesystem, self._root, folder, name)

@@ -29,14 +29,14 @@ import sqlalchemy as sa
 
 import airflow_monitoring_provider.outputs.disk
 import airflow_monitoring_provider.outputs.sql
-from airflow_monitoring_provider.definitions import JobDefinition, SqlOutput
+from airflow_monitoring_provider.definitions import FileOutput, JobDefinition, SqlOutput
 from airflow_monitoring_provider.exceptions import JobInterrupted
 from airflow_monitoring_provider.intake.source import open_source
 from airflow_monitoring_provider.jobs import progress
 from airflow_monitoring_provider.jobs.evaluate import evaluate_job
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.run import run_job
-from airflow_monitoring_provider.outputs.output import open_writer
+from airflow_monitoring_provider.outputs.files import FileWriter
 from airflow_monitoring_provider.outputs.sql import SqlWriter
 from airflow_monitoring_provider.store.engine import open_engine
 from airflow_monitoring_provider.store.records import RunInfo
@@ -189,13 +189,14 @@ class Doors:
                 idle=self._plan.get("idle", 60.0),
                 clock=lambda: float(next(ticks)),
             )
-        return open_writer(
+        assert isinstance(output, FileOutput)
+        return FileWriter(
+            fsspec.filesystem("file"),
+            str(self._world.folder / "files"),
             output,
-            filesystem=fsspec.filesystem("file"),
-            root=str(self._world.folder / "files"),
-            csv=definition.csv_settings,
-            identifiers=names,
+            definition.csv_settings,
             status_column=settings.monitored_status_column,
+            wait=self._plan.get("wait", 3.0),
         )
 
 
