@@ -9,8 +9,10 @@ import dataclasses
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from airflow_monitoring_provider.definitions import JobDefinition, RowStatus, Window
 from airflow_monitoring_provider.engines.arrow import ProfileBuilder
@@ -31,6 +33,34 @@ from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.store.records import Claim, PredictionFile
 
 
+class Rows(Protocol):
+    """Rows that were read and wait to be written."""
+
+    schema: pa.Schema
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows in order, as often as asked for."""
+
+
+class RowSink(Protocol):
+    """Where rows wait."""
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Add a batch."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RowPlan:
+    """What is read of the rows of a window, decided once for all of them.
+
+    :param schema: every column of the source with its decided type.
+    """
+
+    schema: pa.Schema
+    profile: ProfilePlan
+    changes: SchemaChanges
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
     """What one pass over a window gave.
@@ -41,9 +71,9 @@ class Reading:
 
     profile: Profile
     schema_changes: SchemaChanges
-    rows: Spool | None
+    rows: Rows | None
     null_timestamps: int
-    prediction_file: PredictionFile | None
+    prediction_files: tuple[PredictionFile, ...]
 
 
 @contextmanager
@@ -56,49 +86,88 @@ def read_rows(
     :raises SourceUnavailable: the rows changed while they were read.
     :raises TooManyRejectedRows: more rows were rejected than ``max_rejected_share`` allows.
     """
-    identifiers = definition.monitoring_output_settings.unique_row_identifier_columns
-    association_id = definition.monitoring_columns.association_id_column
-    source = ports.source(definition, definition.intake_settings, identifiers)
-    schema = source.schema()
-    plan, changes = current_plan(definition, schema, source.label, reference.profile)
+    source = open_rows(definition, ports)
+    planned = plan_rows(definition, source, reference.profile)
     window_filter = time_filter(definition, window)
     progress.stage("read", f"reading {source.label}")
     with ExitStack() as resources:
         scratch = resources.enter_context(scratch_folder())
-        duplicates = resources.enter_context(_duplicates(source, identifiers, window_filter, scratch, progress))
-        screen = _screen(definition, plan, duplicates)
-        copied = CopiedColumns(definition, schema)
-        predictions = resources.enter_context(PredictionLog(definition, plan, ports.store.storage, claim))
-        spool = Spool(copied.schema, scratch) if definition.output_settings is not None else None
-        builder = ProfileBuilder(plan)
-        scored = failed = 0
-        columns = read_columns(plan, identifiers, association_id, copied.names)
-        with source.read(columns, window_filter) as batches:
-            for batch in batches:
-                statuses = screen.statuses(batch)
-                if spool is not None:
-                    rows, statuses = copied.take(batch, statuses)
-                    spool.append(rows)
-                builder.update(batch, statuses)
-                predictions.append(batch, statuses)
-                accepted = int(np.count_nonzero(statuses == RowStatus.MONITORED))
-                scored, failed = scored + accepted, failed + len(statuses) - accepted
-                progress.rows(scored, failed)
-        if isinstance(duplicates, SpilledDuplicates):
-            duplicates.check()
-        profile = builder.finish()
-        _check_rejected(definition, profile)
+        duplicates = resources.enter_context(
+            find_duplicates(source, identifiers_of(definition), window_filter, scratch, progress)
+        )
+        spool = None
+        if definition.output_settings is not None:
+            spool = Spool(CopiedColumns(definition, planned.schema).schema, scratch)
+        predictions = resources.enter_context(PredictionLog(definition, planned.profile, ports.store.storage, claim))
+        profile = pass_over(definition, planned, source, window_filter, duplicates, spool, predictions, progress)
+        check_rejected(definition, profile)
         if spool is not None:
             spool.finish()
-        progress.stage("compare", f"read {profile.rows} rows, {failed} of them rejected")
-        column = definition.timestamp_column
+        progress.stage("compare", told_rows(profile))
+        column, file = definition.timestamp_column, predictions.close()
         yield Reading(
             profile=profile,
-            schema_changes=changes,
+            schema_changes=planned.changes,
             rows=spool,
             null_timestamps=source.null_timestamps(column) if column else 0,
-            prediction_file=predictions.close(),
+            prediction_files=() if file is None else (file,),
         )
+
+
+def open_rows(definition: JobDefinition, ports: Ports) -> RowSource:
+    """The definition's own source, sorted by the identifiers where it can be."""
+    return ports.source(definition, definition.intake_settings, identifiers_of(definition))
+
+
+def identifiers_of(definition: JobDefinition) -> tuple[str, ...]:
+    """The columns that tell rows apart."""
+    return definition.monitoring_output_settings.unique_row_identifier_columns
+
+
+def plan_rows(definition: JobDefinition, source: RowSource, baseline: Profile | None) -> RowPlan:
+    """Look at the source's columns.
+
+    :raises SourceError: a column that the definition needs is not there.
+    """
+    schema = source.schema()
+    plan, changes = current_plan(definition, schema, source.label, baseline)
+    return RowPlan(schema, plan, changes)
+
+
+def pass_over(
+    definition: JobDefinition,
+    planned: RowPlan,
+    source: RowSource,
+    window_filter: TimeFilter | None,
+    duplicates: Duplicates | None,
+    sink: RowSink | None,
+    predictions: PredictionLog,
+    progress: Progress,
+) -> Profile:
+    """Read rows once: their profile; output rows go to ``sink``, predictions to their log.
+
+    :raises SourceUnavailable: the rows changed while they were read.
+    """
+    screen = _screen(definition, planned.profile, duplicates)
+    copied = CopiedColumns(definition, planned.schema)
+    builder = ProfileBuilder(planned.profile)
+    scored = failed = 0
+    association_id = definition.monitoring_columns.association_id_column
+    columns = read_columns(planned.profile, identifiers_of(definition), association_id, copied.names)
+    with source.read(columns, window_filter) as batches:
+        for batch in batches:
+            statuses = screen.statuses(batch)
+            if sink is not None:
+                rows, statuses = copied.take(batch, statuses)
+                sink.append(rows)
+            builder.update(batch, statuses)
+            predictions.append(batch, statuses)
+            accepted = int(np.count_nonzero(statuses == RowStatus.MONITORED))
+            scored, failed = scored + accepted, failed + len(statuses) - accepted
+            progress.rows(scored, failed)
+    if isinstance(duplicates, SpilledDuplicates):
+        duplicates.check()
+    return builder.finish()
 
 
 def time_filter(definition: JobDefinition, window: Window) -> TimeFilter | None:
@@ -125,7 +194,7 @@ def _screen(definition: JobDefinition, plan: ProfilePlan, duplicates: Duplicates
 
 
 @contextmanager
-def _duplicates(
+def find_duplicates(
     source: RowSource,
     identifiers: tuple[str, ...],
     window_filter: TimeFilter | None,
@@ -146,7 +215,17 @@ def _duplicates(
             yield found
 
 
-def _check_rejected(definition: JobDefinition, profile: Profile) -> None:
+def told_rows(profile: Profile) -> str:
+    """A line of the job's log."""
+    rejected = profile.rows - profile.status_counts.get(RowStatus.MONITORED.text, 0)
+    return f"read {profile.rows} rows, {rejected} of them rejected"
+
+
+def check_rejected(definition: JobDefinition, profile: Profile) -> None:
+    """Hold all rows of a job against ``max_rejected_share``.
+
+    :raises TooManyRejectedRows: more were rejected.
+    """
     limit = definition.max_rejected_share
     rejected = {status: count for status, count in profile.status_counts.items() if status != RowStatus.MONITORED.text}
     failed = sum(rejected.values())

@@ -39,7 +39,7 @@ FILE_OF_ANYBODY: Change = (
     "if False:",
 )
 CONFIRMED_FOR_ANYBODY: Change = (
-    "jobs/run.py",
+    "jobs/claiming.py",
     "confirm=lambda: store.confirm(claim),",
     "confirm=lambda: None,",
 )

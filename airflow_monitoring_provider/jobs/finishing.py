@@ -1,0 +1,158 @@
+"""Steps 3 to 5 of a job: what was read is compared, written and committed."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow_monitoring_provider.definitions import JobDefinition, RowStatus
+from airflow_monitoring_provider.exceptions import OutcomeUnknown, OutputUnavailable, Superseded
+from airflow_monitoring_provider.jobs.baseline import Reference
+from airflow_monitoring_provider.jobs.claiming import attempt_of
+from airflow_monitoring_provider.jobs.progress import Progress
+from airflow_monitoring_provider.jobs.reading import Reading
+from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
+from airflow_monitoring_provider.metrics.values import MetricValue
+from airflow_monitoring_provider.outputs.output import Receipt, RowWriter
+from airflow_monitoring_provider.profiles.serialise import FORMAT_VERSION, to_bytes
+from airflow_monitoring_provider.store.records import Claim, Snapshot
+from airflow_monitoring_provider.store.store import MonitoringStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobSummary:
+    """What a finished job says of itself; counts are rows.
+
+    :param rows: rows in the window, ``status_counts`` per row status (their sum is ``rows``).
+    :param null_timestamps: rows of the source that are in no window because their timestamp is null.
+    :param output_rows: rows written to the output (of an update: rows that matched one), None where the definition has
+        no output.
+    """
+
+    job_id: str
+    definition_id: str
+    deployment_id: str
+    batch_id: str
+    batch_name: str
+    window_start: datetime
+    window_end: datetime
+    rows: int
+    status_counts: dict[str, int]
+    null_timestamps: int
+    output_rows: int | None
+    snapshot_revision: int
+    content_hash: str
+    baseline_version: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-clean form: instants as ISO 8601 text."""
+        return dataclasses.asdict(self) | {
+            "window_start": self.window_start.isoformat(),
+            "window_end": self.window_end.isoformat(),
+        }
+
+
+def finish_job(
+    definition: JobDefinition,
+    store: MonitoringStore,
+    claim: Claim,
+    writer: RowWriter | None,
+    reading: Reading,
+    reference: Reference,
+    progress: Progress,
+) -> JobSummary:
+    """Compare, write and commit what an attempt read."""
+    if reference.is_this_window:
+        reference = dataclasses.replace(reference, profile=reading.profile, version=claim.snapshot_revision + 1)
+    values = compare(  # 3 compare
+        reading.profile,
+        reference.profile,
+        ComparisonSettings.from_definition(definition),
+        schema_changes=reading.schema_changes,
+        null_timestamps=reading.null_timestamps,
+    )
+    progress.stage("write", f"compared: {len(values)} values")
+    receipt = _write(store, writer, claim, reading)  # 4 write
+    progress.stage("commit", _told_output(receipt))
+    snapshot = _snapshot(reading, values, reference)
+    batch = store.batch(claim.batch_id)
+    revision = _commit(store, claim, snapshot)  # 5 commit
+    log.info("Committed job %s: %d rows, snapshot revision %d", claim.job_id, snapshot.rows, revision)
+    return JobSummary(
+        job_id=claim.job_id,
+        definition_id=definition.id,
+        deployment_id=definition.deployment_id,
+        batch_id=claim.batch_id,
+        batch_name=batch.name,
+        window_start=claim.window.start,
+        window_end=claim.window.end,
+        rows=snapshot.rows,
+        status_counts=dict(snapshot.status_counts),
+        null_timestamps=snapshot.null_timestamps,
+        output_rows=None if receipt is None else receipt.written,
+        snapshot_revision=revision,
+        content_hash=snapshot.content_hash,
+        baseline_version=snapshot.baseline_version,
+    )
+
+
+def _write(store: MonitoringStore, writer: RowWriter | None, claim: Claim, reading: Reading) -> Receipt | None:
+    if writer is None or reading.rows is None:
+        return None
+    try:
+        receipt = writer.write(reading.rows.batches(), attempt_of(store, claim), schema=reading.rows.schema)
+    except Superseded:
+        store.confirm(claim)  # says the same, unless the attempt that took the marker is one the store forgot
+        raise OutputUnavailable(
+            f"{writer.label}: an attempt that the store does not remember wrote since this one began, or somebody "
+            "removed the marker; the retry goes on past it"
+        ) from None
+    if receipt.unmatched:
+        log.warning("Job %s %s", claim.job_id, _told_output(receipt))
+    return receipt
+
+
+def _told_output(receipt: Receipt | None) -> str:
+    if receipt is None:
+        return "no output is declared"
+    text = f"wrote {receipt.written} rows"
+    if receipt.unmatched:
+        text += f"; {receipt.unmatched} rows matched no row of the output and were not added"
+    return text + (f"; {receipt.skipped} rows repeat the identifiers of an earlier one" if receipt.skipped else "")
+
+
+def _snapshot(reading: Reading, values: list[MetricValue], reference: Reference) -> Snapshot:
+    profile = reading.profile
+    scored = profile.status_counts.get(RowStatus.MONITORED.text, 0)
+    return Snapshot(
+        profile_bytes=to_bytes(profile),
+        content_hash=profile.content_hash(),
+        plan_hash=profile.plan.digest(),
+        format_version=FORMAT_VERSION,
+        rows=profile.rows,
+        status_counts=profile.status_counts,
+        values=values,
+        scored=scored,
+        failed=profile.rows - scored,
+        earliest=_instant(profile.earliest),
+        latest=_instant(profile.latest),
+        null_timestamps=reading.null_timestamps,
+        prediction_files=reading.prediction_files,
+        baseline_version=reference.version,
+    )
+
+
+def _commit(store: MonitoringStore, claim: Claim, snapshot: Snapshot) -> int:
+    """Commit; where the answer to the first COMMIT was lost, the second call finds out what became of it."""
+    try:
+        return store.commit(claim, snapshot)
+    except OutcomeUnknown:
+        return store.commit(claim, snapshot)
+
+
+def _instant(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
