@@ -50,7 +50,8 @@ def add_up(codes: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
         return empty()
     low, high = int(codes.min()), int(codes.max())
     if high - low < min(_DENSE_RANGE, 16 * codes.size + 1024):
-        table = np.bincount(codes - low, counts).astype(np.int64)  # exact: sums stay far below 2**53
+        table = np.zeros(high - low + 1, np.int64)
+        np.add.at(table, codes - low, counts)
         occupied = np.flatnonzero(table)
         return occupied + low, table[occupied]
     order = np.argsort(codes, kind="stable")

@@ -99,17 +99,22 @@ class ClassificationProfile:
         """int64 (K,), labelled rows per actual class."""
         return np.asarray(self.confusion.sum(axis=1), np.int64)
 
-    def merge(self, other: ClassificationProfile) -> ClassificationProfile:
-        """The profile of both sets of rows.
+    def merge(self, *others: ClassificationProfile) -> ClassificationProfile:
+        """The profile of all sets of rows.
 
         :raises ValueError: classes, positive class or threshold differ.
         """
         same = ("classes", "positive_class", "threshold")
-        if any(getattr(self, field) != getattr(other, field) for field in same):
+        if any(getattr(self, field) != getattr(other, field) for field in same for other in others):
             raise ValueError("profiles of different classes, positive class or threshold cannot be merged")
-        summed: dict[str, Any] = {field: getattr(self, field) + getattr(other, field) for field in _SUMMED}
+        summed: dict[str, Any] = {
+            field: sum((getattr(other, field) for other in others), start=getattr(self, field)) for field in _SUMMED
+        }
         curves: dict[str, Any] = {
-            field: {name: h.merge(getattr(other, field)[name]) for name, h in getattr(self, field).items()}
+            field: {
+                name: h.merge(*(getattr(other, field)[name] for other in others))
+                for name, h in getattr(self, field).items()
+            }
             for field in ("scores_when", "scores_otherwise")
         }
         return dataclasses.replace(self, **summed, **curves)

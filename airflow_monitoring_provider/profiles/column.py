@@ -7,6 +7,7 @@ positive infinite, negative infinite, or a value. All statistics speak of the va
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -121,30 +122,34 @@ class ColumnProfile:
             return self.levels.distinct_exact
         return self.histogram is not None and self.histogram.exact
 
-    def merge(self, other: ColumnProfile) -> ColumnProfile:
-        """The profile of both sets of rows.
+    def merge(self, *others: ColumnProfile) -> ColumnProfile:
+        """The profile of all sets of rows.
 
-        :raises ValueError: the two are not the same column.
+        :raises ValueError: they are not the same column.
         """
-        if (self.name, self.kind, self.role) != (other.name, other.kind, other.role):
-            raise ValueError(f"columns {self.name!r} ({self.kind}) and {other.name!r} ({other.kind}) cannot be merged")
+        for other in others:
+            if (self.name, self.kind, self.role) != (other.name, other.kind, other.role):
+                raise ValueError(
+                    f"columns {self.name!r} ({self.kind}) and {other.name!r} ({other.kind}) cannot be merged"
+                )
+        parts = (self, *others)
         counted = ("rows", "missing", "invalid", "positive_inf", "negative_inf", "zero", "negative")
-        edges = self.edge_counts.keys() & other.edge_counts.keys()
+        edges = set(self.edge_counts).intersection(*(other.edge_counts for other in others))
         return ColumnProfile(
             self.name,
             self.kind,
             self.role,
-            **{field: getattr(self, field) + getattr(other, field) for field in counted},
-            minimum=_least(self.minimum, other.minimum),
-            maximum=_greatest(self.maximum, other.maximum),
-            moments=_both(self.moments, other.moments),
-            histogram=_both(self.histogram, other.histogram),
-            edge_counts={edge: self.edge_counts[edge] + other.edge_counts[edge] for edge in sorted(edges)},
-            levels=_both(self.levels, other.levels),
-            lengths=_both(self.lengths, other.lengths),
-            length_histogram=_both(self.length_histogram, other.length_histogram),
-            earliest=_least(self.earliest, other.earliest),
-            latest=_greatest(self.latest, other.latest),
+            **{field: sum(getattr(part, field) for part in parts) for field in counted},
+            minimum=functools.reduce(_least, (part.minimum for part in parts)),
+            maximum=functools.reduce(_greatest, (part.maximum for part in parts)),
+            moments=_merged([part.moments for part in parts]),
+            histogram=_merged([part.histogram for part in parts]),
+            edge_counts={edge: sum(part.edge_counts[edge] for part in parts) for edge in sorted(edges)},
+            levels=_merged([part.levels for part in parts]),
+            lengths=_merged([part.lengths for part in parts]),
+            length_histogram=_merged([part.length_histogram for part in parts]),
+            earliest=functools.reduce(_least, (part.earliest for part in parts)),
+            latest=functools.reduce(_greatest, (part.latest for part in parts)),
         )
 
 
@@ -306,5 +311,5 @@ def _greatest(a: Any, b: Any) -> Any:
     return max(a, b)
 
 
-def _both(a: Any, b: Any) -> Any:
-    return None if a is None or b is None else a.merge(b)
+def _merged(parts: list[Any]) -> Any:
+    return None if any(part is None for part in parts) else parts[0].merge(*parts[1:])

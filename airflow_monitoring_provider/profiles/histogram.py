@@ -26,6 +26,7 @@ IntArray = npt.NDArray[np.int64]
 
 DEFAULT_BUCKETS = 2048
 
+_FEW = 8
 _MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 _LARGEST = int(np.array(np.finfo(np.float64).max).view(np.int64))
 _HALF = int(np.array(0.5).view(np.int64))
@@ -102,22 +103,18 @@ class Histogram:
         middle: FloatArray = lower * 0.5 + upper * 0.5  # halves first: the sum of two huge bounds would overflow
         return np.clip(middle, lower, upper)
 
-    def merge(self, other: Histogram) -> Histogram:
-        """The histogram of both sets of values.
+    def merge(self, *others: Histogram) -> Histogram:
+        """The histogram of all sets of values.
 
-        :raises ValueError: one is mirrored and the other is not.
+        :raises ValueError: one is mirrored and another is not.
         """
-        if self.mirrored != other.mirrored:
+        if any(other.mirrored != self.mirrored for other in others):
             raise ValueError("a mirrored and a plain histogram cannot be merged")
-        limit = min(self.buckets, other.buckets)
-        shift = max(self.shift, other.shift)
-        codes, counts = kernel.union(
-            *kernel.drop_bits(self.codes, self.counts, shift - self.shift),
-            *kernel.drop_bits(other.codes, other.counts, shift - other.shift),
-        )
-        extra = kernel.surplus_bits(codes, limit)
-        codes, counts = kernel.drop_bits(codes, counts, extra)
-        return Histogram(shift + extra, codes, counts, limit, self.mirrored)
+        merged = self
+        # The first few tell how coarse the whole is at least; codes that coarse lie close together and count fast.
+        for some in (others[:_FEW], others[_FEW:]):
+            merged = merged._join(some) if some else merged
+        return merged
 
     def coarsen(self, shift: int) -> Histogram:
         """The same values at a larger shift (a smaller one leaves it as it is)."""
@@ -180,6 +177,17 @@ class Histogram:
         a = values[np.minimum(np.searchsorted(reached, below, side="right"), last)]
         b = values[np.minimum(np.searchsorted(reached, below + 1, side="right"), last)]
         return _interpolate(a, b, part)
+
+    def _join(self, others: tuple[Histogram, ...]) -> Histogram:
+        parts = (self, *others)
+        limit, shift = min(part.buckets for part in parts), max(part.shift for part in parts)
+        codes, counts = kernel.add_up(
+            np.concatenate([part.codes >> (shift - part.shift) for part in parts]),
+            np.concatenate([part.counts for part in parts]),
+        )
+        extra = kernel.surplus_bits(codes, limit)
+        codes, counts = kernel.drop_bits(codes, counts, extra)
+        return Histogram(shift + extra, codes, counts, limit, self.mirrored)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Histogram):

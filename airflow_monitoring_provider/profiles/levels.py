@@ -15,6 +15,7 @@ import collections
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,8 @@ SKETCH_SIZE = 1024
 LONGEST_NAME = 1000
 """Bytes of a level's text; a longer one goes by its first 200 characters and its hash."""
 NAME_POLICIES = ("keep", "hash", "drop")
+
+_Name = TypeVar("_Name", str, int)
 
 _DROPPED_SHIFT = 48
 _KEPT_CHARACTERS = 200
@@ -99,20 +102,25 @@ class LevelCounts:
         """:attr:`distinct` is a count and not an estimate."""
         return not self.truncated or (self.names != "drop" and len(self.sketch) < SKETCH_SIZE)
 
-    def merge(self, other: LevelCounts) -> LevelCounts:
-        """The levels of both sets of rows.
+    def merge(self, *others: LevelCounts) -> LevelCounts:
+        """The levels of all sets of rows.
 
-        :raises ValueError: the two treat names differently.
+        :raises ValueError: they treat names differently.
         """
-        if self.names != other.names:
-            raise ValueError(f"levels with names {self.names!r} and {other.names!r} cannot be merged")
-        cap, named = min(self.cap, other.cap), self.named & other.named
-        counts = dict(self.counts)
-        for level, rows in other.counts.items():
-            counts[level] = counts.get(level, 0) + rows
-        shift = max(self.shift, other.shift)
-        hashed = _join(_prefixes(self.hashed, shift - self.shift), _prefixes(other.hashed, shift - other.shift))
-        return _settle(counts, hashed, shift, cap, named, self.names, _smallest(self.sketch, other.sketch))
+        for other in others:
+            if self.names != other.names:
+                raise ValueError(f"levels with names {self.names!r} and {other.names!r} cannot be merged")
+        parts = (self, *others)
+        cap, shift = min(part.cap for part in parts), max(part.shift for part in parts)
+        return _settle(
+            _join(*(part.counts for part in parts)),
+            _join(*(_prefixes(part.hashed, shift - part.shift) for part in parts)),
+            shift,
+            cap,
+            self.named.intersection(*(other.named for other in others)),
+            self.names,
+            _smallest(*(part.sketch for part in parts)),
+        )
 
     def coarsen(self, shift: int, named: Iterable[str] | None = None) -> LevelCounts:
         """The same rows with every level outside ``named`` (default: as it is) hashed, at least ``shift`` bits dropped.
@@ -310,10 +318,11 @@ def _prefixes_of_hashes(pairs: list[tuple[int, int]], shift: int) -> dict[int, i
     return result
 
 
-def _join(a: dict[int, int], b: dict[int, int]) -> dict[int, int]:
-    result = dict(a)
-    for prefix, rows in b.items():
-        result[prefix] = result.get(prefix, 0) + rows
+def _join(*parts: dict[_Name, int]) -> dict[_Name, int]:
+    result = dict(parts[0])
+    for part in parts[1:]:
+        for name, rows in part.items():
+            result[name] = result.get(name, 0) + rows
     return result
 
 
@@ -327,8 +336,8 @@ def _to_prefixes(codes: npt.NDArray[np.int64], shift: int) -> list[int]:
     return [int(p) for p in unsigned.tolist()]
 
 
-def _smallest(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(sorted({*a, *b})[:SKETCH_SIZE])
+def _smallest(*sketches: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(set().union(*sketches))[:SKETCH_SIZE])
 
 
 def _linear_counting(occupied: int, bits: int) -> int:

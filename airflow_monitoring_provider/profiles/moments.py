@@ -99,37 +99,27 @@ class Moments:
         """``scipy.stats.kurtosis(values)`` (excess, biased); NaN for constant or no values."""
         return self.power4 / self.count / (self.power2 / self.count) ** 2 - 3.0 if self.power2 > 0 else math.nan
 
-    def merge(self, other: Moments) -> Moments:
-        """The moments of both sets of values."""
-        if not other.count:
-            return self
-        if not self.count:
-            return other
-        a, b = (self, other) if self.count >= other.count else (other, self)  # the larger side's mean moves least
-        n = a.count + b.count
-        delta, unit = _difference(b, a)
-        share_a, share_b = a.count / n, b.count / n
-        high, low = two_sum(a.mean_high, math.ldexp(delta * share_b, unit))
-        high, low = two_sum(high, low + a.mean_low)
-        exponent = _common_exponent(a, b, delta, unit)
-        a2, a3, a4 = _in_unit(a, exponent)
-        b2, b3, b4 = _in_unit(b, exponent)
-        delta = math.ldexp(delta, unit - exponent)
-        square = delta * delta
-        weight = a.count * share_b
-        return Moments(
-            n,
-            high,
-            low,
-            exponent,
-            a2 + b2 + square * weight,
-            a3 + b3 + square * delta * weight * (share_a - share_b) + 3 * delta * (share_a * b2 - share_b * a2),
-            a4
-            + b4
-            + square * square * weight * (share_a * share_a - share_a * share_b + share_b * share_b)
-            + 6 * square * (share_a * share_a * b2 + share_b * share_b * a2)
-            + 4 * delta * (share_a * b3 - share_b * a3),
-        )
+    def merge(self, *others: Moments) -> Moments:
+        """The moments of all sets of values."""
+        parts = [part for part in (self, *others) if part.count]
+        if len(parts) < 2:
+            return parts[0] if parts else self
+        n = sum(part.count for part in parts)
+        largest = max(parts, key=lambda part: part.count)  # its mean moves least
+        apart = [_difference(part, largest) for part in parts]
+        exponent = _common_exponent(parts, apart)
+        deltas = [math.ldexp(delta, unit - exponent) for delta, unit in apart]
+        moved = math.fsum(delta * (part.count / n) for part, delta in zip(parts, deltas, strict=True))
+        high, low = _moved_mean(largest, moved, exponent)
+        m2 = m3 = m4 = 0.0
+        for part, delta in zip(parts, deltas, strict=True):
+            power2, power3, power4 = _in_unit(part, exponent)
+            away = delta - moved
+            square = away * away
+            m2 += power2 + part.count * square
+            m3 += power3 + away * (3 * power2 + part.count * square)
+            m4 += power4 + 4 * away * power3 + square * (6 * power2 + part.count * square)
+        return Moments(n, high, low, exponent, m2, m3, m4)
 
 
 def two_sum(a: float, b: float) -> tuple[float, float]:
@@ -172,12 +162,19 @@ def _plain(exponent: int) -> int:
     return 0 if -_PLAIN_EXPONENTS < exponent < _PLAIN_EXPONENTS else exponent
 
 
-def _common_exponent(a: Moments, b: Moments, delta: float, unit: int) -> int:
-    """The unit for both: that of the widest deviations."""
-    sizes = [side.exponent + math.frexp(math.sqrt(side.power2))[1] for side in (a, b) if side.power2 > 0]
-    if delta:
-        sizes.append(unit + math.frexp(delta)[1])
+def _common_exponent(parts: list[Moments], apart: list[tuple[float, int]]) -> int:
+    """The unit for all: that of the widest deviations."""
+    sizes = [part.exponent + math.frexp(math.sqrt(part.power2))[1] for part in parts if part.power2 > 0]
+    sizes += [unit + math.frexp(delta)[1] for delta, unit in apart if delta]
     return _plain(max(sizes, default=0))
+
+
+def _moved_mean(moments: Moments, by: float, exponent: int) -> tuple[float, float]:
+    """The mean and ``by * 2**exponent`` added up; halves where the way between two huge means is no double."""
+    halved = 1 if exponent > _PLAIN_EXPONENTS else 0
+    high, low = two_sum(math.ldexp(moments.mean_high, -halved), math.ldexp(by, exponent - halved))
+    high, low = two_sum(math.ldexp(high, halved), math.ldexp(low, halved) + moments.mean_low)
+    return high, low
 
 
 def _in_unit(moments: Moments, exponent: int) -> tuple[float, float, float]:

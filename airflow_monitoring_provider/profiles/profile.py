@@ -6,6 +6,7 @@ the content hash), moments and sums to 1e-9 relative to scale.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 
@@ -36,22 +37,27 @@ class Profile:
     earliest: int | None = None
     latest: int | None = None
 
-    def merge(self, other: Profile) -> Profile:
-        """The profile of both sets of rows; a column that only one side has stays as it is.
+    def merge(self, *others: Profile) -> Profile:
+        """The profile of all sets of rows; columns that only some of them have are merged of those.
+
+        All at once is several times faster than one after the other.
 
         :raises ValueError: the plans contradict each other.
         """
-        statuses = self.status_counts.keys() | other.status_counts.keys()
-        columns = dict(other.columns)
-        for name, column in self.columns.items():
-            columns[name] = _merge_columns(column, columns.get(name))
-        times = [t for t in (self.earliest, other.earliest, self.latest, other.latest) if t is not None]
+        parts = (self, *others)
+        statuses: collections.Counter[str] = collections.Counter()
+        columns: dict[str, list[ColumnProfile]] = {}
+        for part in parts:
+            statuses.update(part.status_counts)
+            for name, column in part.columns.items():
+                columns.setdefault(name, []).append(column)
+        times = [t for part in parts for t in (part.earliest, part.latest) if t is not None]
         return Profile(
-            plan=merge_plans(self.plan, other.plan),
-            rows=self.rows + other.rows,
-            status_counts={s: self.status_counts.get(s, 0) + other.status_counts.get(s, 0) for s in sorted(statuses)},
-            columns={name: columns[name] for name in sorted(columns)},
-            target=_merge_targets(self.target, other.target),
+            plan=functools.reduce(merge_plans, (part.plan for part in parts)),
+            rows=sum(part.rows for part in parts),
+            status_counts={status: statuses[status] for status in sorted(statuses)},
+            columns={name: columns[name][0].merge(*columns[name][1:]) for name in sorted(columns)},
+            target=_merge_targets([part.target for part in parts if part.target is not None]),
             earliest=min(times, default=None),
             latest=max(times, default=None),
         )
@@ -70,20 +76,18 @@ def merge(a: Profile, b: Profile) -> Profile:
 
 def merge_all(first: Profile, *others: Profile) -> Profile:
     """The profile of all sets of rows."""
-    return functools.reduce(merge, others, first)
-
-
-def _merge_columns(a: ColumnProfile, b: ColumnProfile | None) -> ColumnProfile:
-    return a if b is None else a.merge(b)
+    return first.merge(*others)
 
 
 def _merge_targets(
-    a: ClassificationProfile | RegressionProfile | None, b: ClassificationProfile | RegressionProfile | None
+    parts: list[ClassificationProfile | RegressionProfile],
 ) -> ClassificationProfile | RegressionProfile | None:
-    if a is None or b is None:
-        return a if b is None else b
-    if isinstance(a, ClassificationProfile) and isinstance(b, ClassificationProfile):
-        return a.merge(b)
-    if isinstance(a, RegressionProfile) and isinstance(b, RegressionProfile):
-        return a.merge(b)
-    raise ValueError("profiles of a classification and a regression cannot be merged")
+    if not parts:
+        return None
+    classifications = [part for part in parts if isinstance(part, ClassificationProfile)]
+    regressions = [part for part in parts if isinstance(part, RegressionProfile)]
+    if classifications and regressions:
+        raise ValueError("profiles of a classification and a regression cannot be merged")
+    if classifications:
+        return classifications[0].merge(*classifications[1:])
+    return regressions[0].merge(*regressions[1:])

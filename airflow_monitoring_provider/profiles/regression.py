@@ -6,6 +6,7 @@ Counts, the histogram and the largest error merge exactly, moments and sums to 1
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,17 +72,17 @@ class RegressionProfile:
         builder.update(np.asarray(predictions, np.float64), np.asarray(actuals, np.float64), invalid_actual)
         return builder.finish()
 
-    def merge(self, other: RegressionProfile) -> RegressionProfile:
-        """The profile of both sets of rows."""
-        values = {}
+    def merge(self, *others: RegressionProfile) -> RegressionProfile:
+        """The profile of all sets of rows."""
+        values: dict[str, Any] = {}
         for field in dataclasses.fields(self):
-            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            mine, theirs = getattr(self, field.name), [getattr(other, field.name) for other in others]
             if field.name == "max_error":
-                values[field.name] = mine if theirs is None else theirs if mine is None else max(mine, theirs)
+                values[field.name] = max((error for error in (mine, *theirs) if error is not None), default=None)
             elif isinstance(mine, Moments | Histogram):
-                values[field.name] = mine.merge(theirs)
+                values[field.name] = mine.merge(*theirs)
             else:
-                values[field.name] = mine + theirs
+                values[field.name] = sum(theirs, start=mine)
         return RegressionProfile(**values)
 
 

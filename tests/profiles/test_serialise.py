@@ -132,17 +132,46 @@ def test_forged_content_under_a_valid_checksum_is_refused() -> None:
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=30))
 def test_packed_numbers_read_back(values: list[int]) -> None:
-    array = np.array(values, np.uint64)
-    packed = varints.pack(array)
-    assert values == varints.unpack(packed, len(values)).tolist()
-    with pytest.raises(ValueError, match="cut off"):
-        varints.unpack(packed, len(values) + 1)
+    packed = varints.pack(np.array(values, np.uint64))
+    found, bounds = varints.unpack(packed)
+    assert values == found.tolist()
+    assert [len(varints.pack(np.array(values[:i], np.uint64))) for i in range(len(values) + 1)] == bounds.tolist()
 
 
-@given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=30, unique=True))
-def test_packed_codes_read_back(codes: list[int]) -> None:
-    array = np.array(sorted(codes), np.int64)
-    assert sorted(codes) == varints.unpack_increasing(varints.pack_increasing(array), len(codes)).tolist()
+def test_more_packed_numbers_than_a_block_holds_read_back() -> None:
+    random = np.random.default_rng(5)
+    values = random.integers(0, 2**63, 100_000).astype(np.uint64) >> random.integers(0, 63, 100_000).astype(np.uint64)
+    assert np.array_equal(values, varints.unpack(varints.pack(values))[0])
+
+
+@given(
+    st.lists(st.integers(-(2**63), 2**63 - 1), max_size=30, unique=True),
+    st.lists(st.integers(0, 2**63 - 1), max_size=30),
+    st.lists(st.integers(0, 2**64 - 1), max_size=30, unique=True),
+)
+def test_packed_arrays_read_back_in_any_order(codes: list[int], counts: list[int], prefixes: list[int]) -> None:
+    packer = varints.Packer()
+    first = packer.increasing(np.array(sorted(codes), np.int64))
+    second, third = packer.counts(counts), packer.gaps(sorted(prefixes))
+    unpacker = varints.Unpacker(bytes(packer.data))
+    assert sorted(prefixes) == unpacker.gaps(third)
+    assert counts == unpacker.counts(second).tolist()
+    assert sorted(codes) == unpacker.increasing(first).tolist()
+
+
+@pytest.mark.parametrize("place", [[0, 2, 2], [1, 1, 1], [1, 2, 1], [0, 4, 3], [0, 3, 3], [-1, 1, 1]])
+def test_places_that_do_not_stand_between_numbers_are_refused(place: list[int]) -> None:
+    packer = varints.Packer()
+    assert [0, 3, 2] == packer.counts([300, 1])
+    unpacker = varints.Unpacker(bytes(packer.data))
+    with pytest.raises((ValueError, IndexError)):
+        unpacker.counts(place)
+
+
+@pytest.mark.parametrize("data", [b"\x80", b"\x01\x80", b"\xff" * 11 + b"\x01", b"\x80" * 40_000 + b"\x01"])
+def test_packed_numbers_that_end_too_soon_or_too_late_are_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="packed number"):
+        varints.unpack(data)
 
 
 STORED = to_bytes(sample())
