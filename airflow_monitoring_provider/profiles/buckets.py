@@ -16,8 +16,8 @@ UInt64Array = npt.NDArray[np.uint64]
 
 _DENSE_RANGE = 1 << 18
 """Widest range of codes that is counted through a dense table; past it the zeroing costs more than a sort."""
-_DENSE_SPAN = 1 << 14
-"""Known codes that lie this close together are counted in a table that stays in the cache."""
+_MOST_DENSE = 1 << 15
+"""Largest table of :class:`DenseCounts`: it stays in the cache."""
 _SLOT_BITS = 16
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
@@ -101,33 +101,74 @@ def surplus_bits(codes: IntArray, limit: int) -> int:
     return int(np.flatnonzero(still_apart <= limit - 1)[0])
 
 
+class DenseCounts:
+    """Counts codes of a narrow range in a table, at about 2 ns each, whether they were met before or not.
+
+    Codes below zero have a table of their own: the order codes of ``-x`` and ``x`` lie as far apart as their exponents
+    are large, but ``~code`` of the one is about the code of the other. A table holds at most 32 768 codes.
+
+    :param low, width: the table holds codes in ``[low, low + width)``, and with ``folded`` those whose complement is.
+    """
+
+    def __init__(self, low: int, width: int, *, folded: bool) -> None:
+        self._low, self._width, self._folded = low, width, folded
+        self._counts = np.zeros(width * (1 + folded), np.int64)
+
+    @classmethod
+    def over(cls, codes: IntArray) -> DenseCounts | None:
+        """An empty table for increasing codes and some beyond them; None where they lie too far apart."""
+        if not codes.size:
+            return None
+        folded = bool(codes[0] < 0)
+        heights = codes ^ (codes >> 63) if folded else codes
+        low, high = int(heights.min()), int(heights.max())
+        slack = max(16, (high - low) // 8)
+        low = max(low - slack, 0)
+        width = high + slack + 1 - low
+        return cls(low, width, folded=folded) if width * (1 + folded) <= _MOST_DENSE else None
+
+    def add(self, codes: IntArray) -> IntArray:
+        """Count the codes; returns those that the table does not hold."""
+        rest = codes[:0]
+        if self._folded:
+            below = codes >> 63
+            places = codes ^ below
+            places -= self._low
+        else:
+            below, places = None, codes - self._low
+        if places.min() < 0 or places.max() >= self._width:
+            inside = places.view(np.uint64) < np.uint64(self._width)
+            rest, places = codes[~inside], places[inside]
+            below = None if below is None else below[inside]
+        if below is not None:
+            below &= self._width
+            places += below
+        self._counts += np.bincount(places, minlength=self._counts.size)
+        return rest
+
+    def occupied(self) -> tuple[IntArray, IntArray]:
+        """The increasing codes that were counted, and how often."""
+        places = np.flatnonzero(self._counts)
+        counts = self._counts[places]
+        first = int(np.searchsorted(places, self._width))
+        upper, lower = places[:first] + self._low, places[first:] - self._width + self._low
+        return np.concatenate((~lower[::-1], upper)), np.concatenate((counts[first:][::-1], counts[:first]))
+
+
 class KnownCodes:
     """Counts codes that are mostly known already, at 2 to 4 ns each; sorting them costs 8 to 50 ns (by SIMD level).
 
-    Known codes that lie close together are counted in a dense table. Others are hashed: a code's slot is the top 16
-    bits of its product with an odd constant (Knuth), and a slot names one known code; the few known codes that share a
-    slot with another are found by bisection. At most 65 536 codes.
+    A code's slot is the top 16 bits of its product with an odd constant (Knuth), and a slot names one known code; the
+    few known codes that share a slot with another are found by bisection. At most 65 536 codes.
     """
 
     def __init__(self, codes: IntArray) -> None:
         self._codes = codes
-        self._first = codes[0]
-        self._span = int(codes[-1]) - int(codes[0])
-        self._places = codes - self._first if self._span < _DENSE_SPAN else None
-        self._owner: npt.NDArray[np.uint16] | None = None
+        self._owner = np.zeros(1 << _SLOT_BITS, np.uint16)
+        self._owner[_slots(codes)] = np.arange(codes.size, dtype=np.uint16)
 
     def count(self, codes: IntArray) -> tuple[IntArray, IntArray]:
         """How often each known code (at least one) occurs, and the codes that are not known."""
-        if self._places is not None and codes.min() >= self._first and codes.max() <= self._codes[-1]:
-            counts = np.bincount(codes - self._first, minlength=self._span + 1)[self._places]
-            if counts.sum() == codes.size:
-                return counts, codes[:0]
-        return self._hashed(codes)
-
-    def _hashed(self, codes: IntArray) -> tuple[IntArray, IntArray]:
-        if self._owner is None:
-            self._owner = np.zeros(1 << _SLOT_BITS, np.uint16)
-            self._owner[_slots(self._codes)] = np.arange(self._codes.size, dtype=np.uint16)
         owner = self._owner[_slots(codes)]
         hit = self._codes[owner] == codes
         if hit.all():

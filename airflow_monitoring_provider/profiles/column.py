@@ -212,7 +212,7 @@ class ColumnBuilder:
             self._edges[edge] += int(np.count_nonzero(values < edge))
         for start in range(0, values.size, _BLOCK):
             block = values[start : start + _BLOCK]
-            self._moments = self._moments.merge(Moments.of(block))
+            self._moments = self._moments.with_values(block)
             self._histogram.update(block)
         if integers is not None:
             low, high = _exact(integers.min(), low), _exact(integers.max(), high)

@@ -208,13 +208,18 @@ class Histogram:
 
 
 class HistogramBuilder:
-    """Collects values batch by batch; :meth:`finish` may be called at any time."""
+    """Collects values batch by batch; :meth:`finish` may be called at any time.
+
+    Counts lie in two places: in a table of codes close together, and in increasing codes beside it. Nothing is
+    coarsened while they are apart: what too fine codes count is the same once their bits are dropped.
+    """
 
     def __init__(self, buckets: int = DEFAULT_BUCKETS, *, mirrored: bool = False) -> None:
         self._limit = buckets
         self._mirrored = mirrored
         self._shift = 0
         self._codes, self._counts = kernel.empty()
+        self._dense: kernel.DenseCounts | None = None
         self._known: kernel.KnownCodes | None = None
 
     def update(self, values: FloatArray) -> None:
@@ -229,30 +234,44 @@ class HistogramBuilder:
         codes = _encode(values, self._mirrored)
         if self._shift:
             codes >>= self._shift
-        if self._codes.size:
+        if self._dense is not None:
+            codes = self._dense.add(codes)
+        elif self._codes.size:
             if self._known is None:
                 self._known = kernel.KnownCodes(self._codes)
             counts, codes = self._known.count(codes)
             self._counts = self._counts + counts
         if codes.size:
+            many = 8 * codes.size > values.size
             self._add(*kernel.count(codes))
+            if self._dense is None or many or self._codes.size > self._limit:
+                self._settle()
 
     def update_counts(self, values: FloatArray, counts: IntArray) -> None:
         """Count ``values[i]`` (finite, in any order) ``counts[i]`` (> 0) times."""
         codes = _encode(values, self._mirrored) >> self._shift
         self._add(*kernel.add_up(codes, counts))
+        self._settle()
+
+    def finish(self) -> Histogram:
+        """The histogram of everything so far."""
+        self._settle()
+        return Histogram(self._shift, self._codes.copy(), self._counts.copy(), self._limit, self._mirrored)
 
     def _add(self, codes: IntArray, counts: IntArray) -> None:
         self._known = None
         self._codes, self._counts = kernel.union(self._codes, self._counts, codes, counts)
+
+    def _settle(self) -> None:
+        """Bring all counts together, coarsen them until they fit, and lay out a table for what comes next."""
+        if self._dense is not None:
+            self._add(*self._dense.occupied())
         extra = kernel.surplus_bits(self._codes, self._limit)
         if extra:
+            self._known = None
             self._codes, self._counts = kernel.drop_bits(self._codes, self._counts, extra)
             self._shift += extra
-
-    def finish(self) -> Histogram:
-        """The histogram of everything so far."""
-        return Histogram(self._shift, self._codes.copy(), self._counts.copy(), self._limit, self._mirrored)
+        self._dense = kernel.DenseCounts.over(self._codes)
 
 
 def _encode(values: FloatArray, mirrored: bool) -> IntArray:

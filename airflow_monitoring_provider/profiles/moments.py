@@ -20,6 +20,10 @@ FloatArray = npt.NDArray[np.float64]
 _PLAIN_EXPONENTS = 100
 """Deviations between 2**-100 and 2**100 are summed as they are: their fourth powers are far from a double's limits."""
 
+_LEAST_SQUARE = 2.0**-200
+_NEAR = 100
+"""Values are like those before when their mean is a tenth of the spread away: correcting costs two digits of 16."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Moments:
@@ -46,6 +50,40 @@ class Moments:
         if array.size == 0:
             return cls()
         return _around_mean(array, array.size, float(array.min()), float(array.max()))
+
+    def with_values(self, values: FloatArray) -> Moments:
+        """The moments of these values and of finite ones that are like them.
+
+        Their own mean is about the one so far, so they are summed around that, in six passes where :meth:`of` takes
+        ten; where it is not, by :meth:`of`.
+        """
+        n = values.size
+        if not n:
+            return self
+        if not self.count:
+            return Moments.of(values)
+        pivot = self.mean_high
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            deviations = values - pivot
+            power1 = float(deviations.sum())
+            squares = np.square(deviations)
+            power2 = float(squares.sum())
+            # einsum adds products without an array of them, and unlike numpy.dot without the threads of a BLAS.
+            power3 = float(np.einsum("i,i->", deviations, squares))
+            power4 = float(np.einsum("i,i->", squares, squares))
+        if not (_LEAST_SQUARE < power2 / n < 1 / _LEAST_SQUARE and _NEAR * power1 * power1 < power2 * n):
+            return self.merge(Moments.of(values))
+        off = power1 / n
+        around = n * off * off
+        batch = Moments(
+            n,
+            *two_sum(pivot, off),
+            0,
+            power2 - around,
+            power3 - 3 * off * power2 + 2 * around * off,
+            power4 - 4 * off * power3 + 6 * off * off * power2 - 3 * around * off * off,
+        )
+        return self.merge(batch)
 
     @classmethod
     def of_counts(cls, values: npt.ArrayLike, counts: npt.ArrayLike) -> Moments:
