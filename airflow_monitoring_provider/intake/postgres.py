@@ -101,6 +101,11 @@ def read_batches(
             yield _parsed(block, schema)
 
 
+def texts(_connection: sa.Connection, _relation: Relation, _names: Sequence[str], _rows: sa.Select[Any]) -> list[str]:
+    """The columns that :func:`read_batches` delivers as text although their type is another: none here."""
+    return []
+
+
 def _plain(kind: SqlType) -> SqlType:
     return _plain(kind.data_type) if isinstance(kind, postgresql.DOMAIN) else kind
 
