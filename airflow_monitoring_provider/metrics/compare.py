@@ -3,25 +3,22 @@
 Order: the batch's quality; then each column by role (features, predictions, actuals) and name, drift before quality;
 then the shares of predicted classes; then performance. No result depends on the order of rows, columns or levels.
 
-p-values are adjusted within a family: all values of one metric in the batch. The family of the primary metric therefore
-holds features, predictions and actuals together, because any of them can turn the batch's verdict.
+p-values are adjusted over the batch (:mod:`.multiplicity`): features, predictions and actuals together, because any of
+them can turn the batch's verdict.
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import math
-from collections.abc import Sequence
 
-from airflow_monitoring_provider.definitions.verdict import Adjustment
 from airflow_monitoring_provider.metrics.drift import column_drift
+from airflow_monitoring_provider.metrics.multiplicity import adjusted
 from airflow_monitoring_provider.metrics.performance import performance
 from airflow_monitoring_provider.metrics.predictions import predicted_shares
 from airflow_monitoring_provider.metrics.quality import batch_quality, column_quality
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
-from airflow_monitoring_provider.metrics.significance import adjust
 from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.profiles.plan import ColumnRole, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import ClassificationProfile, Profile
@@ -51,7 +48,7 @@ def compare(
     for name in _columns(current, baseline, changes):
         values += _column(name, current, baseline, settings, changes)
     values += _target(current, baseline, settings)
-    return _adjusted([_finite(value) for value in values], settings.adjustment)
+    return adjusted([_finite(value) for value in values], settings.adjustment)
 
 
 def _columns(current: Profile, baseline: Profile | None, changes: SchemaChanges) -> list[str]:
@@ -98,15 +95,3 @@ def _finite(value: MetricValue) -> MetricValue:
     if value.value is not None and not math.isfinite(value.value):
         return dataclasses.replace(value, value=None, p_value=None, reason=Reason.NOT_FINITE)
     return value
-
-
-def _adjusted(values: Sequence[MetricValue], method: Adjustment) -> list[MetricValue]:
-    families: dict[str, list[int]] = collections.defaultdict(list)
-    for place, value in enumerate(values):
-        if value.p_value is not None and value.value is not None:
-            families[value.name].append(place)
-    result = list(values)
-    for places in families.values():
-        for place, p_value in zip(places, adjust([values[i].p_value for i in places], method), strict=True):
-            result[place] = dataclasses.replace(values[place], adjusted_p_value=p_value)
-    return result

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from airflow_monitoring_provider.metrics.novelty import share_change
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
-from airflow_monitoring_provider.metrics.significance import two_proportions, wilson_interval
+from airflow_monitoring_provider.metrics.significance import wilson_interval
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
 from airflow_monitoring_provider.profiles.plan import TargetPlan
 from airflow_monitoring_provider.profiles.profile import ClassificationProfile
@@ -21,7 +22,8 @@ def predicted_shares(
     """``predicted_share`` per class that has a prediction column (binary: the positive class), under that column.
 
     The value is the share of scored rows for which the class is predicted, with Wilson's 95 % interval; against a
-    baseline, p is of the pooled two-proportion test, and ``details`` hold ``baseline_value`` and ``change``.
+    baseline, p is of Fisher's exact test (with many rows of the pooled z test), and
+    ``details`` hold ``baseline_value`` and ``change``.
     """
     before = baseline if baseline is not None and baseline.classes == current.classes else None
     return [_share(name, column, current, before, settings) for name, column in _columns(plan, current)]
@@ -54,7 +56,7 @@ def _share(
     value = dataclasses.replace(blank, value=share, low=low, high=high)
     if baseline is None or not baseline.scored or baseline.scored < settings.reference_rows:
         return value
-    test = two_proportions(int(baseline.predicted[at]), baseline.scored, hits, current.scored)
+    test = share_change(int(baseline.predicted[at]), baseline.scored, hits, current.scored)
     before = int(baseline.predicted[at]) / baseline.scored
     moved = {"test": test.test, "baseline_value": before, "change": share - before}
     return dataclasses.replace(value, p_value=test.p_value, details={**blank.details, **moved})

@@ -5,21 +5,22 @@ without one. Denominators: ``missing_rate``, ``type_mismatch_share`` and ``inf_r
 ``negative_rate`` and ``out_of_range_share`` over finite values; ``new_values_share`` and ``top_share`` over values.
 Shares carry Wilson's 95 % interval.
 
-Three values have a p-value, so that a threshold on them does not fire by chance: the change of the missing share
-(pooled z test), new values (against the share of the baseline that occurs once only, which by Good and Turing is what
-an unchanged source keeps inventing) and values out of range (against the two baseline rows that hold its bounds).
+Three values have a p-value, so that a threshold on them does not fire by chance: the change of the missing share, new
+values and values out of range. All are exact: see :mod:`.novelty`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind, RowStatus
 from airflow_monitoring_provider.metrics.cells import missing_share
+from airflow_monitoring_provider.metrics.novelty import new_levels_p_value, out_of_range_p_value, share_change
 from airflow_monitoring_provider.metrics.precision import precision_of
 from airflow_monitoring_provider.metrics.reasons import Reason
-from airflow_monitoring_provider.metrics.significance import two_proportions, wilson_interval
+from airflow_monitoring_provider.metrics.significance import wilson_interval
 from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind, direction_of
 from airflow_monitoring_provider.profiles.plan import SchemaChanges
 from airflow_monitoring_provider.profiles.profile import ColumnProfile, Profile
@@ -82,7 +83,7 @@ def _missing_change(current: ColumnProfile, reference: ColumnProfile) -> MetricV
     blank = _blank("missing_rate_change", current, reference)
     if not current.rows or not reference.rows:
         return dataclasses.replace(blank, reason=Reason.NO_DATA)
-    test = two_proportions(reference.missing, reference.rows, current.missing, current.rows)
+    test = share_change(reference.missing, reference.rows, current.missing, current.rows)
     change = current.missing / current.rows - reference.missing / reference.rows
     return dataclasses.replace(
         blank, value=change, p_value=test.p_value, details={**blank.details, "test": test.test, "z": test.statistic}
@@ -164,18 +165,17 @@ def _out_of_range(current: ColumnProfile, reference: ColumnProfile) -> MetricVal
         return dataclasses.replace(blank, reason=Reason.NO_DATA)
     outside = (histogram.upper_edges() < float(low)) | (histogram.lower_edges() > float(high))
     hits = int(histogram.counts[outside].sum())
-    test = two_proportions(min(2, reference.count), reference.count, hits, histogram.total)
     interval = wilson_interval(hits, histogram.total)
     return dataclasses.replace(
         blank,
         value=hits / histogram.total,
         n=reference.count,
         m=histogram.total,
-        p_value=test.p_value,
+        p_value=out_of_range_p_value(hits, reference.count, histogram.total),
         low=interval[0],
         high=interval[1],
         precision=precision_of(histogram, histogram),
-        details={**blank.details, "test": test.test, "rows": hits},
+        details={**blank.details, "test": "shuffled_rows", "rows": hits},
     )
 
 
@@ -196,17 +196,20 @@ def _levels_gained_and_lost(current: ColumnProfile, reference: ColumnProfile) ->
         return [count, dataclasses.replace(share, reason=Reason.NO_DATA), vanished]
     hits = sum(theirs.counts[level] for level in new)
     once = sum(1 for rows in ours.counts.values() if rows == 1)
-    test = two_proportions(once, ours.total, hits, theirs.total)
+    pooled = (rows + theirs.counts.get(level, 0) for level, rows in ours.counts.items())
+    p_value = new_levels_p_value(
+        hits, itertools.chain(pooled, (theirs.counts[level] for level in new)), ours.total, theirs.total
+    )
     low, high = wilson_interval(hits, theirs.total)
     share = dataclasses.replace(
         share,
         value=hits / theirs.total,
         n=ours.total,
         m=theirs.total,
-        p_value=test.p_value,
+        p_value=p_value,
         low=low,
         high=high,
-        details={**share.details, "test": test.test, "expected": once / ours.total},
+        details={**share.details, "test": "shuffled_rows", "expected": once / ours.total},
     )
     return [count, share, vanished]
 

@@ -53,7 +53,7 @@ def claim(
         "model_id": texts.optional_name(model_id, "modelId"),
         "model_version": texts.optional_name(model_version, "modelVersion"),
         "environment": texts.name(environment, "environment"),
-        **run_columns(run),
+        **_run_columns(run),
         **_fresh_columns(now),
     }
     job = job_id(definition.id, window)
@@ -72,7 +72,7 @@ def claim(
         store_id=store.id,
         continues=store.continues,
     )
-    begin_attempt(connection, taken, now, f"attempt {taken.token} claimed the window")
+    _begin_attempt(connection, taken, now)
     _open_batch(connection, taken, texts.name(batch_name, "monitoringBatchPrefix"), now)
     return taken
 
@@ -217,8 +217,7 @@ def _fresh_columns(now: dt.datetime) -> dict[str, Any]:
     }
 
 
-def run_columns(run: RunInfo) -> dict[str, Any]:
-    """A run as it is recorded."""
+def _run_columns(run: RunInfo) -> dict[str, Any]:
     return {
         "dag_id": texts.optional_name(run.dag_id, "dag_id"),
         "run_id": texts.optional_name(run.run_id, "run_id"),
@@ -255,8 +254,7 @@ def _upsert(
     ).returning(jobs.c.token, jobs.c.deployment_id, jobs.c.batch_id, jobs.c.snapshot_revision)
 
 
-def begin_attempt(connection: sa.Connection, claim: Claim, now: dt.datetime, ends: str) -> None:
-    """Record a new attempt; those before it that still run end for the reason given."""
+def _begin_attempt(connection: sa.Connection, claim: Claim, now: dt.datetime) -> None:
     connection.execute(
         job_attempts.update()
         .where(
@@ -264,7 +262,7 @@ def begin_attempt(connection: sa.Connection, claim: Claim, now: dt.datetime, end
             job_attempts.c.token < claim.token,
             job_attempts.c.state.in_(_LIVE),
         )
-        .values(state=JobState.SUPERSEDED, reason=ends, finished_at=now)
+        .values(state=JobState.SUPERSEDED, reason=f"attempt {claim.token} claimed the window", finished_at=now)
     )
     connection.execute(
         job_attempts.insert().values(
@@ -273,7 +271,7 @@ def begin_attempt(connection: sa.Connection, claim: Claim, now: dt.datetime, end
             definition_revision=claim.revision,
             state=JobState.RUNNING,
             started_at=now,
-            **run_columns(claim.run),
+            **_run_columns(claim.run),
         )
     )
 

@@ -67,7 +67,8 @@ def test_a_change_of_the_missing_share_is_tested() -> None:
 
     assert 20 / 120 - 50 / 1050 == pytest.approx(change.value)
     assert 5.20899037 == pytest.approx(change.details["z"], abs=1e-8)
-    assert 1.9e-7 == pytest.approx(change.p_value, rel=0.05)
+    exact = stats.fisher_exact(np.array([[50, 1000], [20, 100]]))
+    assert exact.pvalue == pytest.approx(change.p_value, rel=1e-8)
     assert 50 / 1050 == pytest.approx(quality(current, reference)["missing_rate"].details["baseline_value"])
 
 
