@@ -9,6 +9,7 @@
     │   ├── StoreUnavailable      the monitoring store could not be reached or is locked
     │   ├── ConnectionUnavailable Airflow could not be asked for a connection
     │   ├── OutcomeUnknown        a commit was sent and its answer was lost
+    │   ├── PartMissing           a part of a job that several tasks run is not (any longer) there
     │   └── JobInterrupted        Airflow ended the task; a retry starts over
     └── TerminalError             trying again gives the same answer; Airflow fails at once
         ├── DefinitionError       a definition breaks a rule; carries the path of the field
@@ -58,6 +59,10 @@ class ConnectionUnavailable(RetryableError):
 
 class OutcomeUnknown(RetryableError):
     """A commit was sent and the answer was lost; the next attempt looks before it writes."""
+
+
+class PartMissing(RetryableError):
+    """A part of a job that several tasks run has not been staged, or its file is not there."""
 
 
 class JobInterrupted(RetryableError):

@@ -25,7 +25,12 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["software"],
             }
         ],
-        "operators": [{"integration-name": integration, "python-modules": [f"{package}.operators.monitoring"]}],
+        "operators": [
+            {
+                "integration-name": integration,
+                "python-modules": [f"{package}.operators.monitoring", f"{package}.operators.parts"],
+            }
+        ],
         "hooks": [{"integration-name": integration, "python-modules": [f"{package}.hooks.monitoring_store"]}],
         "connection-types": [_monitoring_store_connection(package)],
         "extra-links": [f"{package}.operators.links.MonitoringReportLink"],

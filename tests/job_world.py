@@ -16,10 +16,11 @@ import fsspec
 import pyarrow as pa
 import sqlalchemy as sa
 
-from airflow_monitoring_provider.definitions import JobDefinition, load_definition
+from airflow_monitoring_provider.definitions import JobDefinition, load_definition, with_partitions
 from airflow_monitoring_provider.definitions.window import Window
 from airflow_monitoring_provider.intake.source import open_source
 from airflow_monitoring_provider.jobs.evaluate import EvaluationSummary, evaluate_job
+from airflow_monitoring_provider.jobs.parts import claim_job, merge_and_commit, profile_part
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.run import JobSummary, run_job
 from airflow_monitoring_provider.outputs.output import open_writer
@@ -96,6 +97,13 @@ class World:
         """Run the job of a day."""
         return run_job(definition, window(day), self.ports(), **options)
 
+    def run_in_parts(self, definition: JobDefinition, partitions: Mapping[str, Any], day: int = 0) -> JobSummary:
+        """Run the job of a day in parts, each with doors of its own."""
+        parts = claim_job(with_partitions(definition, partitions), window(day), self.ports())
+        for part in reversed(parts):  # in any order
+            profile_part(part, self.ports())
+        return merge_and_commit(parts[0], self.ports())
+
     def evaluate(self, definition: JobDefinition, summary: JobSummary) -> EvaluationSummary:
         """Evaluate a job."""
         return evaluate_job(summary.job_id, definition, self.store)
@@ -154,6 +162,15 @@ class Source:
     def null_timestamps(self, column: str) -> int:
         found: int = self.inner.null_timestamps(column)
         return found
+
+    def parts(self, *arguments: Any) -> Any:
+        return self.inner.parts(*arguments)
+
+    def part(self, *arguments: Any) -> Any:
+        return type(self)(self.inner.part(*arguments))
+
+    def seen(self) -> Any:
+        return self.inner.seen()
 
 
 def window(day: int = 0) -> Window:

@@ -1,5 +1,7 @@
 """From a job definition to its DAG: ``run_job`` over the run's window, then ``evaluate_monitors``.
 
+A definition with ``partitions`` has a group of three tasks in place of the task ``run_job`` (:mod:`task_group`).
+
 Schedules, catchup, backfill, retries, clearing and the "Trigger DAG" form are Airflow's own.
 """
 
@@ -9,15 +11,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, BaseOperator, Param, TaskGroup
 
-from airflow_monitoring_provider.definitions import load_definition
+from airflow_monitoring_provider.dags.task_group import monitoring_task_group
+from airflow_monitoring_provider.definitions import load_definition, with_partitions
 from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
 from airflow_monitoring_provider.operators.monitoring import MonitoringEvaluationOperator, MonitoringJobOperator
 
 if TYPE_CHECKING:
     from airflow_monitoring_provider.dags.timetable import WindowTimetable
-    from airflow_monitoring_provider.definitions import JobDefinition
+    from airflow_monitoring_provider.definitions import JobDefinition, Partitions
 
 TAG = "monitoring"
 _RETRY_DELAY = timedelta(minutes=1)
@@ -28,12 +31,15 @@ def monitoring_dag(
     *,
     monitoring_store_conn_id: str = MonitoringStoreHook.default_conn_name,
     on_breach: str = "record",
+    partitions: Partitions | Mapping[str, Any] | int | None = None,
     **dag_kwargs: Any,
 ) -> DAG:
     """One definition as a DAG named ``monitoring__<name>``.
 
     :param definition: a :class:`~airflow_monitoring_provider.definitions.JobDefinition`, or a mapping in either
         spelling.
+    :param partitions: cut each window into parts that tasks of their own profile, in place of what the definition says:
+        as for :func:`monitoring_task_group`.
     :param on_breach: what ``evaluate_monitors`` does when the batch is detected: ``record``, ``fail`` or ``skip``.
     :param dag_kwargs: passed to ``DAG`` and win over what the definition says (``schedule``, ``tags``, …).
     :raises DefinitionError: the definition breaks a rule.
@@ -44,7 +50,7 @@ def monitoring_dag(
     schedule. One run is active at a time, so that incidents open and close in the order of windows; nothing breaks with
     more.
     """
-    definition = load_definition(definition)
+    definition = with_partitions(load_definition(definition), partitions)
     settings: dict[str, Any] = {
         "dag_id": definition.dag_id,
         "description": f"Monitors deployment {definition.deployment_id}",
@@ -59,18 +65,23 @@ def monitoring_dag(
         "doc_md": _description(definition),
     }
     with DAG(**{**settings, **dag_kwargs}) as dag:
-        job = MonitoringJobOperator(
-            task_id="run_job",
-            definition=definition,
-            window_start="{{ params.window_start or '' }}",
-            window_end="{{ params.window_end or '' }}",
-            batch_name="{{ params.batch_name or '' }}",
-            monitoring_store_conn_id=monitoring_store_conn_id,
-        )
+        asked: dict[str, Any] = {
+            "window_start": "{{ params.window_start or '' }}",
+            "window_end": "{{ params.window_end or '' }}",
+            "batch_name": "{{ params.batch_name or '' }}",
+            "monitoring_store_conn_id": monitoring_store_conn_id,
+        }
+        job: BaseOperator | TaskGroup
+        if definition.partitions is None:
+            summary = "run_job"
+            job = MonitoringJobOperator(task_id="run_job", definition=definition, **asked)
+        else:
+            summary = "run_job.merge_and_commit"
+            job = monitoring_task_group(definition, group_id="run_job", **asked)
         evaluation = MonitoringEvaluationOperator(
             task_id="evaluate_monitors",
             definition=definition,
-            job_id="{{ ti.xcom_pull(task_ids='run_job')['job_id'] }}",
+            job_id=f"{{{{ ti.xcom_pull(task_ids='{summary}')['job_id'] }}}}",
             monitoring_store_conn_id=monitoring_store_conn_id,
             on_breach=on_breach,
         )

@@ -31,6 +31,7 @@ from airflow_monitoring_provider.definitions.load import (
     parse_definition,
     read_definition_file,
     read_definition_folder,
+    with_partitions,
 )
 from airflow_monitoring_provider.definitions.metric_terms import MetricTerm
 from airflow_monitoring_provider.definitions.model import JobDefinition
@@ -41,6 +42,7 @@ from airflow_monitoring_provider.definitions.output import (
     StatementType,
     UnservedOutput,
 )
+from airflow_monitoring_provider.definitions.partitions import Partitions
 from airflow_monitoring_provider.definitions.schedule import Schedule
 from airflow_monitoring_provider.definitions.terms import (
     ColumnKind,
@@ -72,6 +74,7 @@ __all__ = [
     "MonitoringColumns",
     "MonitoringOutputSettings",
     "OutputSettings",
+    "Partitions",
     "PredictionColumn",
     "ReferenceBaseline",
     "ResultStatus",
@@ -100,4 +103,5 @@ __all__ = [
     "read_definition_file",
     "read_definition_folder",
     "resolve_window",
+    "with_partitions",
 ]

@@ -14,6 +14,7 @@ from typing import Any, Literal, overload
 
 from airflow_monitoring_provider.definitions.document import LARGEST_TEXT, read_json, read_yaml
 from airflow_monitoring_provider.definitions.model import JobDefinition
+from airflow_monitoring_provider.definitions.partitions import Partitions
 from airflow_monitoring_provider.definitions.reading import CAMEL, SNAKE, read_part
 from airflow_monitoring_provider.definitions.wording import type_found
 from airflow_monitoring_provider.definitions.writing import Keep, content_digest, plain
@@ -32,6 +33,22 @@ def load_definition(payload: Mapping[str, Any] | JobDefinition) -> JobDefinition
     if isinstance(payload, JobDefinition):
         return payload
     return _from_data(payload, CAMEL)
+
+
+def with_partitions(
+    definition: JobDefinition, partitions: Partitions | Mapping[str, Any] | int | None
+) -> JobDefinition:
+    """The definition with other partitions; with its own for None.
+
+    :param partitions: a number is the most parts there may be.
+    :raises DefinitionError: rows of this intake cannot be cut so.
+    """
+    if partitions is None:
+        return definition
+    if isinstance(partitions, int):
+        partitions = {"count": partitions}
+    given = plain(partitions, camel=False) if isinstance(partitions, Partitions) else partitions
+    return load_definition(dump_definition(definition, "python") | {"partitions": given})
 
 
 def parse_definition(text: str, form: TextForm) -> JobDefinition:

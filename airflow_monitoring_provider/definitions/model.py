@@ -37,6 +37,7 @@ from airflow_monitoring_provider.definitions.part import (
     Zone,
     breaches,
 )
+from airflow_monitoring_provider.definitions.partitions import Partitions
 from airflow_monitoring_provider.definitions.rules import broken_rules
 from airflow_monitoring_provider.definitions.schedule import Schedule
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
@@ -118,6 +119,9 @@ class JobDefinition(PredictionMembers):
         default="keep", description="What profiles keep of category names."
     )
     max_rejected_share: Number | None = Field(default=None, ge=0, le=1, description="The job fails above it.")
+    partitions: Partitions | None = Field(
+        default=None, description="Cut each window into parts that tasks of their own profile; absent: one task."
+    )
     model_id: Name | None = None
     model_version: Name | None = None
     environment: Name = "production"

@@ -26,7 +26,7 @@ Problems = Iterator[tuple[PartPath, str]]
 
 def broken_rules(definition: JobDefinition) -> list[tuple[PartPath, str]]:
     """Every rule the definition breaks, in the order of its fields."""
-    rules = (_job, _aggregation, _roles, _target, _output_columns, _output_place, _times)
+    rules = (_job, _aggregation, _roles, _target, _output_columns, _output_place, _times, _partitions)
     return [problem for rule in rules for problem in rule(definition)]
 
 
@@ -159,6 +159,31 @@ def _reads(intake: object, output: FileOutput) -> bool:
     if not isinstance(intake, FileIntake) or intake.connection_id != output.connection_id:
         return False
     return would_read(path_parts(intake.url), path_parts(output.url), suffix_of(output.url))
+
+
+def _partitions(definition: JobDefinition) -> Problems:
+    """A window is cut so that the parts cannot decide which of rows with equal identifiers counts."""
+    partitions, intake = definition.partitions, definition.intake_settings
+    if partitions is None:
+        return
+    by, tables = ("partitions", "by"), isinstance(intake, SqlIntake)
+    if partitions.by in ("file", "row_group") and not isinstance(intake, FileIntake):
+        yield by, "cuts files, but `intake_settings` names none: use auto, key or time"
+    elif partitions.by in ("key", "time") and not tables:
+        yield by, "cuts a table or query, but `intake_settings` names none: use auto, file or row_group"
+    elif partitions.by == "time" and definition.timestamp_column is None:
+        yield by, "must not be time without `timestamp_column`"
+    identifiers = definition.monitoring_output_settings.unique_row_identifier_columns
+    if partitions.by == "key":
+        if partitions.column is None and not identifiers:
+            yield ("partitions", "column"), "is required where there are no unique row identifiers to cut by"
+        elif partitions.column is not None and identifiers and partitions.column not in identifiers:
+            reason = (
+                "must be one of `monitoring_output_settings.unique_row_identifier_columns`, so that equal rows meet"
+            )
+            yield ("partitions", "column"), reason
+    elif partitions.column is not None:
+        yield ("partitions", "column"), "has a meaning only where `partitions.by` is key"
 
 
 def _times(definition: JobDefinition) -> Problems:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from airflow_monitoring_provider.engines.row_keys import row_keys
+from airflow_monitoring_provider.engines.row_keys import RowKeys, row_keys
 from airflow_monitoring_provider.engines.temporary import temporary_folder
 from airflow_monitoring_provider.exceptions import SourceUnavailable
 from airflow_monitoring_provider.profiles.arrays import BoolArray
@@ -29,7 +29,7 @@ _PARTITIONS = 256
 _FILE_BUFFER = 1 << 14
 _CHUNK = 1 << 19
 _RANGE = 1 << 22
-_MODULUS = 1 << 64
+MODULUS = 1 << 64
 _CHANGED = (
     "The rows, or their order, changed between the two readings that look for duplicates. "
     "Read a snapshot or a window that is complete, or sort the rows by their identifiers."
@@ -53,7 +53,11 @@ class AdjacentDuplicates:
 
     def flags(self, identifiers: Sequence[pa.Array]) -> BoolArray:
         """(rows,), True where a row repeats an earlier one."""
-        first, second, complete = row_keys(identifiers)
+        return self.flags_of(row_keys(identifiers))
+
+    def flags_of(self, keys: RowKeys) -> BoolArray:
+        """:meth:`flags` of rows whose keys are known."""
+        first, second, complete = keys
         rows = np.flatnonzero(complete)
         repeated = np.zeros(first.size, np.bool_)
         if not rows.size:
@@ -65,6 +69,9 @@ class AdjacentDuplicates:
         self._last = (int(first[-1]), int(second[-1]))
         repeated[rows[same]] = True
         return repeated
+
+    def check(self) -> None:
+        """Nothing is known of rows before they come."""
 
 
 class SpilledDuplicates:
@@ -94,16 +101,20 @@ class SpilledDuplicates:
 
     def add(self, identifiers: Sequence[pa.Array]) -> None:
         """First reading: the identifiers of the next rows."""
+        self.add_keys(row_keys(identifiers))
+
+    def add_keys(self, keys: RowKeys) -> None:
+        """:meth:`add` of rows whose keys are known."""
         if self._sealed:
             raise ValueError("rows cannot be added once duplicates were asked for")
         if self._files is None:
             with temporary_folder():
                 self._files = [self._path("keys", i).open("wb", buffering=_FILE_BUFFER) for i in range(_PARTITIONS)]
-        first, second, complete = row_keys(identifiers)
+        first, second, complete = keys
         records = np.empty(first.size, _RECORD)
         records["first"], records["second"] = first, second
         records["row"] = np.arange(self._rows, self._rows + first.size, dtype=np.uint64)
-        self._written = (self._written + _order_sum(first, complete, self._rows)) % _MODULUS
+        self._written = (self._written + order_sum(first, complete, self._rows)) % MODULUS
         self._rows += first.size
         if not complete.all():
             records = records[complete]
@@ -124,11 +135,15 @@ class SpilledDuplicates:
         :raises SourceUnavailable: these are not the rows of the first reading, in its order (noticed at the latest with
             the last row; see :meth:`check`), or the temporary files are damaged.
         """
+        return self.flags_of(row_keys(identifiers))
+
+    def flags_of(self, keys: RowKeys) -> BoolArray:
+        """:meth:`flags` of rows whose keys are known."""
         with temporary_folder():
             self._seal()
-        first, _, complete = row_keys(identifiers)
+        first, _, complete = keys
         rows = first.size
-        self._met = (self._met + _order_sum(first, complete, self._asked)) % _MODULUS
+        self._met = (self._met + order_sum(first, complete, self._asked)) % MODULUS
         more = self._asked + rows - self._rows
         if more > 0 or (more == 0 and self._met != self._written):
             raise SourceUnavailable(_CHANGED)
@@ -208,6 +223,40 @@ class SpilledDuplicates:
         self._answers[np.frombuffer(data, np.uint32)] = True
 
 
+class KnownDuplicates:
+    """For rows that were read before and are read again: what was found out about them meanwhile.
+
+    :param flags: (rows,), True where a row repeats an earlier one.
+    :param order_sum: :func:`order_sum` of the rows' keys, from 0 on.
+    """
+
+    def __init__(self, flags: BoolArray, order_sum: int) -> None:
+        self._flags = flags
+        self._expected = order_sum
+        self._sum = self._asked = 0
+
+    def flags(self, identifiers: Sequence[pa.Array]) -> BoolArray:
+        """(rows,), of the next rows.
+
+        :raises SourceUnavailable: there are more than before.
+        """
+        first, _, complete = row_keys(identifiers)
+        self._sum = (self._sum + order_sum(first, complete, self._asked)) % MODULUS
+        found = self._flags[self._asked : self._asked + first.size]
+        self._asked += first.size
+        if found.size != first.size:
+            raise SourceUnavailable(_CHANGED)
+        return found
+
+    def check(self) -> None:
+        """Check that these were the rows of before, in their order.
+
+        :raises SourceUnavailable: they were not.
+        """
+        if self._asked != self._flags.size or self._sum != self._expected:
+            raise SourceUnavailable(_CHANGED)
+
+
 def _repeated_rows(path: Path, expected: bytes) -> Iterator[UInt64Array]:
     """Numbers of the rows in a file whose key an earlier row of it has.
 
@@ -242,8 +291,12 @@ def _repeated_rows(path: Path, expected: bytes) -> Iterator[UInt64Array]:
         raise SourceUnavailable(_DAMAGED)
 
 
-def _order_sum(keys: UInt64Array, complete: BoolArray, start: int) -> int:
-    """A sum that changes when rows change or trade places; callers add up modulo 2**64."""
+def order_sum(keys: UInt64Array, complete: BoolArray, start: int) -> int:
+    """A sum that changes when rows change or trade places; callers add up modulo :data:`MODULUS`.
+
+    :param keys: the first lane of each row's key.
+    :param start: number of the first of these rows.
+    """
     places = np.arange(start, start + keys.size, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     return int((np.where(complete, keys, np.uint64(0)) * places).sum(dtype=np.uint64))
 

@@ -25,8 +25,10 @@ from airflow_monitoring_provider.profiles.arrays import (
 from airflow_monitoring_provider.profiles.canonical import canonical_array
 from airflow_monitoring_provider.profiles.hashing import UInt64Array, hash_texts, hash_words
 
+RowKeys = tuple[UInt64Array, UInt64Array, BoolArray]
 
-def row_keys(identifiers: Sequence[pa.Array]) -> tuple[UInt64Array, UInt64Array, BoolArray]:
+
+def row_keys(identifiers: Sequence[pa.Array]) -> RowKeys:
     """Both lanes of each row's key, and where no identifier is null (keys of other rows mean nothing).
 
     Values are told apart by their canonical text within one type: a column must keep its type from batch to batch.

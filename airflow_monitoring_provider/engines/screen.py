@@ -27,7 +27,9 @@ class Duplicates(Protocol):
 
     def flags(self, identifiers: Sequence[pa.Array]) -> BoolArray:
         """(rows,), True where a row without null identifiers repeats an earlier one; advances by those rows."""
-        ...
+
+    def check(self) -> None:
+        """After the last row: raise :class:`SourceUnavailable` where these were not the rows that are known."""
 
 
 class Screen:

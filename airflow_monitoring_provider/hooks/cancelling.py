@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from airflow_monitoring_provider.exceptions import JobInterrupted, RetryableError, SourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from airflow_monitoring_provider.definitions import Partitions
+    from airflow_monitoring_provider.intake.parts import PartSeen, PartSource, SourcePart, SourceParts
     from airflow_monitoring_provider.intake.source import RowSource, TimeFilter
 
+Inner = TypeVar("Inner", bound="RowSource | PartSource")
 
-class CancellableSource:
-    """The ``RowSource`` given, with errors of a cancelled task turned into ``JobInterrupted``.
 
-    A killed task interrupts the statement that it waits for, and the database reports that as an error of its own.
-    """
-
-    def __init__(self, source: RowSource, cancelled: Callable[[], bool]) -> None:
+class _Cancellable(Generic[Inner]):
+    def __init__(self, source: Inner, cancelled: Callable[[], bool]) -> None:
         self._source = source
         self._cancelled = cancelled
         self.label = source.label
@@ -52,3 +51,28 @@ class CancellableSource:
             raise JobInterrupted(
                 f"reading {self.label} was cancelled by Airflow; nothing of this attempt is kept"
             ) from error
+
+
+class CancellableSource(_Cancellable["RowSource"]):
+    """The ``RowSource`` given, with errors of a cancelled task turned into ``JobInterrupted``.
+
+    A killed task interrupts the statement that it waits for, and the database reports that as an error of its own.
+    """
+
+    def parts(self, partitions: Partitions, columns: Sequence[str], window: TimeFilter | None) -> SourceParts:
+        """See ``RowSource.parts``."""
+        with self._told():
+            return self._source.parts(partitions, columns, window)
+
+    def part(self, part: SourcePart, schema: pa.Schema) -> PartSource:
+        """See ``RowSource.part``."""
+        with self._told():
+            return CancellablePart(self._source.part(part, schema), self._cancelled)
+
+
+class CancellablePart(_Cancellable["PartSource"]):
+    """The same of a part."""
+
+    def seen(self) -> PartSeen:
+        """See ``PartSource.seen``."""
+        return self._source.seen()

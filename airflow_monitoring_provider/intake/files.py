@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import IO
 
 import fsspec
 import pyarrow as pa
 
-from airflow_monitoring_provider.definitions import CsvSettings, FileFormat, FileIntake
+from airflow_monitoring_provider.definitions import CsvSettings, FileFormat, FileIntake, Partitions
 from airflow_monitoring_provider.exceptions import SourceError
 from airflow_monitoring_provider.intake import csv_rows, json_rows
 from airflow_monitoring_provider.intake.parquet_rows import ParquetRows, conformed
+from airflow_monitoring_provider.intake.parts import PartSource, SourcePart, SourceParts
 from airflow_monitoring_provider.intake.paths import Files
 from airflow_monitoring_provider.intake.sampling import cleaned
 from airflow_monitoring_provider.intake.source import BATCH_ROWS, TimeFilter, WindowCut, checked_columns, gathered
@@ -86,6 +88,19 @@ class FileSource:
                 self._null_timestamps[column] = sum(instants(batch.column(0)).null_count for batch in batches)
         return self._null_timestamps[column]
 
+    def parts(self, partitions: Partitions, columns: Sequence[str], window: TimeFilter | None) -> SourceParts:
+        """See :meth:`RowSource.parts` and :mod:`file_parts`."""
+        from airflow_monitoring_provider.intake.file_parts import cut_files
+
+        checked_columns(columns, list(self._surveyed().types), self.label)
+        return cut_files(self._files, self._paths, self._format, partitions, window, self.label)
+
+    def part(self, part: SourcePart, schema: pa.Schema) -> PartSource:
+        """See :meth:`RowSource.part`."""
+        from airflow_monitoring_provider.intake.file_parts import FilePart
+
+        return FilePart(self, part, schema)
+
     def _surveyed(self) -> Survey:
         if self._survey is None:
             self._paths = self._files.paths()
@@ -97,6 +112,18 @@ class FileSource:
             else:
                 self._survey = survey_json(self._files, self._paths)
         return self._survey
+
+    def _opened(self, path: str) -> AbstractContextManager[IO[bytes]]:
+        return self._files.open(path)
+
+    def _groups(self, path: str) -> list[int] | None:
+        """The row groups of a Parquet file that are to be read; None for all."""
+        return None
+
+    def _judge(self, cut: WindowCut, left_out: list[int]) -> None:
+        """Look at the timestamps once all rows were seen."""
+        if cut.nothing_readable and not left_out:
+            raise cut.unreadable_error(self.label, self._surveyed().types[cut.window.column])
 
     def _common_format(self) -> FileFormat:
         if self._declared_format is not None:
@@ -118,18 +145,16 @@ class FileSource:
         return first or FileFormat.CSV
 
     def _batches(self, columns: list[str], names: list[str], window: TimeFilter | None) -> Iterator[pa.RecordBatch]:
-        types = self._surveyed().types
         cut = None if window is None else WindowCut(window)
         left_out: list[int] = []
         for path in self._paths:
-            with self._files.open(path) as stream:
+            with self._opened(path) as stream:
                 for batch in self._delivered(stream, path, names, window, left_out):
                     for start in range(0, batch.num_rows, BATCH_ROWS):
                         part = batch.slice(start, BATCH_ROWS)
                         yield part if cut is None else cut.cut(part).select(columns)
         if cut is not None:
-            if cut.nothing_readable and not left_out:
-                raise cut.unreadable_error(self.label, types[cut.window.column])
+            self._judge(cut, left_out)
             self._null_timestamps[cut.window.column] = cut.nulls + cut.unreadable + sum(left_out)
 
     def _delivered(
@@ -141,7 +166,7 @@ class FileSource:
         """
         types, name = self._surveyed().types, self._files.name(path)
         if self._format is FileFormat.PARQUET:
-            rows, skipped = ParquetRows(stream, name).batches(names, window)
+            rows, skipped = ParquetRows(stream, name).batches(names, window, self._groups(path))
             left_out.extend(skipped)
             yield from (_conformed(batch, types, name) for batch in rows)
             return

@@ -38,10 +38,21 @@ class ParquetRows:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
             raise self._damaged() from None
 
-    def batches(self, columns: Sequence[str], window: TimeFilter | None) -> tuple[Iterator[pa.RecordBatch], list[int]]:
-        """The rows that may lie in the window, and for each row group that is left out its null timestamps."""
-        groups, nulls = self._groups(window)
+    def batches(
+        self, columns: Sequence[str], window: TimeFilter | None, only: Sequence[int] | None = None
+    ) -> tuple[Iterator[pa.RecordBatch], list[int]]:
+        """The rows that may lie in the window, and for each row group that is left out its null timestamps.
+
+        :param only: row groups to look at; all when None.
+        """
+        groups, nulls = self._groups(window, range(self._file.num_row_groups) if only is None else only)
         return self._read(columns, groups), nulls
+
+    def weights(self, window: TimeFilter | None) -> list[int]:
+        """Bytes of each row group; 0 for those that statistics place outside the window."""
+        every = range(self._file.num_row_groups)
+        kept = set(self._groups(window, every)[0])
+        return [int(self._file.metadata.row_group(n).total_byte_size) if n in kept else 0 for n in every]
 
     def _read(self, columns: Sequence[str], groups: list[int]) -> Iterator[pa.RecordBatch]:
         try:
@@ -64,10 +75,9 @@ class ParquetRows:
         row_bytes = max(1, weight // max(1, int(metadata.num_rows)))
         return max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
 
-    def _groups(self, window: TimeFilter | None) -> tuple[list[int], list[int]]:
-        every = list(range(self._file.num_row_groups))
+    def _groups(self, window: TimeFilter | None, every: Sequence[int]) -> tuple[list[int], list[int]]:
         if window is None:
-            return every, []
+            return list(every), []
         kept: list[int] = []
         nulls: list[int] = []
         for group in every:

@@ -12,7 +12,9 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import gzip
+import hashlib
 import io
+import json
 import os
 import stat
 import zlib
@@ -26,6 +28,11 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_monitoring_provider.exceptions import ConfigurationError, MonitoringError, SourceError, SourceUnavailable
 
 MOST_FILES = 100_000
+# What filesystems of fsspec call the facts that change with a file's content: local disks, S3, GCS, Azure, HTTP.
+_TELLING = (
+    *("size", "mtime", "ino", "ETag", "etag", "LastModified", "last_modified", "updated", "generation"),
+    *("md5", "md5Hash", "content_md5", "crc32c", "version_id", "VersionId", "modified"),
+)
 
 
 class Files:
@@ -54,6 +61,24 @@ class Files:
         if not found:
             raise SourceError(f"there is no file at {self._url!r}")
         return found
+
+    def fingerprint(self, path: str) -> str:
+        """Hash of what tells that a file is still the one it was: size, time, inode, ETag, whatever its storage says.
+
+        :raises SourceError: it is gone.
+        """
+        with filesystem_errors(self.name(path)):
+            self._filesystem.invalidate_cache()
+            entry = self._filesystem.info(path)
+        told = {name: str(entry[name]) for name in _TELLING if entry.get(name) is not None}
+        if len(told) < 2:
+            told["created"] = str(entry.get("created"))
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+
+    def size(self, path: str) -> int:
+        """Bytes of a file as it is stored; 0 where the storage does not say."""
+        with filesystem_errors(self.name(path)):
+            return int(self._filesystem.info(path).get("size") or 0)
 
     def name(self, path: str) -> str:
         """A file's path below the root, for messages."""

@@ -17,8 +17,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 import pyarrow as pa
 
-from airflow_monitoring_provider.definitions import CsvSettings, FileIntake, IntakeSettings, SqlIntake
+from airflow_monitoring_provider.definitions import CsvSettings, FileIntake, IntakeSettings, Partitions, SqlIntake
 from airflow_monitoring_provider.exceptions import ConfigurationError, SourceError, WindowError
+from airflow_monitoring_provider.intake.parts import PartSource, SourcePart, SourceParts
 from airflow_monitoring_provider.profiles.arrays import fixed_width, from_truth, valid_flags
 from airflow_monitoring_provider.profiles.instants import instants, microseconds
 
@@ -96,6 +97,11 @@ class WindowCut:
         self.seen = self.nulls = self.unreadable = 0
 
     @property
+    def readable(self) -> int:
+        """How many timestamps are times."""
+        return self.seen - self.nulls - self.unreadable
+
+    @property
     def nothing_readable(self) -> bool:
         """There were timestamps, and none of them is a time: the wrong column, or a form nobody can read."""
         return 0 < self.unreadable == self.seen - self.nulls
@@ -152,6 +158,19 @@ class RowSource(Protocol):
 
     def null_timestamps(self, column: str) -> int:
         """Rows whose timestamp is null or cannot be read as a time: they are in no window."""
+
+    def parts(self, partitions: Partitions, columns: Sequence[str], window: TimeFilter | None) -> SourceParts:
+        """Cut the rows of a window into parts that can be read by themselves; one where there is nothing to cut.
+
+        :param columns: those that will be read.
+        :raises SourceError: these rows cannot be cut as ``partitions`` says.
+        """
+
+    def part(self, part: SourcePart, schema: pa.Schema) -> PartSource:
+        """A source of one part's rows, in any process.
+
+        :param schema: :meth:`schema` of the source that was cut: one part alone might decide otherwise.
+        """
 
 
 def open_source(

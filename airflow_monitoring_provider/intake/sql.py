@@ -14,10 +14,11 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from airflow_monitoring_provider.definitions import SqlIntake
+from airflow_monitoring_provider.definitions import Partitions, SqlIntake
 from airflow_monitoring_provider.exceptions import SourceError
 from airflow_monitoring_provider.intake import generic, postgres, sqlite
 from airflow_monitoring_provider.intake.faults import translated
+from airflow_monitoring_provider.intake.parts import PartSource, SourcePart, SourceParts
 from airflow_monitoring_provider.intake.prefilter import unreadable_text
 from airflow_monitoring_provider.intake.query import checked_query
 from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type, find_table
@@ -86,8 +87,30 @@ class SqlSource:
             checked_columns([column], list(relation.types), self.label)
             stamp = relation.column(column)
             lost = sa.or_(stamp.is_(None), unreadable_text(stamp, relation.types[column], connection.dialect.name))
-            count = sa.select(sa.func.count()).select_from(relation.source).where(lost)
+            count = self._rows(relation, None).with_only_columns(sa.func.count()).where(lost)
             return int(connection.scalar(count) or 0)
+
+    def parts(self, partitions: Partitions, columns: Sequence[str], window: TimeFilter | None) -> SourceParts:
+        """See :meth:`RowSource.parts` and :mod:`sql_parts`."""
+        from airflow_monitoring_provider.intake.sql_parts import as_parts, cut_column, find_parts
+
+        by = cut_column(partitions, window, self.ordered_by, self.label)
+        with translated(self.label), self._reader.transaction(self._engine) as connection:
+            relation = self._resolved(connection)
+            names = list(dict.fromkeys([*columns, *self.ordered_by, *([window.column] if window else [])]))
+            checked_columns([*names, *([by] if by else [])], list(relation.types), self.label)
+            rows = self._rows(relation, window)
+            texts = self._reader.texts(connection, relation, names, rows)
+            key = self._sort_key(relation.column(by or names[0]))
+            most = partitions if by else partitions.model_copy(update={"count": 1})
+            bounds, count = find_parts(connection, key, rows, most, self.label)
+        return as_parts(by, bounds, texts, count)
+
+    def part(self, part: SourcePart, schema: pa.Schema) -> PartSource:
+        """See :meth:`RowSource.part`."""
+        from airflow_monitoring_provider.intake.sql_parts import SqlPart
+
+        return SqlPart(self, part, schema)
 
     def _resolved(self, connection: sa.Connection) -> Relation:
         if self._relation is None:
@@ -102,18 +125,29 @@ class SqlSource:
         self, connection: sa.Connection, relation: Relation, columns: list[str], window: TimeFilter | None
     ) -> Iterator[pa.RecordBatch]:
         names = columns if window is None or window.column in columns else [*columns, window.column]
-        condition = None if window is None else self._reader.condition(relation, window)
-        rows = sa.select().select_from(relation.source).order_by(*self._order(relation, names, window))
-        if condition is not None:
-            rows = rows.where(condition)
+        rows = self._rows(relation, window).order_by(*self._order(relation, names, window))
         cut = None if window is None else WindowCut(window)
         with translated(self.label):
             arriving = self._reader.read_batches(connection, relation, names, rows, self._intake.fetch_size)
             with contextlib.closing(arriving):
-                for batch in arriving:
+                for batch in self._arriving(arriving):
                     yield batch if cut is None else cut.cut(batch).select(columns)
-            if cut is not None and cut.nothing_readable:
-                self._check_readable(connection, relation, cut, condition)
+            self._judge(connection, relation, cut)
+
+    def _rows(self, relation: Relation, window: TimeFilter | None) -> sa.Select[Any]:
+        """Of the rows of this source those that may lie in the window."""
+        rows = sa.select().select_from(relation.source)
+        for condition in (None if window is None else self._reader.condition(relation, window), self._range(relation)):
+            if condition is not None:
+                rows = rows.where(condition)
+        return rows
+
+    def _range(self, relation: Relation) -> sa.ColumnElement[bool] | None:
+        """Which rows are of this source; None for all."""
+        return None
+
+    def _arriving(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return batches
 
     def _order(
         self, relation: Relation, names: Sequence[str], window: TimeFilter | None
@@ -132,16 +166,19 @@ class SqlSource:
         # SQLite compares by the column's declared collation; NOCASE would let other rows come between equal ones.
         return sa.collate(column, "BINARY") if self._engine.dialect.name == "sqlite" else column
 
-    def _check_readable(
-        self, connection: sa.Connection, relation: Relation, cut: WindowCut, condition: sa.ColumnElement[bool] | None
-    ) -> None:
+    def _judge(self, connection: sa.Connection, relation: Relation, cut: WindowCut | None) -> None:
         """Nothing that arrived is a time: an error, unless the database left out rows because it could read theirs."""
-        column = relation.column(cut.window.column)
-        if condition is not None:
-            others = sa.select(column).where(column.is_not(None), sa.not_(condition)).limit(1)
-            if connection.execute(others).first() is not None:
-                return
-        raise cut.unreadable_error(self.label, arrow_type(relation.types[cut.window.column]))
+        if cut is not None and cut.nothing_readable and not self._leaves_out(connection, relation, cut.window):
+            raise cut.unreadable_error(self.label, arrow_type(relation.types[cut.window.column]))
+
+    def _leaves_out(self, connection: sa.Connection, relation: Relation, window: TimeFilter) -> bool:
+        """Whether there are rows whose time the database could place outside the window."""
+        condition = self._reader.condition(relation, window)
+        if condition is None:
+            return False
+        column = relation.column(window.column)
+        others = self._rows(relation, None).with_only_columns(column).where(column.is_not(None), sa.not_(condition))
+        return connection.execute(others.limit(1)).first() is not None
 
 
 def _find_query(connection: sa.Connection, query: str, label: str) -> Relation:

@@ -69,6 +69,13 @@ def read_batches(
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
+def texts(connection: sa.Connection, relation: Relation, names: Sequence[str], rows: sa.Select[Any]) -> list[str]:
+    """The columns that :func:`read_batches` of these rows delivers as text although their type is another."""
+    kinds = {name: arrow_type(relation.types[name]) for name in names}
+    delivered = _delivered(connection, relation, names, rows)
+    return [n for n in names if str(kinds[n]) in _FITTING and pa.types.is_string(delivered.field(n).type)]
+
+
 @contextlib.contextmanager
 def _text_as_bytes(connection: sa.Connection) -> Iterator[None]:
     """Text arrives as it is stored: the driver would end the read at the first character that is not UTF-8."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_monitoring_provider.definitions import JobDefinition, RowStatus
-from airflow_monitoring_provider.exceptions import OutcomeUnknown, OutputUnavailable, Superseded
+from airflow_monitoring_provider.exceptions import NotFound, OutcomeUnknown, OutputUnavailable, Superseded
 from airflow_monitoring_provider.jobs.baseline import Reference
 from airflow_monitoring_provider.jobs.claiming import attempt_of
 from airflow_monitoring_provider.jobs.progress import Progress
@@ -97,6 +97,32 @@ def finish_job(
         snapshot_revision=revision,
         content_hash=snapshot.content_hash,
         baseline_version=snapshot.baseline_version,
+    )
+
+
+def committed_job(store: MonitoringStore, job_id: str) -> JobSummary:
+    """What a job that is committed says of itself; nobody remembers how many rows went to its output.
+
+    :raises NotFound: it is not committed.
+    """
+    job = store.job(job_id)
+    if job.snapshot is None:
+        raise NotFound("the job has no committed snapshot")
+    return JobSummary(
+        job_id=job.id,
+        definition_id=job.definition_id,
+        deployment_id=job.deployment_id,
+        batch_id=job.batch_id,
+        batch_name=store.batch(job.batch_id).name,
+        window_start=job.window.start,
+        window_end=job.window.end,
+        rows=job.snapshot.rows,
+        status_counts=dict(job.snapshot.status_counts),
+        null_timestamps=job.snapshot.null_timestamps,
+        output_rows=None,
+        snapshot_revision=job.snapshot.revision,
+        content_hash=job.snapshot.content_hash,
+        baseline_version=job.snapshot.baseline_version,
     )
 
 

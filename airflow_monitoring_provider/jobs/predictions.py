@@ -28,13 +28,15 @@ from airflow_monitoring_provider.store.storage import PredictionWriter, Storage,
 
 
 class PredictionLog:
-    """Writes the log of one attempt; it counts once the job's commit lists it.
+    """Writes the log of one attempt, or of a part of it (from 1); it counts once the job's commit lists it.
 
     Association ids are kept as canonical text, so that an integer key joins whether actuals come from a database or a
     CSV file.
     """
 
-    def __init__(self, definition: JobDefinition, plan: ProfilePlan, storage: Storage, claim: Claim) -> None:
+    def __init__(
+        self, definition: JobDefinition, plan: ProfilePlan, storage: Storage, claim: Claim, part: int = 0
+    ) -> None:
         self._association_id = definition.monitoring_columns.association_id_column
         self._timestamp = plan.timestamp_column
         self._timezone = definition.timestamp_timezone
@@ -49,6 +51,7 @@ class PredictionLog:
             job_id=claim.job_id,
             token=claim.token,
             schema=prediction_schema(classes=_classes(plan.target)),
+            part=part,
         )
 
     def append(self, batch: pa.RecordBatch, statuses: StatusArray) -> None:

@@ -69,7 +69,15 @@ class Progress:
             raise JobInterrupted(f"job {self._claim.job_id} was cancelled by Airflow; nothing of this attempt is kept")
 
     def _report(self, message: str | None) -> None:
-        abort = self._store.progress(
+        abort = self._send(message)
+        self._next = time.monotonic() + SECONDS_BETWEEN_REPORTS
+        if abort and self._may_end:
+            self.check()  # the flag may be the killed task's own, which a retry makes good
+            raise JobAborted(f"job {self._claim.job_id} was asked to end; nothing of this attempt is kept")
+
+    def _send(self, message: str | None) -> bool:
+        """Tell the store; whether the job was asked to end."""
+        return self._store.progress(
             self._claim,
             percent=round(self._percent, 1),
             scored=self._scored,
@@ -77,10 +85,39 @@ class Progress:
             skipped=0,
             message=message,
         )
-        self._next = time.monotonic() + SECONDS_BETWEEN_REPORTS
-        if abort and self._may_end:
-            self.check()  # the flag may be the killed task's own, which a retry makes good
-            raise JobAborted(f"job {self._claim.job_id} was asked to end; nothing of this attempt is kept")
+
+
+class PartProgress(Progress):
+    """Reports of one part of an attempt; the job's percentage is that of all its parts.
+
+    :param cut: token of the claim that cut the window.
+    """
+
+    def __init__(
+        self,
+        store: MonitoringStore,
+        claim: Claim,
+        cut: int,
+        part: int,
+        cancelled: Callable[[], bool],
+        *,
+        expected_rows: int | None,
+    ) -> None:
+        super().__init__(store, claim, cancelled, expected_rows=expected_rows)
+        self._cut = cut
+        self._part = part
+
+    def _send(self, message: str | None) -> bool:
+        return self._store.report_part(
+            self._claim,
+            self._cut,
+            self._part,
+            scored=self._scored,
+            failed=self._failed,
+            expected=self._expected,
+            span=(_STAGE_PERCENT["read"], _STAGE_PERCENT["compare"]),
+            message=message,
+        )
 
 
 def told(error: BaseException) -> str:

@@ -21,6 +21,7 @@ from airflow_monitoring_provider.engines.kinds import read_columns
 from airflow_monitoring_provider.engines.plans import current_plan
 from airflow_monitoring_provider.engines.screen import Duplicates, Screen
 from airflow_monitoring_provider.exceptions import TooManyRejectedRows
+from airflow_monitoring_provider.intake.parts import PartSource
 from airflow_monitoring_provider.intake.source import RowSource, TimeFilter
 from airflow_monitoring_provider.jobs.baseline import Reference
 from airflow_monitoring_provider.jobs.copied import CopiedColumns
@@ -137,7 +138,7 @@ def plan_rows(definition: JobDefinition, source: RowSource, baseline: Profile | 
 def pass_over(
     definition: JobDefinition,
     planned: RowPlan,
-    source: RowSource,
+    source: RowSource | PartSource,
     window_filter: TimeFilter | None,
     duplicates: Duplicates | None,
     sink: RowSink | None,
@@ -152,9 +153,7 @@ def pass_over(
     copied = CopiedColumns(definition, planned.schema)
     builder = ProfileBuilder(planned.profile)
     scored = failed = 0
-    association_id = definition.monitoring_columns.association_id_column
-    columns = read_columns(planned.profile, identifiers_of(definition), association_id, copied.names)
-    with source.read(columns, window_filter) as batches:
+    with source.read(columns_of(definition, planned), window_filter) as batches:
         for batch in batches:
             statuses = screen.statuses(batch)
             if sink is not None:
@@ -165,9 +164,16 @@ def pass_over(
             accepted = int(np.count_nonzero(statuses == RowStatus.MONITORED))
             scored, failed = scored + accepted, failed + len(statuses) - accepted
             progress.rows(scored, failed)
-    if isinstance(duplicates, SpilledDuplicates):
+    if duplicates is not None:
         duplicates.check()
     return builder.finish()
+
+
+def columns_of(definition: JobDefinition, planned: RowPlan) -> tuple[str, ...]:
+    """The columns that are read."""
+    copied = CopiedColumns(definition, planned.schema)
+    association_id = definition.monitoring_columns.association_id_column
+    return read_columns(planned.profile, identifiers_of(definition), association_id, copied.names)
 
 
 def time_filter(definition: JobDefinition, window: Window) -> TimeFilter | None:
@@ -195,12 +201,12 @@ def _screen(definition: JobDefinition, plan: ProfilePlan, duplicates: Duplicates
 
 @contextmanager
 def find_duplicates(
-    source: RowSource,
+    source: RowSource | PartSource,
     identifiers: tuple[str, ...],
     window_filter: TimeFilter | None,
     scratch: Path,
     progress: Progress,
-) -> Iterator[Duplicates | None]:
+) -> Iterator[AdjacentDuplicates | SpilledDuplicates | None]:
     """Sorted sources show duplicates side by side; others are read once for their identifiers alone."""
     if not identifiers:
         yield None

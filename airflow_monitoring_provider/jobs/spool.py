@@ -63,10 +63,7 @@ class Spool:
 
         :raises OutputUnavailable: the disk is full or the folder is gone.
         """
-        stream = pa.BufferOutputStream()
-        with pa.ipc.new_stream(stream, self.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
-            writer.write_batch(batch)
-        block = stream.getvalue()
+        block = packed(batch, self.schema)
         with temporary_folder():
             self._sink.write(block)
         self._blocks.append((block.size, hashlib.sha256(block).digest()))
@@ -94,8 +91,21 @@ class Spool:
                     raise _damaged(error) from None
                 if block.size != size or hashlib.sha256(block).digest() != digest:
                     raise _damaged(None)
-                with pa.ipc.open_stream(block) as reader:
-                    yield reader.read_next_batch()
+                yield unpacked(block)
+
+
+def packed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Buffer:
+    """A batch as a block of bytes that stands by itself."""
+    stream = pa.BufferOutputStream()
+    with pa.ipc.new_stream(stream, schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_batch(batch)
+    return stream.getvalue()
+
+
+def unpacked(block: pa.Buffer | bytes) -> pa.RecordBatch:
+    """The batch of a block that :func:`packed` made."""
+    with pa.ipc.open_stream(block) as reader:
+        return reader.read_next_batch()
 
 
 def _damaged(error: OSError | None) -> OutputUnavailable:

@@ -3,5 +3,16 @@
 from __future__ import annotations
 
 from airflow_monitoring_provider.operators.monitoring import MonitoringEvaluationOperator, MonitoringJobOperator
+from airflow_monitoring_provider.operators.parts import (
+    MonitoringClaimOperator,
+    MonitoringMergeOperator,
+    MonitoringPartOperator,
+)
 
-__all__ = ["MonitoringEvaluationOperator", "MonitoringJobOperator"]
+__all__ = [
+    "MonitoringClaimOperator",
+    "MonitoringEvaluationOperator",
+    "MonitoringJobOperator",
+    "MonitoringMergeOperator",
+    "MonitoringPartOperator",
+]

@@ -107,7 +107,7 @@ class MonitoringJobOperator(_MonitoringOperator):
                 definition,
                 self._window(definition, context),
                 ports,
-                run=_run_info(context),
+                run=run_info(context),
                 batch_name=self.batch_name or None,
                 cancelled=self._is_cancelled,
                 on_claim=self._claimed,
@@ -208,7 +208,8 @@ def task_states() -> Iterator[None]:
         raise AirflowException(str(error)) from error
 
 
-def _run_info(context: Context) -> Any:
+def run_info(context: Context) -> Any:
+    """Which run and try a task is."""
     from airflow_monitoring_provider.store.records import RunInfo
 
     ti = context["ti"]

@@ -53,7 +53,7 @@ def claim(
         "model_id": texts.optional_name(model_id, "modelId"),
         "model_version": texts.optional_name(model_version, "modelVersion"),
         "environment": texts.name(environment, "environment"),
-        **_run_columns(run),
+        **run_columns(run),
         **_fresh_columns(now),
     }
     job = job_id(definition.id, window)
@@ -72,7 +72,7 @@ def claim(
         store_id=store.id,
         continues=store.continues,
     )
-    _begin_attempt(connection, taken, now)
+    begin_attempt(connection, taken, now, f"attempt {taken.token} claimed the window")
     _open_batch(connection, taken, texts.name(batch_name, "monitoringBatchPrefix"), now)
     return taken
 
@@ -217,7 +217,8 @@ def _fresh_columns(now: dt.datetime) -> dict[str, Any]:
     }
 
 
-def _run_columns(run: RunInfo) -> dict[str, Any]:
+def run_columns(run: RunInfo) -> dict[str, Any]:
+    """A run as it is recorded."""
     return {
         "dag_id": texts.optional_name(run.dag_id, "dag_id"),
         "run_id": texts.optional_name(run.run_id, "run_id"),
@@ -254,7 +255,8 @@ def _upsert(
     ).returning(jobs.c.token, jobs.c.deployment_id, jobs.c.batch_id, jobs.c.snapshot_revision)
 
 
-def _begin_attempt(connection: sa.Connection, claim: Claim, now: dt.datetime) -> None:
+def begin_attempt(connection: sa.Connection, claim: Claim, now: dt.datetime, ends: str) -> None:
+    """Record a new attempt; those before it that still run end for the reason given."""
     connection.execute(
         job_attempts.update()
         .where(
@@ -262,7 +264,7 @@ def _begin_attempt(connection: sa.Connection, claim: Claim, now: dt.datetime) ->
             job_attempts.c.token < claim.token,
             job_attempts.c.state.in_(_LIVE),
         )
-        .values(state=JobState.SUPERSEDED, reason=f"attempt {claim.token} claimed the window", finished_at=now)
+        .values(state=JobState.SUPERSEDED, reason=ends, finished_at=now)
     )
     connection.execute(
         job_attempts.insert().values(
@@ -271,7 +273,7 @@ def _begin_attempt(connection: sa.Connection, claim: Claim, now: dt.datetime) ->
             definition_revision=claim.revision,
             state=JobState.RUNNING,
             started_at=now,
-            **_run_columns(claim.run),
+            **run_columns(claim.run),
         )
     )
 

@@ -24,12 +24,14 @@ from airflow_monitoring_provider.store import (
     evaluations,
     identity,
     outbox,
+    parts,
     queries,
     registry,
     schema,
 )
 from airflow_monitoring_provider.store.engine import reading, writing
 from airflow_monitoring_provider.store.identity import StoreIdentity
+from airflow_monitoring_provider.store.part_records import PartRecord
 from airflow_monitoring_provider.store.records import (
     AlertRecord,
     AttemptRecord,
@@ -175,6 +177,29 @@ class StoreReader:
         """Whether this claim was committed; ask after :class:`OutcomeUnknown`."""
         with self._reading() as connection:
             return commits.committed(connection, claim)
+
+    def held(self, job_id: str, cut: int) -> Claim:
+        """The claim that a task of a cut window goes on with, committed or not.
+
+        Raises :class:`NotFound`, :class:`Superseded`, and :class:`JobAborted` where the attempt was ended.
+        """
+        with self._reading() as connection:
+            return parts.held(connection, job_id, cut)
+
+    def parts(self, job_id: str, cut: int) -> tuple[PartRecord, ...]:
+        """The parts of a cut window in order; none of a committed one."""
+        with self._reading() as connection:
+            return parts.all_of(connection, job_id, cut)
+
+    def part_plan(self, job_id: str, cut: int) -> bytes:
+        """How the window was cut. Raises :class:`Superseded` where that is over."""
+        with self._reading() as connection:
+            return parts.plan(connection, job_id, cut)
+
+    def part_reference(self, job_id: str, cut: int) -> bytes:
+        """The profile that the job is compared with; empty where there is none. Raises :class:`Superseded`."""
+        with self._reading() as connection:
+            return parts.reference(connection, job_id, cut)
 
     def pending_evaluation(self, job_id: str) -> PendingEvaluation | None:
         """The committed snapshot to evaluate; None where there is none. Read it before ``load_values``.

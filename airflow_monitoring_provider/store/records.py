@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
 from airflow_monitoring_provider.definitions.terms import JobState, ResultStatus
@@ -12,6 +13,13 @@ from airflow_monitoring_provider.definitions.window import Window
 from airflow_monitoring_provider.metrics.values import MetricValue
 
 Item = TypeVar("Item")
+
+
+class FileKind(StrEnum):
+    """What the files of the storage folder are: the folder's name."""
+
+    PREDICTIONS = "predictions"
+    STAGED = "staged"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

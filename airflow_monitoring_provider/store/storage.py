@@ -1,4 +1,4 @@
-"""The prediction log: what was predicted for which association id, as Parquet files that late actuals join.
+"""Files of the store: the prediction log, Parquet files that late actuals join, and the staged parts of running jobs.
 
 A file has its final name only when it is whole; it counts only when the manifest in the store lists it, which happens
 in the job's commit. So a killed attempt leaves garbage, never a lie. File names carry the attempt's token: an older
@@ -15,6 +15,7 @@ import posixpath
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -25,9 +26,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_monitoring_provider.exceptions import ConfigurationError, CorruptData, StoreUnavailable
-from airflow_monitoring_provider.store.records import PredictionFile
-
-PREDICTIONS = "predictions"
+from airflow_monitoring_provider.store.records import FileKind, PredictionFile
 
 _SEGMENT_LIMIT = 100  # characters; with a checksum, token, part and temporary suffix a name stays below 255
 
@@ -67,12 +66,33 @@ class Storage:
         self, *, deployment_id: str, batch_id: str, job_id: str, token: int, schema: pa.Schema, part: int = 0
     ) -> PredictionWriter:
         """Open a file for one attempt's predictions (its ``part``, where several tasks write)."""
-        folder = self._folder(deployment_id, batch_id)
-        name = f"{_owner(job_id)}-{token}" + (f"-{part}" if part else "") + ".parquet"
-        with _translated("write"):
+        # Several tasks' names are used once each: a part that is run again must not replace a file that counts.
+        name = self.file_name(job_id, token, f"{part}-{secrets.token_hex(8)}" if part else "", "parquet")
+        return PredictionWriter(self.create((FileKind.PREDICTIONS, deployment_id, batch_id), name), schema)
+
+    def file_name(self, job_id: str, token: int, rest: str, suffix: str) -> str:
+        """The name of a file that belongs to an attempt, as :meth:`sweep` knows it."""
+        return f"{_owner(job_id)}-{token}" + (f"-{rest}" if rest else "") + f".{suffix}"
+
+    def create(self, folders: tuple[str, str, str], name: str) -> NewFile:
+        """A new file in a folder of its kind, deployment and batch; nobody sees it before it is published."""
+        folder = _folder(*folders)
+        with self.translated("write"):
             self._filesystem.makedirs(self._absolute(folder), exist_ok=True)
             self._require_inside(folder)
-            return PredictionWriter(self, posixpath.join(folder, name), schema)
+            return NewFile(self, posixpath.join(folder, name))
+
+    @contextlib.contextmanager
+    def opened(self, path: str) -> Iterator[IO[bytes]]:
+        """A file below the root, for reading.
+
+        Raises :class:`StoreUnavailable` where it is not there, :class:`CorruptData` for a path out of the root.
+        """
+        if any(part in {"", ".", ".."} for part in path.split("/")):
+            raise CorruptData("a path in the store leaves the storage root")
+        self._require_inside(path)
+        with self.translated("read"), self._filesystem.open(self._absolute(path), "rb") as stream:
+            yield stream
 
     def read_predictions(self, file: PredictionFile) -> Iterator[pa.RecordBatch]:
         """The rows of a listed file, at most 65 536 a batch, after its checksum was verified.
@@ -83,7 +103,7 @@ class Storage:
             raise CorruptData("a path in the prediction log's manifest leaves the storage root")
         self._require_inside(file.path)
         path = self._absolute(file.path)
-        with _translated("read"):
+        with self.translated("read"):
             try:
                 if self._digest(path) != file.sha256:
                     raise CorruptData(f"prediction file {file.path} does not match its checksum")
@@ -93,16 +113,27 @@ class Storage:
         with stream, pq.ParquetFile(stream) as parquet:
             yield from parquet.iter_batches(batch_size=65_536)
 
-    def sweep(self, *, deployment_id: str, batch_id: str, job_id: str, token: int, keep: Iterable[str]) -> int:
+    def sweep(
+        self,
+        *,
+        deployment_id: str,
+        batch_id: str,
+        job_id: str,
+        token: int,
+        keep: Iterable[str],
+        kind: FileKind = FileKind.PREDICTIONS,
+    ) -> int:
         """Remove this job's files of attempts up to ``token`` that are not among ``keep``; how many went.
 
         Files of a newer attempt stay: it may be writing them.
         """
-        folder = self._folder(deployment_id, batch_id)
-        own = re.compile(rf"\.?{re.escape(_owner(job_id))}-(\d+)(-\d+)?\.parquet(\.[0-9a-f]+\.tmp)?")
+        folder = _folder(kind, deployment_id, batch_id)
+        own = re.compile(
+            rf"\.?{re.escape(_owner(job_id))}-(\d+)(-\d+)?(-[0-9a-f]+)?\.(parquet|part)(\.[0-9a-f]+\.tmp)?"
+        )
         kept = {posixpath.basename(path) for path in keep}
         removed = 0
-        with _translated("clean"):
+        with self.translated("clean"):
             if not self._filesystem.isdir(self._absolute(folder)):
                 return 0
             for path in self._filesystem.ls(self._absolute(folder), detail=False):
@@ -114,8 +145,10 @@ class Storage:
                         removed += 1
         return removed
 
-    def _folder(self, deployment_id: str, batch_id: str) -> str:
-        return posixpath.join(PREDICTIONS, _segment(deployment_id), _segment(batch_id))
+    @staticmethod
+    def translated(verb: str) -> AbstractContextManager[None]:
+        """Raises this package's errors instead of the operating system's."""
+        return _translated(verb)
 
     def _absolute(self, path: str) -> str:
         return posixpath.join(self._root, path)
@@ -132,7 +165,7 @@ class Storage:
                 digest.update(chunk)
         return digest.hexdigest()
 
-    def _open(self, path: str) -> tuple[IO[bytes], str | None]:
+    def begin(self, path: str) -> tuple[IO[bytes], str | None]:
         """The stream to write ``path`` through, and the temporary name it has until it is whole (local files)."""
         absolute = self._absolute(path)
         if not self._local:
@@ -141,7 +174,8 @@ class Storage:
         temporary = posixpath.join(folder, f".{name}.{secrets.token_hex(8)}.tmp")
         return Path(temporary).open("xb"), temporary
 
-    def _publish(self, stream: IO[bytes], path: str, temporary: str | None) -> None:
+    def publish(self, stream: IO[bytes], path: str, temporary: str | None) -> None:
+        """Give a file its name, once it is whole."""
         if temporary is None:
             stream.close()
             return
@@ -156,7 +190,8 @@ class Storage:
         finally:
             os.close(folder)
 
-    def _abandon(self, stream: IO[bytes], path: str, temporary: str | None) -> None:
+    def abandon(self, stream: IO[bytes], path: str, temporary: str | None) -> None:
+        """Leave nothing of a file."""
         if temporary is not None:
             with contextlib.suppress(OSError, ValueError):
                 stream.close()  # fails on a full disk, with what was not written yet
@@ -174,13 +209,11 @@ class Storage:
 class PredictionWriter:
     """Writes one file batch by batch; :meth:`close` makes it final, leaving a ``with`` block early discards it."""
 
-    def __init__(self, storage: Storage, path: str, schema: pa.Schema) -> None:
-        self.path = path
+    def __init__(self, file: NewFile, schema: pa.Schema) -> None:
+        self.path = file.path
         self.schema = schema
-        self._storage = storage
-        self._stream, self._temporary = storage._open(path)
-        self._sink = _Counted(self._stream)
-        self._writer = pq.ParquetWriter(self._sink, schema, compression="zstd")
+        self._file = file
+        self._writer = pq.ParquetWriter(file, schema, compression="zstd")
         self._rows = 0
         self._open = True
 
@@ -199,9 +232,9 @@ class PredictionWriter:
             return None
         with _translated("write"):
             self._writer.close()
-            self._storage._publish(self._stream, self.path, self._temporary)
+        path, size = self._file.publish()
         self._open = False
-        return PredictionFile(self.path, self._rows, self._sink.size, self._sink.digest.hexdigest())
+        return PredictionFile(path, self._rows, size, self._file.digest.hexdigest())
 
     def discard(self) -> None:
         """Leave nothing behind; does nothing after :meth:`close`."""
@@ -210,7 +243,7 @@ class PredictionWriter:
         self._open = False
         with contextlib.suppress(OSError, ValueError, pa.ArrowException):
             self._writer.close()
-        self._storage._abandon(self._stream, self.path, self._temporary)
+        self._file.abandon()
 
     def __enter__(self) -> PredictionWriter:
         return self
@@ -219,13 +252,29 @@ class PredictionWriter:
         self.discard()
 
 
-class _Counted(io.RawIOBase):
-    """A write-only stream that knows the size and SHA-256 of what went through it; Parquet never seeks."""
+class NewFile(io.RawIOBase):
+    """A file that is being written, without seeking, and knows the size and SHA-256 of what went through it."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
+    def __init__(self, storage: Storage, path: str) -> None:
+        self.path = path
         self.size = 0
         self.digest = hashlib.sha256()
+        self._storage = storage
+        self._stream, self._temporary = storage.begin(path)
+        self._open = True
+
+    def publish(self) -> tuple[str, int]:
+        """Make it whole under its name: path and size."""
+        with _translated("write"):
+            self._storage.publish(self._stream, self.path, self._temporary)
+        self._open = False
+        return self.path, self.size
+
+    def abandon(self) -> None:
+        """Leave nothing behind; does nothing after :meth:`publish`."""
+        if self._open:
+            self._open = False
+            self._storage.abandon(self._stream, self.path, self._temporary)
 
     def writable(self) -> bool:
         return True
@@ -241,10 +290,14 @@ class _Counted(io.RawIOBase):
         return self.size
 
 
+def _folder(kind: str, deployment_id: str, batch_id: str) -> str:
+    return posixpath.join(kind, _segment(deployment_id), _segment(batch_id))
+
+
 def _segment(identifier: str) -> str:
     """The id as one part of a path: percent-encoded, never empty, hidden, ``..`` or longer than a file name may be."""
     if not identifier:
-        raise ConfigurationError("an empty id cannot name a folder of the prediction log")
+        raise ConfigurationError("an empty id cannot name a folder of the store's files")
     try:
         encoded = quote(identifier, safe="")
     except UnicodeEncodeError:
@@ -266,11 +319,11 @@ def _translated(verb: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise StoreUnavailable(f"could not {verb} the prediction log: its folder or file is gone") from None
+        raise StoreUnavailable(f"could not {verb} the monitoring store's files: its folder or file is gone") from None
     except PermissionError:
         raise ConfigurationError(
-            f"could not {verb} the prediction log: permission denied at the storage root"
+            f"could not {verb} the monitoring store's files: permission denied at the storage root"
         ) from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
-        raise StoreUnavailable(f"could not {verb} the prediction log: {reason}") from None
+        raise StoreUnavailable(f"could not {verb} the monitoring store's files: {reason}") from None

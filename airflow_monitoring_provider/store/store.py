@@ -33,16 +33,19 @@ from airflow_monitoring_provider.store import (
     evaluations,
     identity,
     outbox,
+    parts,
     registry,
     schema,
 )
-from airflow_monitoring_provider.store.reader import StoreReader, utcnow
+from airflow_monitoring_provider.store.part_store import PartStore
+from airflow_monitoring_provider.store.reader import utcnow
 from airflow_monitoring_provider.store.records import (
     Alert,
     BaselineClaim,
     BatchRecord,
     Claim,
     DefinitionRecord,
+    FileKind,
     MonitorTransition,
     PredictionFile,
     RunInfo,
@@ -56,7 +59,7 @@ if TYPE_CHECKING:
 _ANY_TOKEN = 2**62
 
 
-class MonitoringStore(StoreReader):
+class MonitoringStore(PartStore):
     """What is remembered, in one database and one storage folder; reading is inherited.
 
     :param storage: where the prediction log lives.
@@ -137,9 +140,11 @@ class MonitoringStore(StoreReader):
         """Take the window for a new attempt; any earlier attempt is superseded from now on.
 
         Raises :class:`BatchLocked` where the window's batch was locked or deleted.
+
+        What an earlier attempt's parts had staged is removed.
         """
         with self._writing() as connection:
-            return claims.claim(
+            claim = claims.claim(
                 connection,
                 definition,
                 window,
@@ -150,6 +155,10 @@ class MonitoringStore(StoreReader):
                 environment=environment,
                 now=self._now(),
             )
+            abandoned = parts.forget(connection, claim.job_id)
+        if abandoned:
+            self._sweep(claim.deployment_id, claim.batch_id, claim.job_id, claim.token - 1, (), kind=FileKind.STAGED)
+        return claim
 
     def continue_after(self, claim: Claim, token: int) -> Claim:
         """The claim with a token past one that an output remembers and the store forgot. Raises :class:`Superseded`."""
@@ -196,13 +205,16 @@ class MonitoringStore(StoreReader):
         """Make the snapshot the job's committed one; its revision. This is the commit point of a job.
 
         Calling it again with the same claim changes nothing. Raises :class:`Superseded`, :class:`BatchLocked`, or
-        :class:`JobAborted` where the attempt was ended before.
+        :class:`JobAborted` where the attempt was ended before. What parts had staged is removed.
         """
         values = commits.value_rows(snapshot.values)
         with self._writing() as connection:
             revision = commits.commit(connection, claim, snapshot, values, self._now())
+            staged = parts.clear(connection, claim.job_id)
         if snapshot.prediction_files or claim.token > 1:
             self._sweep(claim.deployment_id, claim.batch_id, claim.job_id, claim.token, snapshot.prediction_files)
+        if staged:
+            self._sweep(claim.deployment_id, claim.batch_id, claim.job_id, claim.token, (), kind=FileKind.STAGED)
         return revision
 
     def fail(self, claim: Claim, state: JobState, reason: str) -> bool:
@@ -319,10 +331,17 @@ class MonitoringStore(StoreReader):
             jobs = batches.delete(connection, batch_id, by=by, now=self._now())
             deployment_id = batches.one(connection, batch_id).deployment_id
         for job_id in jobs:
-            self._sweep(deployment_id, batch_id, job_id, _ANY_TOKEN, ())
+            for kind in FileKind:
+                self._sweep(deployment_id, batch_id, job_id, _ANY_TOKEN, (), kind=kind)
 
     def _sweep(
-        self, deployment_id: str, batch_id: str, job_id: str, token: int, keep: Sequence[PredictionFile]
+        self,
+        deployment_id: str,
+        batch_id: str,
+        job_id: str,
+        token: int,
+        keep: Sequence[PredictionFile],
+        kind: FileKind = FileKind.PREDICTIONS,
     ) -> None:
         # What is not swept now is no danger, only space: the manifest decides which files count.
         with contextlib.suppress(MonitoringError):
@@ -332,4 +351,5 @@ class MonitoringStore(StoreReader):
                 job_id=job_id,
                 token=token,
                 keep=[file.path for file in keep],
+                kind=kind,
             )

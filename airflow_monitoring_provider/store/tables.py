@@ -21,6 +21,7 @@ from airflow_monitoring_provider.store.job_tables import (
     stores,
 )
 from airflow_monitoring_provider.store.monitor_tables import alerts, integrations, monitor_states, monitors
+from airflow_monitoring_provider.store.part_tables import part_plans, parts
 from airflow_monitoring_provider.store.result_tables import (
     ALL_ROWS,
     baseline_versions,
@@ -49,6 +50,8 @@ __all__ = [
     "metrics",
     "monitor_states",
     "monitors",
+    "part_plans",
+    "parts",
     "prediction_files",
     "profiles",
     "snapshots",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_monitoring_provider.dags import deployment_asset, monitoring_dag
+from airflow_monitoring_provider.dags import deployment_asset, monitoring_dag, monitoring_task_group
 from airflow_monitoring_provider.exceptions import DefinitionError
 
 
@@ -71,3 +71,36 @@ def test_asset_address_survives_any_deployment_id(deployment: str) -> None:
     assert asset.uri.startswith("monitoring://")
     assert deployment_asset(deployment) == asset
     assert deployment_asset(deployment + "x").uri != asset.uri
+
+
+@pytest.mark.parametrize("given", ["definition", "parameter"])
+def test_partitions_make_a_group_of_three_tasks(churn_payload: dict[str, Any], given: str) -> None:
+    cut = {"by": "time", "count": 6}
+    if given == "definition":
+        dag = monitoring_dag(churn_payload | {"partitions": cut})
+    else:
+        dag = monitoring_dag(churn_payload, partitions=cut)
+    parts = ["run_job.claim", "run_job.merge_and_commit", "run_job.profile_part"]
+    assert ["evaluate_monitors", *parts] == sorted(dag.task_ids)
+    assert {"run_job.profile_part", "run_job.merge_and_commit"} == dag.get_task("run_job.claim").downstream_task_ids
+    assert {"run_job.merge_and_commit"} == dag.get_task("run_job.profile_part").downstream_task_ids
+    assert {"evaluate_monitors"} == dag.get_task("run_job.merge_and_commit").downstream_task_ids
+    assert "run_job.merge_and_commit" in dag.get_task("evaluate_monitors").job_id
+    assert 6 == dag.get_task("run_job.claim").definition.partitions.count
+
+
+def test_partitions_that_do_not_fit_are_refused_at_once(churn_payload: dict[str, Any]) -> None:
+    with pytest.raises(DefinitionError, match=r"partitions\.by"):
+        monitoring_dag(churn_payload, partitions={"by": "file"})
+
+
+def test_a_group_takes_settings_for_its_parts_alone(churn_payload: dict[str, Any]) -> None:
+    from airflow.sdk import DAG
+
+    with DAG("mine") as dag:
+        monitoring_task_group(churn_payload, partitions=2, part_kwargs={"pool": "readers"}, retries=7)
+    assert ("readers", "default_pool") == (
+        dag.get_task("run_job.profile_part").partial_kwargs["pool"],
+        dag.get_task("run_job.claim").pool,
+    )
+    assert 7 == dag.get_task("run_job.merge_and_commit").retries

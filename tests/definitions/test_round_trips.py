@@ -107,6 +107,7 @@ def payloads(draw: st.DrawFn) -> dict[str, Any]:
             significance=some(alpha=st.just(0.01), guard=st.booleans(), adjustment=st.sampled_from(["by", "none"])),
             minimums=some(perClass=st.integers(0, 50)),
             maxRejectedShare=SHARES,
+            partitions=some(count=st.integers(1, 9)),
             timeseriesSettings=st.just({"type": "forecast", "forecastPoint": "2026-01-01T00:00:00+01:00"}),
             columnNamesRemapping=st.dictionaries(COLUMNS, NAMES, max_size=2),
         )

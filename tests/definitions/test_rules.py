@@ -441,6 +441,35 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
         "thresholds.psi.warning",
         "must be a finite number",
     ),
+    "files cut by key": (
+        {"partitions": {"by": "key"}, "intakeSettings": {"type": "file", "url": "in"}},
+        "partitions.by",
+        "use auto, file or row_group",
+    ),
+    "table cut by file": (
+        {"partitions": {"by": "file"}, "intakeSettings": {"type": "jdbc", "dataStoreId": "db", "table": "t"}},
+        "partitions.by",
+        "use auto, key or time",
+    ),
+    "cut by no column": (
+        {
+            "partitions": {"by": "key"},
+            "intakeSettings": {"type": "jdbc", "dataStoreId": "db", "table": "t"},
+            "monitoringOutputSettings": {},
+        },
+        "partitions.column",
+        "is required where there are no unique row identifiers",
+    ),
+    "cut by a column that lets equal rows part": (
+        {
+            "partitions": {"by": "key", "column": "amount"},
+            "intakeSettings": {"type": "jdbc", "dataStoreId": "db", "table": "t"},
+            "monitoringOutputSettings": {"uniqueRowIdentifierColumns": ["id"]},
+        },
+        "partitions.column",
+        "must be one of",
+    ),
+    "too many parts": ({"partitions": {"count": 1025}}, "partitions.count", "must be at most 1024"),
     "alpha 1": ({"significance": {"alpha": 1}}, "significance.alpha", "must be less than 1, not 1"),
     "unknown adjustment": ({"significance": {"adjustment": "holm"}}, "significance.adjustment", "not 'holm'"),
     "negative minimum": ({"minimums": {"perClass": -1}}, "minimums.perClass", "must be at least 0"),

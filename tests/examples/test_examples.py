@@ -20,6 +20,7 @@ DAG_IDS = {
     "from_yaml_folder.py": {"monitoring__flights_late_arrival"},
     "from_python.py": {"monitoring__loan_amounts"},
     "gate_on_result.py": {"publish_if_healthy"},
+    "parts_on_many_workers.py": {"churn_in_parts"},
     "retrain_on_drift.py": {"retrain_on_drift"},
     "task_in_existing_dag.py": {"nightly_scoring"},
 }
@@ -134,3 +135,27 @@ def test_retraining_asks_whether_any_event_was_a_detection(statuses: list[str], 
 def test_retraining_started_by_hand_does_nothing(dags_folder: Path, run_dag: Callable[..., Any]) -> None:
     shutil.copy(EXAMPLES / "retrain_on_drift.py", dags_folder)
     assert {"drift_detected": "success", "retrain": "skipped"} == _states(run_dag("retrain_on_drift"))
+
+
+def test_parts_and_their_merge_give_what_one_task_gives(
+    dags_folder: Path,
+    scores: Path,
+    churn_payload: dict[str, Any],
+    set_connection: Callable[..., None],
+    tmp_path: Path,
+    run_dag: Callable[..., Any],
+) -> None:
+    set_connection("scores_db", conn_type="sqlite", host=str(scores))
+    set_connection("monitoring_store_default", conn_type="monitoring_store", extra={"path": str(tmp_path / "s.sqlite")})
+    shutil.copy(EXAMPLES / "parts_on_many_workers.py", dags_folder)
+    run = run_dag("churn_in_parts")
+    found = [(ti.task_id, ti.map_index, str(ti.state)) for ti in run.get_task_instances()]
+    expected = [("evaluate_monitors", -1), ("run_job.claim", -1), ("run_job.merge_and_commit", -1)]
+    expected += [("run_job.profile_part", part) for part in range(4)]
+    assert [(*task, "success") for task in expected] == sorted(found)
+    (merge,) = (ti for ti in run.get_task_instances() if ti.task_id == "run_job.merge_and_commit")
+    summary = merge.xcom_pull(task_ids=merge.task_id, key="return_value")
+    with open_ports("monitoring_store_default") as ports:
+        one = run_job(load_definition(churn_payload), _day(1), ports)
+    assert (one.content_hash, one.status_counts) == (summary["content_hash"], summary["status_counts"])
+    assert 400 == summary["output_rows"]

@@ -5,16 +5,11 @@ What a longer run found stays here as a case of its own, with the step that show
 
 from __future__ import annotations
 
-import functools
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from faults import scenarios
-from faults.nemesis import Server
 from faults.scenarios import BY_NAME, Bench
 
 INTO_SQLITE = BY_NAME["sqlite-insert@sqlite-sqlite-fresh"]
@@ -28,19 +23,6 @@ PARQUET = BY_NAME["postgres-parquet-postgres"]
 CSV = BY_NAME["jsonl-csv-sqlite-fresh"]
 NOWHERE = BY_NAME["parquet-none-postgres"]
 ONCE = 10_000  # a stride past the last step: only the step named is done
-
-
-@pytest.fixture(scope="session")
-def bench() -> Iterator[Bench]:
-    """Worlds of this test process, and a PostgreSQL server of its own, which tests may stop."""
-    folder = Path(tempfile.mkdtemp(prefix="faults-"))
-    server = functools.cache(Server)
-    made = Bench(folder, server)
-    yield made
-    made.remove()
-    if server.cache_info().currsize:
-        server().close()
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)

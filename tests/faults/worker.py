@@ -8,6 +8,7 @@ the step and ``plan["do"]`` the signal that the process sends itself there; 0 me
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import os
 import resource
@@ -34,8 +35,9 @@ from airflow_monitoring_provider.exceptions import JobInterrupted
 from airflow_monitoring_provider.intake.source import open_source
 from airflow_monitoring_provider.jobs import progress
 from airflow_monitoring_provider.jobs.evaluate import evaluate_job
+from airflow_monitoring_provider.jobs.parts import PartReference, claim_job, merge_and_commit, profile_part
 from airflow_monitoring_provider.jobs.ports import Ports
-from airflow_monitoring_provider.jobs.run import run_job
+from airflow_monitoring_provider.jobs.run import JobSummary, run_job
 from airflow_monitoring_provider.outputs.files import FileWriter
 from airflow_monitoring_provider.outputs.sql import SqlWriter
 from airflow_monitoring_provider.store.engine import open_engine
@@ -112,6 +114,16 @@ class Chunked:
     def null_timestamps(self, column: str) -> int:
         found: int = self._inner.null_timestamps(column)
         return found
+
+    def parts(self, *arguments: Any) -> Any:
+        self._steps.step("intake: cut")
+        return self._inner.parts(*arguments)
+
+    def part(self, *arguments: Any) -> Any:
+        return Chunked(self._inner.part(*arguments), self._steps)
+
+    def seen(self) -> Any:
+        return self._inner.seen()
 
     @contextmanager
     def read(self, columns: Sequence[str], window: Any) -> Iterator[Iterator[pa.RecordBatch]]:
@@ -205,7 +217,8 @@ def attempt(plan: dict[str, Any]) -> None:
 
     :param plan: ``world`` (a :meth:`World.spec`), ``who``, ``day``, and optionally ``at``, ``do``, ``again``, ``told``,
         ``definition`` (changed members), ``urls`` (of ``store``, ``intake``, ``output``), ``wait``, ``idle``,
-        ``limits`` (of ``resource``), ``megabytes`` (of memory from now on), ``pages`` and ``store_pages`` (of SQLite).
+        ``group``, ``limits`` (of ``resource``), ``megabytes`` (of memory from now on), ``pages`` and
+        ``store_pages`` (of SQLite).
     """
     logging.disable(logging.CRITICAL)
     world = World.of(plan["world"])
@@ -228,7 +241,10 @@ def attempt(plan: dict[str, Any]) -> None:
     told: Callable[[Any], None] = lambda claim: history.note(who, "claimed", token=claim.token, day=plan["day"])  # noqa: E731
     try:
         run = RunInfo(dag_id="faults", run_id=who)
-        summary = run_job(definition, window(plan["day"]), doors.ports(), run=run, on_claim=told)
+        if definition.partitions is None:
+            summary = run_job(definition, window(plan["day"]), doors.ports(), run=run, on_claim=told)
+        else:
+            summary = in_parts(definition, plan, doors.ports(), run, told)
         history.note(who, "committed", revision=summary.snapshot_revision, rows=summary.rows)
         evaluation = evaluate_job(summary.job_id, definition, doors.store)
         history.note(who, "evaluated", status=evaluation.status, alerts=evaluation.alerts)
@@ -236,6 +252,26 @@ def attempt(plan: dict[str, Any]) -> None:
         history.note(who, "raised", error=type(error).__name__, text=str(error))
     steps.step("end")
     history.note(who, "ended", steps=steps.count)
+
+
+def in_parts(
+    definition: JobDefinition, plan: dict[str, Any], ports: Ports, run: RunInfo, told: Callable[[Any], None]
+) -> JobSummary:
+    """The tasks of a group, one after the other; ``plan["group"]`` is the run that they belong to.
+
+    Where a process of the same run died before, its claim goes on, as it does when Airflow runs a task again. What
+    counts as the attempt is the merge.
+    """
+    kept = Path(plan["world"]["folder"]) / f"group-{plan.get('group', plan['who'])}.json"
+    if kept.exists():
+        parts = [PartReference(**part) for part in json.loads(kept.read_text())]
+    else:
+        parts = list(claim_job(definition, window(plan["day"]), ports, run=run))
+        kept.write_text(json.dumps([part.to_dict() for part in parts]))
+    for part in parts:
+        if {p.part: p.state for p in ports.store.parts(part.job_id, part.token)}.get(part.part) != "staged":
+            profile_part(part, ports)
+    return merge_and_commit(parts[0], ports, run=run, on_claim=told)
 
 
 class TaskTimeout(BaseException):

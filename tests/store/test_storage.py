@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+import re
 import resource
 import signal
 from collections.abc import Callable
@@ -117,7 +118,10 @@ def test_each_attempt_and_part_has_a_file_of_its_own(storage: Storage, names: Ca
     for token, part in ((1, 0), (2, 0), (2, 1)):
         written(storage, token=token, part=part)
 
-    assert [f"predictions/dep/batch/job-{end}.parquet" for end in ("1", "2-1", "2")] == names()
+    plain = [re.sub("-[0-9a-f]{16}", "-*", name) for name in names()]
+    assert [f"predictions/dep/batch/job-{end}.parquet" for end in ("1", "2-1-*", "2")] == plain
+    written(storage, token=2, part=1)  # a part that is run again leaves the file of before alone
+    assert 4 == len(names())
 
 
 def test_sweeping_removes_older_attempts_and_what_they_left_unfinished(
@@ -221,7 +225,7 @@ def test_a_full_disk_is_an_error_with_a_sentence_and_leaves_no_file(
     try:
         with writer(storage) as opened:
             resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
-            with pytest.raises(StoreUnavailable, match="could not write the prediction log: File too large"):
+            with pytest.raises(StoreUnavailable, match="could not write the monitoring store's files: File too large"):
                 opened.append(rows(50_000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
