@@ -111,22 +111,23 @@ class SpilledDuplicates:
             with temporary_folder():
                 self._files = [self._path("keys", i).open("wb", buffering=_FILE_BUFFER) for i in range(_PARTITIONS)]
         first, second, complete = keys
-        records = np.empty(first.size, _RECORD)
-        records["first"], records["second"] = first, second
-        records["row"] = np.arange(self._rows, self._rows + first.size, dtype=np.uint64)
+        rows = np.arange(self._rows, self._rows + first.size, dtype=np.uint64)
         self._written = (self._written + order_sum(first, complete, self._rows)) % MODULUS
         self._rows += first.size
         if not complete.all():
-            records = records[complete]
-        partition = (records["first"] >> np.uint64(56)).astype(np.uint8)
-        records = records[np.argsort(partition, kind="stable")]
+            first, second, rows = first[complete], second[complete], rows[complete]
+        partition = (first >> np.uint64(56)).astype(np.uint8)
+        order = np.argsort(partition, kind="stable")
+        records = np.empty(first.size, _RECORD)
+        # Lane by lane: taking whole records takes NumPy four times as long.
+        records["first"], records["second"], records["row"] = first[order], second[order], rows[order]
         ends = np.cumsum(np.bincount(partition, minlength=_PARTITIONS))
         starts = [0, *ends[:-1].tolist()]
-        for file, digest, start, end in zip(self._files, self._keys, starts, ends.tolist(), strict=True):
-            if end > start:
-                data = records[start:end].tobytes()
-                digest.update(data)
-                with temporary_folder():
+        with temporary_folder():
+            for file, digest, start, end in zip(self._files, self._keys, starts, ends.tolist(), strict=True):
+                if end > start:
+                    data = records[start:end].tobytes()
+                    digest.update(data)
                     file.write(data)
 
     def flags(self, identifiers: Sequence[pa.Array]) -> BoolArray:
@@ -275,6 +276,10 @@ def _repeated_rows(path: Path, expected: bytes) -> Iterator[UInt64Array]:
             if len(data) % _RECORD.itemsize:
                 raise SourceUnavailable(_DAMAGED)
             records = np.concatenate((seen, np.frombuffer(data, _RECORD)))
+            lane = np.sort(records["first"])
+            if not (lane[1:] == lane[:-1]).any():  # the usual case; sorting values is quicker than sorting places
+                seen = records
+                continue
             known = np.arange(records.size) < seen.size
             order = np.argsort(records["first"], kind="stable")
             first, second = records["first"][order], records["second"][order]

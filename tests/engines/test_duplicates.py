@@ -85,6 +85,16 @@ def test_one_key_many_times_is_found_chunk_by_chunk(monkeypatch: pytest.MonkeyPa
     assert repeated(rows) == found
 
 
+def test_a_key_that_comes_again_in_a_later_chunk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CHUNK", 2)
+    rows = [(number,) for number in [*range(700), *range(900), *range(300, 350)]]
+    with SpilledDuplicates() as duplicates:
+        for batch in batches(rows, 700):
+            duplicates.add(batch)
+        found = [flag for batch in batches(rows, 130) for flag in duplicates.flags(batch).tolist()]
+    assert repeated(rows) == found
+
+
 def test_lanes_that_disagree_are_told_apart(tmp_path: Path) -> None:
     records = np.array([(1, 1, 0), (1, 2, 1), (1, 1, 2), (1, 2, 3), (9, 9, 4)], module._RECORD)
     (tmp_path / "keys").write_bytes(records.tobytes())
