@@ -18,7 +18,7 @@ from airflow_monitoring_provider.engines.arrow import SCORED
 from airflow_monitoring_provider.engines.columns import column_of
 from airflow_monitoring_provider.engines.screen import StatusArray
 from airflow_monitoring_provider.engines.targets import read_predictions
-from airflow_monitoring_provider.outputs.values import unstorable_rows
+from airflow_monitoring_provider.outputs.values import repeated, unstorable_rows
 from airflow_monitoring_provider.profiles.arrays import from_texts, from_truth, from_values, truth_values
 from airflow_monitoring_provider.profiles.canonical import canonical_array
 from airflow_monitoring_provider.profiles.instants import instants
@@ -75,7 +75,7 @@ class PredictionLog:
                 values[f"probability:{name}"] = from_values(scores[:, place], pa.float64())
             values["predicted_class"] = from_texts(self._target.classes).take(from_values(predicted, pa.int64()))
         values["timestamp"] = self._instants(rows)
-        values["batch_id"] = from_texts([self._batch_id] * rows.num_rows)
+        values["batch_id"] = repeated(self._batch_id, rows.num_rows)
         schema = self._writer.schema
         arrays = [values[field.name].cast(field.type) for field in schema]
         self._writer.append(pa.RecordBatch.from_arrays(arrays, schema=schema))

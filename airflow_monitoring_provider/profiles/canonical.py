@@ -52,6 +52,8 @@ def canonical_array(array: pa.Array) -> pa.Array:
     """The canonical text of every value, as a string array of the same length; nulls (and NaN) are null."""
     if is_text(array.type):
         return whole_texts(array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array)
+    if pa.types.is_integer(array.type):
+        return array.cast(pa.large_string())  # finding equal ones first takes seven times as long where none are
     encoded = canonical_dictionary(array)
     return encoded.dictionary.take(encoded.indices)
 

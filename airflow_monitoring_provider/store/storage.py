@@ -29,6 +29,7 @@ from airflow_monitoring_provider.exceptions import ConfigurationError, CorruptDa
 from airflow_monitoring_provider.store.records import FileKind, PredictionFile
 
 _SEGMENT_LIMIT = 100  # characters; with a checksum, token, part and temporary suffix a name stays below 255
+_REPEATING = {"predicted_class", "batch_id"}  # columns of the prediction log
 
 
 def prediction_schema(
@@ -213,7 +214,10 @@ class PredictionWriter:
         self.path = file.path
         self.schema = schema
         self._file = file
-        self._writer = pq.ParquetWriter(file, schema, compression="zstd")
+        # Identifiers, scores and instants hardly repeat: their dictionaries would be made and thrown away, at twice
+        # the time.
+        repeating = [name for name in schema.names if name in _REPEATING or name.startswith("segment:")]
+        self._writer = pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeating)
         self._rows = 0
         self._open = True
 

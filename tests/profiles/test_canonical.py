@@ -17,6 +17,7 @@ EAST = dt.timezone(dt.timedelta(hours=2))
 CASES: list[tuple[pa.Array, list[str | None]]] = [
     (pa.array([1, None, -20]), ["1", None, "-20"]),
     (pa.array([2**64 - 1], pa.uint64()), ["18446744073709551615"]),
+    (pa.array([9, -128, None, 127, 127, -128], pa.int8())[1:], ["-128", None, "127", "127", "-128"]),
     (pa.array([1.0, 1e20, -0.0, float("nan"), float("-inf")]), ["1.0", "1e+20", "0.0", None, "-inf"]),
     (pa.array([0.1], pa.float32()), ["0.1"]),
     (pa.array([Decimal("1.10"), Decimal("100.00"), Decimal("-0.00")]), ["1.1", "100", "0"]),

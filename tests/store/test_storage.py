@@ -83,6 +83,17 @@ def test_a_file_comes_back_as_it_was_written(storage: Storage, tmp_path: Path) -
     assert SCHEMA == pq.read_schema(tmp_path / "root" / file.path).remove_metadata()
 
 
+def test_only_columns_of_values_that_repeat_have_a_dictionary(storage: Storage, tmp_path: Path) -> None:
+    file = written(storage, 3)
+    group = pq.ParquetFile(tmp_path / "root" / file.path).metadata.row_group(0)
+    columns = [group.column(place) for place in range(group.num_columns)]
+    assert {column.path_in_schema for column in columns if column.has_dictionary_page} == {
+        "predicted_class",
+        "batch_id",
+        "segment:carrier",
+    }
+
+
 def test_a_regression_s_log_has_its_value_and_the_id_s_own_type() -> None:
     schema = prediction_schema(identifier=pa.int64())
 
