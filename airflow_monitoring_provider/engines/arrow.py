@@ -1,12 +1,14 @@
 """Arrow record batches to a profile, in constant memory.
 
 What remains of a batch is counts: 2048 buckets a numeric column, at most 10 000 levels a categorical one. Columns do
-not depend on each other, so several threads may count them (NumPy releases the interpreter lock).
+not depend on each other, so several threads count them (NumPy and Arrow release the interpreter lock), each from a
+stream of its own where the source stores columns by themselves: a column's batch then stays in a core's cache.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import os
 from collections.abc import Iterable
 
 import numpy as np
@@ -14,9 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from airflow_monitoring_provider.definitions.terms import RowStatus
-from airflow_monitoring_provider.engines.columns import add_column, column_of
+from airflow_monitoring_provider.engines.columns import ColumnCounter
 from airflow_monitoring_provider.engines.instants import read_instants
 from airflow_monitoring_provider.engines.targets import TargetBuilder
+from airflow_monitoring_provider.exceptions import SourceUnavailable
+from airflow_monitoring_provider.intake.source import BatchStretch, Stretch, column_of
 from airflow_monitoring_provider.profiles.arrays import BoolArray
 from airflow_monitoring_provider.profiles.column import ColumnBuilder
 from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan
@@ -30,17 +34,25 @@ SCORED = (RowStatus.MONITORED, RowStatus.MISSING_IDENTIFIER, RowStatus.UNSTORABL
 """Statuses that count in predictions and performance."""
 
 
+_MOST_THREADS = 8
+_CHANGED = "The rows changed while they were read: a column has more or fewer of them than the others had."
+
+
 class ProfileBuilder:
-    """Collects the profile of a plan batch by batch.
+    """Collects the profile of a plan, batch by batch or stretch by stretch.
 
     :param threads: how many threads count columns; more than one needs :meth:`close` (or ``with``).
     """
 
     def __init__(self, plan: ProfilePlan, *, threads: int = 1) -> None:
         self._plan = plan
-        self._builders = [
-            ColumnBuilder(
-                column, buckets=plan.histogram_buckets, level_cap=plan.level_cap, level_names=plan.level_names
+        self._counters = [
+            ColumnCounter(
+                ColumnBuilder(
+                    column, buckets=plan.histogram_buckets, level_cap=plan.level_cap, level_names=plan.level_names
+                ),
+                column.kind,
+                plan.timestamp_timezone,
             )
             for column in plan.columns
         ]
@@ -51,6 +63,17 @@ class ProfileBuilder:
         self._earliest: int | None = None
         self._latest: int | None = None
         self._pool = concurrent.futures.ThreadPoolExecutor(threads) if threads > 1 else None
+        self._counted: tuple[Stretch, list[concurrent.futures.Future[None]]] | None = None
+
+    @property
+    def row_columns(self) -> tuple[str, ...]:
+        """The columns that :meth:`see` needs together, row by row: at least one, so that there are rows to see."""
+        target = self._plan.target if self._target is not None else None
+        columns = [self._plan.timestamp_column]
+        if target is not None:
+            columns += [*(name for _, name in target.prediction_columns), target.actual_column]
+        found = tuple(dict.fromkeys(name for name in columns if name is not None))
+        return found or tuple(column.name for column in self._plan.columns[:1])
 
     def update(self, batch: pa.RecordBatch, statuses: StatusArray) -> None:
         """Add the rows of a batch.
@@ -59,31 +82,53 @@ class ProfileBuilder:
         :param statuses: (rows,) of :class:`RowStatus`; says where each row counts.
         :raises SourceError: a planned column is not in the batch.
         """
+        self.see(batch, statuses)
+        self.count(BatchStretch(batch), statuses)
+
+    def see(self, batch: pa.RecordBatch, statuses: StatusArray) -> None:
+        """Add what needs several columns of a row; :meth:`count` adds the columns of the same rows.
+
+        :param batch: at least :attr:`row_columns`.
+        """
         if statuses.size != len(batch):
             raise ValueError(f"{statuses.size} statuses for {len(batch)} rows")
         self._rows += len(batch)
         self._statuses += np.bincount(statuses, minlength=len(RowStatus))
         if not len(batch):
             return
+        if self._target is not None:
+            self._target.update(batch, _where(statuses, SCORED, inside=True))
+        if self._plan.timestamp_column is not None:
+            present = _where(statuses, EXCLUDED, inside=False)
+            self._see_times(column_of(batch, self._plan.timestamp_column), present)
+
+    def count(self, stretch: Stretch, statuses: StatusArray) -> None:
+        """Add every column of a stretch, which is closed afterwards.
+
+        With threads it returns while they still count this one, after they counted the one before.
+
+        :param statuses: of all rows of the stretch.
+        :raises SourceError: a planned column cannot be read.
+        :raises SourceUnavailable: the rows changed since they were seen.
+        """
         present = _where(statuses, EXCLUDED, inside=False)
         scored = _where(statuses, SCORED, inside=True)
         jobs = [
-            (builder, column, column_of(batch, column.name), present if column.role is ColumnRole.FEATURE else scored)
-            for builder, column in zip(self._builders, self._plan.columns, strict=True)
+            (counter, column, stretch, present if column.role is ColumnRole.FEATURE else scored, statuses.size)
+            for counter, column in zip(self._counters, self._plan.columns, strict=True)
         ]
         if self._pool is None:
             for job in jobs:
-                self._count(job)
-        else:
-            list(self._pool.map(self._count, jobs))
-        if self._target is not None:
-            self._target.update(batch, scored)
-        if self._plan.timestamp_column is not None:
-            self._see_times(column_of(batch, self._plan.timestamp_column), present)
+                _count(*job)
+            stretch.close()
+            return
+        self._wait()
+        self._counted = (stretch, [self._pool.submit(_count, *job) for job in jobs])
 
     def finish(self) -> Profile:
         """The profile of everything so far."""
-        profiles = [builder.finish() for builder in self._builders]
+        self._wait()
+        profiles = [counter.finish() for counter in self._counters]
         return Profile(
             plan=self._plan,
             rows=self._rows,
@@ -95,9 +140,9 @@ class ProfileBuilder:
         )
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads; what they have not begun is not counted."""
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.shutdown(cancel_futures=True)
 
     def __enter__(self) -> ProfileBuilder:
         return self
@@ -105,9 +150,16 @@ class ProfileBuilder:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _count(self, job: tuple[ColumnBuilder, ColumnPlan, pa.Array, BoolArray | None]) -> None:
-        builder, column, array, keep = job
-        add_column(builder, column.kind, array, keep, self._plan.timestamp_timezone)
+    def _wait(self) -> None:
+        """Until everything handed to the threads is counted; the first error of theirs is raised here."""
+        if self._counted is None:
+            return
+        stretch, futures = self._counted
+        concurrent.futures.wait(futures)
+        self._counted = None
+        stretch.close()
+        for future in futures:
+            future.result()
 
     def _see_times(self, array: pa.Array, keep: BoolArray | None) -> None:
         instants = read_instants(array, self._plan.timestamp_timezone)
@@ -119,12 +171,29 @@ class ProfileBuilder:
             self._latest = high if self._latest is None else max(self._latest, high)
 
 
+def usable_cores() -> int:
+    """How many threads are worth their while: the cores that this process may use, at most eight."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MOST_THREADS)
+
+
 def profile_batches(plan: ProfilePlan, batches: Iterable[pa.RecordBatch], *, threads: int = 1) -> Profile:
     """The profile of rows that are all to be counted."""
     with ProfileBuilder(plan, threads=threads) as builder:
         for batch in batches:
             builder.update(batch, np.zeros(len(batch), np.uint8))
         return builder.finish()
+
+
+def _count(counter: ColumnCounter, column: ColumnPlan, stretch: Stretch, keep: BoolArray | None, rows: int) -> None:
+    at = 0
+    for batch in stretch.read([column.name], encoded=True):
+        end = at + len(batch)
+        if end <= rows:
+            counter.add(batch.column(0), None if keep is None else keep[at:end])
+        at = end
+    if at != rows:
+        raise SourceUnavailable(_CHANGED)
 
 
 def _where(statuses: StatusArray, chosen: tuple[RowStatus, ...], *, inside: bool) -> BoolArray | None:

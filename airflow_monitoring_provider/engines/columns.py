@@ -24,17 +24,17 @@ import pyarrow.compute as pc
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.engines.instants import read_instants
 from airflow_monitoring_provider.engines.numbers import read_doubles, whole_dtype
-from airflow_monitoring_provider.exceptions import SourceError
 from airflow_monitoring_provider.profiles.arrays import (
     BoolArray,
     fixed_width,
     from_texts,
     from_truth,
+    from_values,
     is_text,
     valid_rows,
 )
 from airflow_monitoring_provider.profiles.canonical import canonical_array, canonical_dictionary
-from airflow_monitoring_provider.profiles.column import ColumnBuilder
+from airflow_monitoring_provider.profiles.column import ColumnBuilder, ColumnProfile
 
 IntArray = npt.NDArray[np.int64]
 
@@ -44,34 +44,63 @@ _WORDS = {
 }
 
 
-def add_column(
-    builder: ColumnBuilder, kind: ColumnKind, array: pa.Array, keep: BoolArray | None, zone: str = "UTC"
-) -> None:
-    """Add the rows of an array where ``keep`` is True (all of them when None).
+class ColumnCounter:
+    """Adds the arrays of one column to its builder.
+
+    Texts that come as dictionaries are counted by their codes, and written out once for all arrays that share one.
 
     :param zone: IANA zone of timestamps that carry none.
     """
-    if kind is ColumnKind.NUMERIC:
-        _add_numbers(builder, array, keep)
-    elif kind is ColumnKind.TIMESTAMP:
-        _add_instants(builder, array, keep, zone)
-    else:
-        chosen = array if keep is None else array.filter(from_truth(keep))
-        builder.add_missing(_add_chosen(builder, kind, chosen))
 
+    def __init__(self, builder: ColumnBuilder, kind: ColumnKind, zone: str = "UTC") -> None:
+        self._builder = builder
+        self._kind = kind
+        self._zone = zone
+        self._dictionary: pa.Array | None = None
+        self._counts: IntArray = np.zeros(0, np.int64)
 
-def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """A column of a batch.
+    def add(self, array: pa.Array, keep: BoolArray | None) -> None:
+        """Add the rows of an array where ``keep`` is True (all of them when None)."""
+        if self._kind is ColumnKind.NUMERIC:
+            _add_numbers(self._builder, array, keep)
+        elif self._kind is ColumnKind.TIMESTAMP:
+            _add_instants(self._builder, array, keep, self._zone)
+        elif pa.types.is_dictionary(array.type):
+            self._add_codes(array, keep)
+        else:
+            chosen = array if keep is None else array.filter(from_truth(keep))
+            self._builder.add_missing(_add_chosen(self._builder, self._kind, chosen))
 
-    :raises SourceError: the batch has none of that name, or several.
-    """
-    index = batch.schema.get_field_index(name)
-    if index < 0:
-        raise SourceError(
-            f"Column {name!r} is not in the rows that were read, or is there twice; "
-            f"they have: {', '.join(batch.schema.names)}."
-        )
-    return batch.column(index)
+    def finish(self) -> ColumnProfile:
+        """The profile of everything so far."""
+        self._write_out()
+        return self._builder.finish()
+
+    def _add_codes(self, array: pa.DictionaryArray, keep: BoolArray | None) -> None:
+        if self._dictionary is None or not self._dictionary.equals(array.dictionary):
+            self._write_out()
+            self._dictionary = array.dictionary
+            self._counts = np.zeros(len(array.dictionary), np.int64)
+        codes = fixed_width(array.indices, whole_dtype(array.indices.type))
+        chosen = _both(valid_rows(array.indices), keep)
+        if chosen is not None:
+            codes = codes[chosen]
+        rows = len(array) if keep is None else int(np.count_nonzero(keep))
+        self._builder.add_missing(rows - codes.size)
+        self._counts += np.bincount(codes, minlength=self._counts.size)
+
+    def _write_out(self) -> None:
+        if self._dictionary is None:
+            return
+        held = np.flatnonzero(self._counts)
+        levels = self._dictionary.take(from_values(held, pa.int64()))
+        texts, counts = canonical_array(levels), self._counts[held]
+        named = valid_rows(texts)
+        if named is not None:
+            self._builder.add_missing(int(counts[~named].sum()))
+            texts, counts = texts.drop_null(), counts[named]
+        _add_texts(self._builder, self._kind, texts, counts, measured=is_text(levels.type))
+        self._dictionary = None
 
 
 def distinct_texts(array: pa.Array) -> tuple[pa.Array, IntArray]:
@@ -121,15 +150,23 @@ def _add_chosen(builder: ColumnBuilder, kind: ColumnKind, array: pa.Array) -> in
         builder.add_lengths(_lengths(there), counted=True)
         return len(array) - len(there)
     texts, counts = distinct_texts(array)
+    _add_texts(builder, kind, texts, counts, measured=is_text(array.type))
+    return len(array) - int(counts.sum())
+
+
+def _add_texts(builder: ColumnBuilder, kind: ColumnKind, texts: pa.Array, counts: IntArray, *, measured: bool) -> None:
+    """Add canonical texts, each ``counts[i]`` times.
+
+    :param measured: the values are texts, so that their lengths say something.
+    """
     if kind is ColumnKind.TEXT:
         builder.add_lengths(_lengths(texts), counts, counted=True)
     elif kind is ColumnKind.BOOLEAN:
         _add_truth(builder, texts.to_pylist(), counts)
     else:
         builder.add_levels(texts, counts)
-        if is_text(array.type) or (pa.types.is_dictionary(array.type) and is_text(array.type.value_type)):
+        if measured:
             builder.add_lengths(_lengths(texts), counts, counted=False)
-    return len(array) - int(counts.sum())
 
 
 def _add_truth(builder: ColumnBuilder, texts: list[str], counts: IntArray) -> None:

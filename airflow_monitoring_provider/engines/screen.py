@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from airflow_monitoring_provider.definitions.terms import RowStatus, TargetType
-from airflow_monitoring_provider.engines.columns import column_of
 from airflow_monitoring_provider.engines.numbers import read_doubles
+from airflow_monitoring_provider.intake.source import column_of
 from airflow_monitoring_provider.profiles.arrays import BoolArray, decoded, valid_rows
 from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan
 
@@ -57,6 +57,13 @@ class Screen:
         self._association_id = association_id if actuals_only else None
         self._identifiers = tuple(identifiers)
         self._duplicates = duplicates
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that decide."""
+        actuals = (column.name for column in self._actuals)
+        joined = () if self._association_id is None else (self._association_id,)
+        return tuple(dict.fromkeys([*self._predictions, *actuals, *joined, *self._identifiers]))
 
     def statuses(self, batch: pa.RecordBatch) -> StatusArray:
         """uint8 (rows,) of :class:`RowStatus`; batches must come in the order of the rows."""

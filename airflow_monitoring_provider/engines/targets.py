@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from airflow_monitoring_provider.definitions.terms import TargetType
-from airflow_monitoring_provider.engines.columns import column_of
 from airflow_monitoring_provider.engines.numbers import read_doubles, whole_dtype
+from airflow_monitoring_provider.intake.source import column_of
 from airflow_monitoring_provider.profiles.arrays import BoolArray, fixed_width, is_text, valid_rows
 from airflow_monitoring_provider.profiles.canonical import canonical_dictionary
 from airflow_monitoring_provider.profiles.classification import (

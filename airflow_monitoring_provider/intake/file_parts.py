@@ -18,7 +18,7 @@ from airflow_monitoring_provider.intake import csv_rows
 from airflow_monitoring_provider.intake.files import FileSource
 from airflow_monitoring_provider.intake.parquet_rows import ParquetRows
 from airflow_monitoring_provider.intake.parts import CHANGED, PartSeen, SourcePart, SourceParts, cut_evenly
-from airflow_monitoring_provider.intake.paths import Files
+from airflow_monitoring_provider.intake.paths import Files, SharedFile
 from airflow_monitoring_provider.intake.source import TimeFilter, WindowCut
 from airflow_monitoring_provider.intake.survey import Survey
 
@@ -88,6 +88,13 @@ class FilePart(FileSource):
         self._check_same(path)
         with self._files.open(path) as stream:
             yield stream
+        self._check_same(path)
+
+    @contextlib.contextmanager
+    def _shared(self, path: str) -> Iterator[SharedFile | None]:
+        self._check_same(path)
+        with self._files.share(path) as shared:
+            yield shared
         self._check_same(path)
 
     def _groups(self, path: str) -> list[int] | None:

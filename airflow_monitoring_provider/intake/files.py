@@ -11,22 +11,39 @@ CSV and JSON lines are delivered as the text that is there; :mod:`sampling` deci
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import IO
+from typing import IO, cast
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 
 from airflow_monitoring_provider.definitions import CsvSettings, FileFormat, FileIntake, Partitions
 from airflow_monitoring_provider.exceptions import SourceError
 from airflow_monitoring_provider.intake import csv_rows, json_rows
-from airflow_monitoring_provider.intake.parquet_rows import ParquetRows, conformed
+from airflow_monitoring_provider.intake.parquet_rows import ParquetRows, conformed_batch
+from airflow_monitoring_provider.intake.parquet_stretch import (
+    STRETCH_MOST,
+    WORTH_COLUMNS,
+    ParquetStretch,
+    joined_groups,
+)
 from airflow_monitoring_provider.intake.parts import PartSource, SourcePart, SourceParts
-from airflow_monitoring_provider.intake.paths import Files
+from airflow_monitoring_provider.intake.paths import Files, SharedFile
 from airflow_monitoring_provider.intake.sampling import cleaned
-from airflow_monitoring_provider.intake.source import BATCH_ROWS, TimeFilter, WindowCut, checked_columns, gathered
+from airflow_monitoring_provider.intake.source import (
+    BATCH_ROWS,
+    BatchStretch,
+    Stretch,
+    TimeFilter,
+    WindowCut,
+    checked_columns,
+    gathered,
+)
 from airflow_monitoring_provider.intake.survey import Survey, survey_csv, survey_json, survey_parquet
+from airflow_monitoring_provider.profiles.arrays import BoolArray
 from airflow_monitoring_provider.profiles.instants import instants
 
 _SUFFIXES = {
@@ -71,12 +88,20 @@ class FileSource:
     @contextlib.contextmanager
     def read(self, columns: Sequence[str], window: TimeFilter | None) -> Iterator[Iterator[pa.RecordBatch]]:
         """See :meth:`RowSource.read`."""
-        names = list(dict.fromkeys([*columns, *([window.column] if window else [])]))
-        survey = self._surveyed()
-        checked_columns(names, list(survey.types), self.label)
-        survey.check(names, self._files)
+        names = self._checked(columns, window)
         with contextlib.closing(gathered(self._batches(list(columns), names, window))) as batches:
             yield batches
+
+    @contextlib.contextmanager
+    def stretches(self, columns: Sequence[str], window: TimeFilter | None) -> Iterator[Iterator[Stretch]]:
+        """See :meth:`ColumnSource.stretches`: row groups of large Parquet files on a disk are read column by column."""
+        seen = _Seen(window)
+        stretches = self._stretches(list(columns), self._checked(columns, window), seen)
+        try:
+            yield stretches
+        finally:
+            stretches.close()
+            seen.close()
 
     def null_timestamps(self, column: str) -> int:
         """Rows whose ``column`` is null or cannot be read as a time: counted by the last whole read of a window on it,
@@ -116,6 +141,9 @@ class FileSource:
     def _opened(self, path: str) -> AbstractContextManager[IO[bytes]]:
         return self._files.open(path)
 
+    def _shared(self, path: str) -> AbstractContextManager[SharedFile | None]:
+        return self._files.share(path)
+
     def _groups(self, path: str) -> list[int] | None:
         """The row groups of a Parquet file that are to be read; None for all."""
         return None
@@ -144,31 +172,89 @@ class FileSource:
                 )
         return first or FileFormat.CSV
 
+    def _checked(self, columns: Sequence[str], window: TimeFilter | None) -> list[str]:
+        """The columns to read, the window's among them."""
+        names = list(dict.fromkeys([*columns, *([window.column] if window else [])]))
+        survey = self._surveyed()
+        checked_columns(names, list(survey.types), self.label)
+        survey.check(names, self._files)
+        return names
+
     def _batches(self, columns: list[str], names: list[str], window: TimeFilter | None) -> Iterator[pa.RecordBatch]:
-        cut = None if window is None else WindowCut(window)
-        left_out: list[int] = []
+        seen = _Seen(window)
         for path in self._paths:
-            with self._opened(path) as stream:
-                for batch in self._delivered(stream, path, names, window, left_out):
-                    for start in range(0, batch.num_rows, BATCH_ROWS):
-                        part = batch.slice(start, BATCH_ROWS)
-                        yield part if cut is None else cut.cut(part).select(columns)
-        if cut is not None:
-            self._judge(cut, left_out)
-            self._null_timestamps[cut.window.column] = cut.nulls + cut.unreadable + sum(left_out)
+            yield from self._batches_of(path, columns, names, seen)
+        self._note(seen)
 
-    def _delivered(
-        self, stream: IO[bytes], path: str, names: list[str], window: TimeFilter | None, left_out: list[int]
-    ) -> Iterator[pa.RecordBatch]:
-        """The rows of one file in the types that every file delivers.
+    def _batches_of(self, path: str, columns: list[str], names: list[str], seen: _Seen) -> Iterator[pa.RecordBatch]:
+        with self._opened(path) as stream:
+            for batch in self._delivered(stream, path, names, seen):
+                for start in range(0, batch.num_rows, BATCH_ROWS):
+                    part = batch.slice(start, BATCH_ROWS)
+                    yield part if seen.cut is None else seen.cut.cut(part).select(columns)
 
-        :param left_out: gets the null timestamps of each row group that is skipped.
-        """
+    def _stretches(self, columns: list[str], names: list[str], seen: _Seen) -> Generator[Stretch]:
+        pieces = itertools.chain.from_iterable(self._pieces_of(path, columns, names, seen) for path in self._paths)
+        for kind, run in itertools.groupby(pieces, type):
+            if kind is pa.RecordBatch:
+                yield from map(BatchStretch, gathered(cast(Iterator[pa.RecordBatch], run)))
+            else:
+                yield from cast(Iterator[Stretch], run)
+        self._note(seen)
+
+    def _pieces_of(
+        self, path: str, columns: list[str], names: list[str], seen: _Seen
+    ) -> Iterator[pa.RecordBatch | Stretch]:
+        """Stretches of a file that is worth it, else its batches."""
+        if self._format is FileFormat.PARQUET:
+            with self._shared(path) as shared:
+                if shared is not None:
+                    rows = ParquetRows(shared.reader(), shared.name)
+                    groups, left_out = rows.groups(seen.window, self._groups(path))
+                    sizes = [rows.rows_of(group) for group in groups]
+                    if sum(sizes) >= WORTH_COLUMNS and max(sizes) <= STRETCH_MOST:
+                        seen.left_out += left_out
+                        yield from self._stretches_of(shared, rows, groups, seen)
+                        return
+        yield from self._batches_of(path, columns, names, seen)
+
+    def _stretches_of(
+        self, shared: SharedFile, rows: ParquetRows, groups: dict[int, bool], seen: _Seen
+    ) -> Iterator[Stretch]:
+        types, cut = self._surveyed().types, seen.cut
+        for run, inside in joined_groups(rows, groups):
+            chosen = None
+            if cut is not None and inside:
+                cut.seen += sum(map(rows.rows_of, run))
+            elif cut is not None:
+                chosen = self._chosen(rows, run, cut, shared.name)
+            if chosen is None or chosen.any():
+                yield seen.opened(ParquetStretch(shared.hold(), rows, run, types, chosen))
+
+    def _chosen(self, rows: ParquetRows, groups: list[int], cut: WindowCut, name: str) -> BoolArray | None:
+        """Which rows of some row groups lie in the window; None where all do."""
+        types = self._surveyed().types
+        parts = [
+            cut.inside(conformed_batch(batch, types, name).column(0))
+            for batch in rows.read([cut.window.column], groups)
+        ]
+        chosen = np.concatenate(parts) if parts else np.zeros(0, np.bool_)
+        return None if chosen.all() else chosen
+
+    def _note(self, seen: _Seen) -> None:
+        """Everything was read: remember what there was to see of the window's column."""
+        if seen.cut is not None:
+            self._judge(seen.cut, seen.left_out)
+            nulls = seen.cut.nulls + seen.cut.unreadable + sum(seen.left_out)
+            self._null_timestamps[seen.cut.window.column] = nulls
+
+    def _delivered(self, stream: IO[bytes], path: str, names: list[str], seen: _Seen) -> Iterator[pa.RecordBatch]:
+        """The rows of one file in the types that every file delivers."""
         types, name = self._surveyed().types, self._files.name(path)
         if self._format is FileFormat.PARQUET:
-            rows, skipped = ParquetRows(stream, name).batches(names, window, self._groups(path))
-            left_out.extend(skipped)
-            yield from (_conformed(batch, types, name) for batch in rows)
+            rows, skipped = ParquetRows(stream, name).batches(names, seen.window, self._groups(path))
+            seen.left_out += skipped
+            yield from (conformed_batch(batch, types, name) for batch in rows)
             return
         texts = (
             csv_rows.read_texts(stream, self._csv, name, names)
@@ -180,20 +266,28 @@ class FileSource:
             yield pa.RecordBatch.from_arrays(columns, names=names)
 
 
+class _Seen:
+    """What one read of a window sees of its column; ``left_out``: null timestamps of row groups that were skipped."""
+
+    def __init__(self, window: TimeFilter | None) -> None:
+        self.window = window
+        self.cut = None if window is None else WindowCut(window)
+        self.left_out: list[int] = []
+        self._opened: list[ParquetStretch] = []
+
+    def opened(self, stretch: ParquetStretch) -> ParquetStretch:
+        """Remember a stretch until it is closed."""
+        self._opened = [one for one in self._opened if not one.closed]
+        self._opened.append(stretch)
+        return stretch
+
+    def close(self) -> None:
+        """Close what nobody has closed: the reading was left early."""
+        for stretch in self._opened:
+            stretch.close()
+
+
 def _format_of(path: str) -> FileFormat | None:
     plain = path.removesuffix(".gz")
     found = next((kind for suffix, kind in _SUFFIXES.items() if plain.endswith(suffix)), None)
     return None if found is FileFormat.PARQUET and plain != path else found
-
-
-def _conformed(batch: pa.RecordBatch, types: dict[str, pa.DataType], name: str) -> pa.RecordBatch:
-    columns = []
-    for field, column in zip(batch.schema, batch.columns, strict=True):
-        try:
-            columns.append(conformed(column, types[field.name]))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise SourceError(
-                f"file {name!r} stores column {field.name!r} as {field.type}, and a value of it does not fit "
-                f"{types[field.name]}, which the files of this intake have in common"
-            ) from None
-    return pa.RecordBatch.from_arrays(columns, schema=pa.schema([(n, types[n]) for n in batch.schema.names]))

@@ -27,16 +27,24 @@ _CALENDAR_SKEW = timedelta(hours=25)  # by which wall-clock order and order of i
 class ParquetRows:
     """One open file.
 
+    :param like: the same file opened before: its footer is not read again.
+    :param encoded: texts come as dictionaries.
     :raises SourceError: it is no Parquet file, or damaged.
     """
 
-    def __init__(self, stream: IO[bytes], name: str) -> None:
+    def __init__(self, stream: IO[bytes], name: str, *, like: ParquetRows | None = None, encoded: bool = False) -> None:
         self._name = name
+        texts = None if like is None or not encoded else [field.name for field in like.schema if _is_text(field.type)]
+        metadata: Any = None if like is None else like.metadata
         try:
-            self._file = pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20)
-            self.schema: pa.Schema = self._file.schema_arrow
+            self._file: Any = pq.ParquetFile(
+                stream, metadata=metadata, read_dictionary=texts, pre_buffer=False, buffer_size=1 << 20
+            )
+            self.metadata: Any = self._file.metadata
+            self.schema: pa.Schema = self._file.schema_arrow if like is None else like.schema
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
             raise self._damaged() from None
+        self._places: dict[str, list[int]] = {} if like is None else like._places
 
     def batches(
         self, columns: Sequence[str], window: TimeFilter | None, only: Sequence[int] | None = None
@@ -45,69 +53,87 @@ class ParquetRows:
 
         :param only: row groups to look at; all when None.
         """
-        groups, nulls = self._groups(window, range(self._file.num_row_groups) if only is None else only)
-        return self._read(columns, groups), nulls
+        groups, nulls = self.groups(window, only)
+        return self.read(columns, list(groups)), nulls
 
     def weights(self, window: TimeFilter | None) -> list[int]:
         """Bytes of each row group; 0 for those that statistics place outside the window."""
-        every = range(self._file.num_row_groups)
-        kept = set(self._groups(window, every)[0])
-        return [int(self._file.metadata.row_group(n).total_byte_size) if n in kept else 0 for n in every]
+        kept = self.groups(window)[0]
+        every = range(self.metadata.num_row_groups)
+        return [int(self.metadata.row_group(n).total_byte_size) if n in kept else 0 for n in every]
 
-    def _read(self, columns: Sequence[str], groups: list[int]) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, columns: Sequence[str], groups: Sequence[int], most_rows: int = BATCH_ROWS
+    ) -> Iterator[pa.RecordBatch]:
+        """Columns of some row groups.
+
+        :raises SourceError: the file is damaged.
+        """
         try:
             for group in groups:
-                size = self._batch_rows(group, columns)
-                for batch in self._file.iter_batches(size, row_groups=[group], columns=list(columns)):
+                size = min(self._batch_rows(group, columns), most_rows)
+                for batch in self._file.iter_batches(
+                    size, row_groups=[group], columns=list(columns), use_threads=len(columns) > 1
+                ):
                     yield batch.select(list(columns))  # the file's own order is another
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
             raise self._damaged() from None
 
-    def _batch_rows(self, group: int, columns: Sequence[str]) -> int:
-        """How many rows make a batch: of wide rows fewer, by the average of the row group."""
-        metadata, wanted = self._file.metadata.row_group(group), set(columns)
-        chunks = [metadata.column(position) for position in range(metadata.num_columns)]
-        weight = sum(
-            int(chunk.total_uncompressed_size)
-            for chunk in chunks
-            if not wanted.isdisjoint((chunk.path_in_schema, chunk.path_in_schema.partition(".")[0]))
-        )
-        row_bytes = max(1, weight // max(1, int(metadata.num_rows)))
-        return max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
+    def groups(self, window: TimeFilter | None, only: Sequence[int] | None = None) -> tuple[dict[int, bool], list[int]]:
+        """The row groups that may hold rows of the window, in order, and whether all their rows surely lie in it; then
+        for each row group that is left out its null timestamps.
 
-    def _groups(self, window: TimeFilter | None, every: Sequence[int]) -> tuple[list[int], list[int]]:
+        :param only: row groups to look at; all when None.
+        """
+        every = range(self.metadata.num_row_groups) if only is None else only
         if window is None:
-            return list(every), []
-        kept: list[int] = []
+            return dict.fromkeys(every, True), []
+        kept: dict[int, bool] = {}
         nulls: list[int] = []
         for group in every:
             statistics = self._statistics(group, window.column)
-            if statistics is None or not self._is_outside(statistics, window):
-                kept.append(group)
-            else:
+            bounds = None if statistics is None else self._bounds(statistics, window)
+            start = None if window.start is None else microseconds(window.start)
+            end = None if window.end is None else microseconds(window.end)
+            if bounds is None or statistics is None:
+                kept[group] = False
+            elif (start is not None and bounds[1] < start) or (end is not None and bounds[0] >= end):
                 nulls.append(int(statistics.null_count))
+            else:
+                inside = (start is None or bounds[0] >= start) and (end is None or bounds[1] < end)
+                kept[group] = inside and not statistics.null_count
         return kept, nulls
 
+    def rows_of(self, group: int) -> int:
+        """Rows of a row group."""
+        return int(self.metadata.row_group(group).num_rows)
+
+    def _batch_rows(self, group: int, columns: Sequence[str]) -> int:
+        """How many rows make a batch: of wide rows fewer, by the average of the row group."""
+        metadata = self.metadata.row_group(group)
+        if not self._places:
+            places: dict[str, list[int]] = {}
+            for position in range(metadata.num_columns):
+                path = metadata.column(position).path_in_schema
+                for name in dict.fromkeys((path, path.partition(".")[0])):
+                    places.setdefault(name, []).append(position)
+            self._places = places  # at once: readers in other threads share it
+        chunks = {position for name in columns for position in self._places.get(name, ())}
+        weight = sum(int(metadata.column(position).total_uncompressed_size) for position in chunks)
+        row_bytes = max(1, weight // max(1, int(metadata.num_rows)))
+        return max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
+
     def _statistics(self, group: int, column: str) -> Any:
-        metadata = self._file.metadata.row_group(group)
+        metadata = self.metadata.row_group(group)
         for position in range(metadata.num_columns):
             if metadata.column(position).path_in_schema == column:
                 return metadata.column(position).statistics
         return None
 
-    def _is_outside(self, statistics: Any, window: TimeFilter) -> bool:
-        if not statistics.has_min_max or not statistics.has_null_count:
-            return False
-        bounds = self._bounds(statistics, window)
-        if bounds is None:
-            return False
-        first, last = bounds
-        return (window.start is not None and last < microseconds(window.start)) or (
-            window.end is not None and first >= microseconds(window.end)
-        )
-
     def _bounds(self, statistics: Any, window: TimeFilter) -> tuple[int, int] | None:
         """First and last instant of a row group in microseconds; only timestamps and dates have a safe order."""
+        if not statistics.has_min_max or not statistics.has_null_count:
+            return None
         kind = json.loads(statistics.logical_type.to_json())
         raw = np.array([statistics.min_raw, statistics.max_raw])
         if kind["Type"] == "Timestamp":
@@ -127,6 +153,10 @@ class ParquetRows:
 
     def _damaged(self) -> SourceError:
         return SourceError(f"{self._name!r} is not a Parquet file that can be read: another format, or damaged")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
@@ -170,3 +200,24 @@ def conformed(column: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_timestamp(column.type) and pa.types.is_timestamp(kind):
         return instants(column).view(kind)
     return column.cast(kind)
+
+
+def conformed_batch(
+    batch: pa.RecordBatch, types: dict[str, pa.DataType], name: str, *, encoded: bool = False
+) -> pa.RecordBatch:
+    """A batch in the types that every file of an intake delivers.
+
+    :param encoded: texts may stay dictionaries.
+    :raises SourceError: a value does not fit; names file and column.
+    """
+    columns = []
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        try:
+            as_it_is = encoded and pa.types.is_dictionary(field.type) and _is_text(field.type.value_type)
+            columns.append(column if as_it_is else conformed(column, types[field.name]))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise SourceError(
+                f"file {name!r} stores column {field.name!r} as {field.type}, and a value of it does not fit "
+                f"{types[field.name]}, which the files of this intake have in common"
+            ) from None
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)

@@ -17,10 +17,11 @@ import io
 import json
 import os
 import stat
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -97,6 +98,23 @@ class Files:
             unpacked = gzip.GzipFile(fileobj=plain) if path.endswith(".gz") else plain
             with io.BufferedReader(_GuardedReads(unpacked, name), 1 << 20) as stream:
                 yield stream
+
+    @contextlib.contextmanager
+    def share(self, path: str) -> Iterator[SharedFile | None]:
+        """One file, opened once for several readers, who may hold it longer; None where the storage cannot do that.
+
+        Errors as :meth:`open`.
+        """
+        if not self._local or path.endswith(".gz"):
+            yield None
+            return
+        name = self.name(path)
+        with filesystem_errors(name):
+            shared = SharedFile(_open_local(path, self._root or "/", name), name)
+        try:
+            yield shared
+        finally:
+            shared.release()
 
     def _parts(self) -> list[str]:
         """The URL's path below the root, as names."""
@@ -233,6 +251,65 @@ class _GuardedReads(io.RawIOBase):
 
     def tell(self) -> int:
         return int(self._stream.tell())
+
+
+class SharedFile:
+    """An open file of a disk that several threads read at once, each at a place of its own.
+
+    It is one file whatever happens to its name meanwhile. It is closed when everybody who held it has let go.
+    """
+
+    def __init__(self, stream: IO[bytes], name: str) -> None:
+        self.name = name
+        self._stream = stream
+        self._holders = 1
+        self._lock = threading.Lock()
+
+    def reader(self) -> IO[bytes]:
+        """A stream that begins at the file's start; its reads raise this package's errors."""
+        return cast(IO[bytes], _PositionedReads(self._stream.fileno(), self.name))
+
+    def hold(self) -> SharedFile:
+        """The file, held once more."""
+        with self._lock:
+            self._holders += 1
+        return self
+
+    def release(self) -> None:
+        """Let go of it once."""
+        with self._lock:
+            self._holders -= 1
+            if not self._holders:
+                self._stream.close()
+
+
+class _PositionedReads(io.RawIOBase):
+    def __init__(self, handle: int, name: str) -> None:
+        self._handle = handle
+        self._name = name
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        with filesystem_errors(self._name):
+            wanted = size if size >= 0 else os.fstat(self._handle).st_size - self._at
+            data = os.pread(self._handle, max(0, wanted), self._at)
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with filesystem_errors(self._name):
+            base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: os.fstat(self._handle).st_size}[whence]
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
 
 
 @contextlib.contextmanager

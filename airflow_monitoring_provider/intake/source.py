@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -20,7 +20,7 @@ import pyarrow as pa
 from airflow_monitoring_provider.definitions import CsvSettings, FileIntake, IntakeSettings, Partitions, SqlIntake
 from airflow_monitoring_provider.exceptions import ConfigurationError, SourceError, WindowError
 from airflow_monitoring_provider.intake.parts import PartSource, SourcePart, SourceParts
-from airflow_monitoring_provider.profiles.arrays import fixed_width, from_truth, valid_flags
+from airflow_monitoring_provider.profiles.arrays import BoolArray, fixed_width, from_truth, truth_values, valid_flags
 from airflow_monitoring_provider.profiles.instants import instants, microseconds
 
 if TYPE_CHECKING:
@@ -108,14 +108,17 @@ class WindowCut:
 
     def cut(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The rows of a batch that lie in the window; the batch must hold the window's column."""
-        column = batch.column(batch.schema.get_field_index(self.window.column))
+        inside = self.inside(batch.column(batch.schema.get_field_index(self.window.column)))
+        return batch if inside.all() else batch.filter(from_truth(inside))
+
+    def inside(self, column: pa.Array) -> BoolArray:
+        """(n,), True for the values of the window's column that lie in the window."""
         times = self.window.times(column)
         nulls = column.null_count
         self.seen += len(column)
         self.nulls += nulls
         self.unreadable += times.null_count - nulls
-        inside = self.window.inside(times)
-        return batch if inside.true_count == len(batch) else batch.filter(inside)
+        return truth_values(self.window.inside(times))
 
     def unreadable_error(self, label: str, kind: pa.DataType) -> SourceError:
         """What to say when :attr:`nothing_readable`."""
@@ -171,6 +174,70 @@ class RowSource(Protocol):
 
         :param schema: :meth:`schema` of the source that was cut: one part alone might decide otherwise.
         """
+
+
+class Stretch(Protocol):
+    """Consecutive rows of a window, of which a few columns can be read at a time, by several threads at once."""
+
+    def read(self, columns: Sequence[str], *, encoded: bool = False) -> Iterator[pa.RecordBatch]:
+        """These columns of all its rows, in the order of the rows; errors as :meth:`RowSource.read`.
+
+        :param encoded: texts may come as dictionaries, which is how they are counted fastest.
+        """
+
+    def close(self) -> None:
+        """Nobody reads it any more."""
+
+
+@runtime_checkable
+class ColumnSource(Protocol):
+    """A row source that stores each column by itself."""
+
+    def stretches(self, columns: Sequence[str], window: TimeFilter | None) -> AbstractContextManager[Iterator[Stretch]]:
+        """The rows that :meth:`RowSource.read` gives, as stretches of these columns, which may be read after the next
+        one was taken, until they are closed. Leaving the context closes them all: no thread may read one any more.
+        """
+
+
+class BatchStretch:
+    """A :class:`Stretch` of one batch in memory."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self._batch = batch
+
+    def read(self, columns: Sequence[str], *, encoded: bool = False) -> Iterator[pa.RecordBatch]:
+        """See :meth:`Stretch.read`."""
+        yield pa.RecordBatch.from_arrays([column_of(self._batch, name) for name in columns], names=list(columns))
+
+    def close(self) -> None:
+        """See :meth:`Stretch.close`."""
+
+
+@contextmanager
+def open_stretches(
+    source: RowSource | PartSource, columns: Sequence[str], window: TimeFilter | None
+) -> Iterator[Iterator[Stretch]]:
+    """The rows of any source as stretches; of one that stores rows each is a batch."""
+    if isinstance(source, ColumnSource):
+        with source.stretches(columns, window) as stretches:
+            yield stretches
+    else:
+        with source.read(columns, window) as batches:
+            yield map(BatchStretch, batches)
+
+
+def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """A column of a batch.
+
+    :raises SourceError: the batch has none of that name, or several.
+    """
+    index = batch.schema.get_field_index(name)
+    if index < 0:
+        raise SourceError(
+            f"Column {name!r} is not in the rows that were read, or is there twice; "
+            f"they have: {', '.join(batch.schema.names)}."
+        )
+    return batch.column(index)
 
 
 def open_source(

@@ -13,6 +13,8 @@ import json
 import logging
 from collections.abc import Callable
 
+import numpy as np
+
 from airflow_monitoring_provider.definitions import (
     FirstWindowBaseline,
     JobDefinition,
@@ -21,12 +23,12 @@ from airflow_monitoring_provider.definitions import (
     first_window,
     job_id,
 )
-from airflow_monitoring_provider.engines.arrow import ProfileBuilder
+from airflow_monitoring_provider.engines.arrow import ProfileBuilder, usable_cores
 from airflow_monitoring_provider.engines.kinds import read_columns
 from airflow_monitoring_provider.engines.plans import reference_plan
 from airflow_monitoring_provider.engines.screen import Screen
 from airflow_monitoring_provider.exceptions import CorruptData, NotFound, Superseded
-from airflow_monitoring_provider.intake.source import TimeFilter
+from airflow_monitoring_provider.intake.source import TimeFilter, open_stretches
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.progress import Progress, told
 from airflow_monitoring_provider.profiles.profile import Profile
@@ -122,7 +124,7 @@ def profile_reference(
     """Profile the reference data set; it may lack predictions, actuals and identifiers, but not the features."""
     source = ports.source(definition, baseline.intake_settings, ())
     plan = reference_plan(definition, source.schema(), source.label)
-    builder, screen = ProfileBuilder(plan), Screen(plan)
+    screen = Screen(plan)
     window = None
     if baseline.start is not None or baseline.end is not None:
         window = TimeFilter(
@@ -131,11 +133,20 @@ def profile_reference(
             end=baseline.end,
             timezone=definition.timestamp_timezone,
         )
-    with source.read(read_columns(plan), window) as batches:
-        for batch in batches:
-            progress.rows(0, 0)
-            builder.update(batch, screen.statuses(batch))
-    return builder.finish()
+    with (
+        open_stretches(source, read_columns(plan), window) as stretches,
+        ProfileBuilder(plan, threads=usable_cores()) as builder,
+    ):
+        names = tuple(dict.fromkeys([*builder.row_columns, *screen.columns]))
+        for stretch in stretches:
+            seen = []
+            for batch in stretch.read(names):
+                progress.rows(0, 0)
+                statuses = screen.statuses(batch)
+                builder.see(batch, statuses)
+                seen.append(statuses)
+            builder.count(stretch, np.concatenate(seen))
+        return builder.finish()
 
 
 def _kept_reference(

@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from airflow_monitoring_provider.definitions import JobDefinition, TargetType
 from airflow_monitoring_provider.engines.arrow import SCORED
-from airflow_monitoring_provider.engines.columns import column_of
 from airflow_monitoring_provider.engines.screen import StatusArray
 from airflow_monitoring_provider.engines.targets import read_predictions
+from airflow_monitoring_provider.intake.source import column_of
 from airflow_monitoring_provider.outputs.values import repeated, unstorable_rows
 from airflow_monitoring_provider.profiles.arrays import from_texts, from_truth, from_values, truth_values
 from airflow_monitoring_provider.profiles.canonical import canonical_array

@@ -1,6 +1,9 @@
 """Read the rows of one window once: a profile, a status for every row, and the prediction log.
 
-Memory holds one record batch, the profile and, while duplicates are looked for, one partition of identifier hashes.
+Rows are read in stretches: first the few columns that decide a row's status or go on as rows, then, by other threads
+and column by column where the source allows it, what is only counted.
+
+Memory holds some record batches, the profile and, while duplicates are looked for, one partition of identifier hashes.
 """
 
 from __future__ import annotations
@@ -15,14 +18,14 @@ import numpy as np
 import pyarrow as pa
 
 from airflow_monitoring_provider.definitions import JobDefinition, RowStatus, Window
-from airflow_monitoring_provider.engines.arrow import ProfileBuilder
+from airflow_monitoring_provider.engines.arrow import ProfileBuilder, usable_cores
 from airflow_monitoring_provider.engines.duplicates import AdjacentDuplicates, SpilledDuplicates
 from airflow_monitoring_provider.engines.kinds import read_columns
 from airflow_monitoring_provider.engines.plans import current_plan
 from airflow_monitoring_provider.engines.screen import Duplicates, Screen
 from airflow_monitoring_provider.exceptions import TooManyRejectedRows
 from airflow_monitoring_provider.intake.parts import PartSource
-from airflow_monitoring_provider.intake.source import RowSource, TimeFilter
+from airflow_monitoring_provider.intake.source import RowSource, TimeFilter, open_stretches
 from airflow_monitoring_provider.jobs.baseline import Reference
 from airflow_monitoring_provider.jobs.copied import CopiedColumns
 from airflow_monitoring_provider.jobs.ports import Ports
@@ -151,22 +154,39 @@ def pass_over(
     """
     screen = _screen(definition, planned.profile, duplicates)
     copied = CopiedColumns(definition, planned.schema)
-    builder = ProfileBuilder(planned.profile)
     scored = failed = 0
-    with source.read(columns_of(definition, planned), window_filter) as batches:
-        for batch in batches:
-            statuses = screen.statuses(batch)
-            if sink is not None:
-                rows, statuses = copied.take(batch, statuses)
-                sink.append(rows)
-            builder.update(batch, statuses)
-            predictions.append(batch, statuses)
-            accepted = int(np.count_nonzero(statuses == RowStatus.MONITORED))
-            scored, failed = scored + accepted, failed + len(statuses) - accepted
-            progress.rows(scored, failed)
+    with (
+        open_stretches(source, columns_of(definition, planned), window_filter) as stretches,
+        ProfileBuilder(planned.profile, threads=usable_cores()) as builder,
+    ):
+        names = _row_columns(definition, builder, screen, copied)
+        for stretch in stretches:
+            seen = []
+            for batch in stretch.read(names):
+                statuses = screen.statuses(batch)
+                if sink is not None:
+                    rows, statuses = copied.take(batch, statuses)
+                    sink.append(rows)
+                builder.see(batch, statuses)
+                predictions.append(batch, statuses)
+                accepted = int(np.count_nonzero(statuses == RowStatus.MONITORED))
+                scored, failed = scored + accepted, failed + len(statuses) - accepted
+                progress.rows(scored, failed)
+                seen.append(statuses)
+            builder.count(stretch, np.concatenate(seen))
+        profile = builder.finish()
     if duplicates is not None:
         duplicates.check()
-    return builder.finish()
+    return profile
+
+
+def _row_columns(
+    definition: JobDefinition, builder: ProfileBuilder, screen: Screen, copied: CopiedColumns
+) -> tuple[str, ...]:
+    """The columns that decide about a row, or go on as one."""
+    joined = definition.monitoring_columns.association_id_column
+    logged = () if joined is None else (joined,)
+    return tuple(dict.fromkeys([*builder.row_columns, *screen.columns, *logged, *copied.names]))
 
 
 def columns_of(definition: JobDefinition, planned: RowPlan) -> tuple[str, ...]:

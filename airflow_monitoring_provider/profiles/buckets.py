@@ -127,24 +127,29 @@ class DenseCounts:
         width = high + slack + 1 - low
         return cls(low, width, folded=folded) if width * (1 + folded) <= _MOST_DENSE else None
 
-    def add(self, codes: IntArray) -> IntArray:
-        """Count the codes; returns those that the table does not hold."""
-        rest = codes[:0]
-        if self._folded:
-            below = codes >> 63
-            places = codes ^ below
-            places -= self._low
-        else:
-            below, places = None, codes - self._low
-        if places.min() < 0 or places.max() >= self._width:
-            inside = places.view(np.uint64) < np.uint64(self._width)
-            rest, places = codes[~inside], places[inside]
+    @property
+    def folded(self) -> bool:
+        """Codes below zero are held, too."""
+        return self._folded
+
+    def add(self, heights: IntArray, below: IntArray | None) -> npt.NDArray[np.bool_] | None:
+        """Count codes.
+
+        :param heights: (n,), each code, or its complement where it is below zero; overwritten.
+        :param below: (n,), -1 where the code is below zero, else 0; overwritten. None where none is.
+        :returns: (n,), True where the table does not hold the code, which was not counted; None where it held all.
+        """
+        heights -= self._low
+        outside = None
+        if heights.min() < 0 or heights.max() >= self._width:
+            inside = heights.view(np.uint64) < np.uint64(self._width)
+            outside, heights = ~inside, heights[inside]
             below = None if below is None else below[inside]
         if below is not None:
             below &= self._width
-            places += below
-        self._counts += np.bincount(places, minlength=self._counts.size)
-        return rest
+            heights += below
+        self._counts += np.bincount(heights, minlength=self._counts.size)
+        return outside
 
     def occupied(self) -> tuple[IntArray, IntArray]:
         """The increasing codes that were counted, and how often."""

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind
+from airflow_monitoring_provider.profiles import scratch
 from airflow_monitoring_provider.profiles.arrays import from_texts
 from airflow_monitoring_provider.profiles.histogram import DEFAULT_BUCKETS, Histogram, HistogramBuilder
 from airflow_monitoring_provider.profiles.levels import DEFAULT_CAP, LevelCounts, LevelsBuilder
@@ -27,8 +28,6 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Number = int | float
 
-_BLOCK = 1 << 15
-"""Values summed at a time: the temporary arrays stay in the cache and below the allocator's limit for page faults."""
 _LEVELLED = (ColumnKind.CATEGORICAL, ColumnKind.BOOLEAN)
 _MEASURED = (ColumnKind.CATEGORICAL, ColumnKind.TEXT)
 
@@ -192,8 +191,11 @@ class ColumnBuilder:
         :param integers: the same values before they became doubles, where the source had whole numbers.
         """
         self._rows += values.size
-        if not values.size:
-            return
+        for start in range(0, values.size, scratch.BLOCK):
+            block = slice(start, start + scratch.BLOCK)
+            self._add_block(values[block], None if integers is None else integers[block])
+
+    def _add_block(self, values: FloatArray, integers: npt.NDArray[Any] | None) -> None:
         low, high = float(values.min()), float(values.max())  # NaN if any value is
         if not (math.isfinite(low) and math.isfinite(high)):
             values = self._without_special(values)
@@ -210,10 +212,8 @@ class ColumnBuilder:
             self._negative += int(np.count_nonzero(values < 0))
         for edge in self._edges:
             self._edges[edge] += int(np.count_nonzero(values < edge))
-        for start in range(0, values.size, _BLOCK):
-            block = values[start : start + _BLOCK]
-            self._moments = self._moments.with_values(block)
-            self._histogram.update(block)
+        self._moments = self._moments.with_values(values)
+        self._histogram.update(values)
         if integers is not None:
             low, high = _exact(integers.min(), low), _exact(integers.max(), high)
         self._low, self._high = _least(self._low, low + 0), _greatest(self._high, high + 0)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from airflow_monitoring_provider.profiles import buckets as kernel
+from airflow_monitoring_provider.profiles import scratch
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -227,16 +228,22 @@ class HistogramBuilder:
 
         :raises ValueError: the histogram is mirrored and a value lies outside [0, 1].
         """
-        if values.size == 0:
-            return
-        if self._mirrored and not (values.min() >= 0.0 and values.max() <= 1.0):
+        for start in range(0, values.size, scratch.BLOCK):
+            self._update(values[start : start + scratch.BLOCK])
+
+    def _update(self, values: FloatArray) -> None:
+        low = values.min()
+        if self._mirrored and not (low >= 0.0 and values.max() <= 1.0):
             raise ValueError("a mirrored histogram takes values between 0 and 1 only")
-        codes = _encode(values, self._mirrored)
-        if self._shift:
-            codes >>= self._shift
-        if self._dense is not None:
-            codes = self._dense.add(codes)
-        elif self._codes.size:
+        rest = values
+        if self._dense is not None and (low >= 0.0 or self._dense.folded):
+            outside = self._dense.add(*self._heights(values, low))
+            if outside is None:
+                return
+            rest = values[outside]
+        codes = _encode(rest, self._mirrored)
+        codes >>= self._shift
+        if self._dense is None and self._codes.size:
             if self._known is None:
                 self._known = kernel.KnownCodes(self._codes)
             counts, codes = self._known.count(codes)
@@ -246,6 +253,23 @@ class HistogramBuilder:
             self._add(*kernel.count(codes))
             if self._dense is None or many or self._codes.size > self._limit:
                 self._settle()
+
+    def _heights(self, values: FloatArray, low: float) -> tuple[IntArray, IntArray | None]:
+        """What :meth:`DenseCounts.add` takes: of a negative value the code of its magnitude is the complement of its
+        own, so codes need not be put in order first.
+        """
+        if self._mirrored:
+            codes = _encode(values, True)
+            codes >>= self._shift
+            return codes, None
+        positive = scratch.doubles(0, values.size)
+        np.add(values, 0.0, out=positive)  # turns -0.0 into 0.0
+        heights, below = positive.view(np.int64), None
+        if low < 0.0:
+            below = np.right_shift(heights, 63, out=scratch.wholes(1, values.size))
+            heights &= _MAGNITUDE
+        heights >>= self._shift
+        return heights, below
 
     def update_counts(self, values: FloatArray, counts: IntArray) -> None:
         """Count ``values[i]`` (finite, in any order) ``counts[i]`` (> 0) times."""

@@ -15,6 +15,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from airflow_monitoring_provider.profiles import scratch
+
 FloatArray = npt.NDArray[np.float64]
 
 _PLAIN_EXPONENTS = 100
@@ -52,7 +54,7 @@ class Moments:
         return _around_mean(array, array.size, float(array.min()), float(array.max()))
 
     def with_values(self, values: FloatArray) -> Moments:
-        """The moments of these values and of finite ones that are like them.
+        """The moments of these values and of at most :data:`~.scratch.BLOCK` finite ones that are like them.
 
         Their own mean is about the one so far, so they are summed around that, in six passes where :meth:`of` takes
         ten; where it is not, by :meth:`of`.
@@ -64,9 +66,9 @@ class Moments:
             return Moments.of(values)
         pivot = self.mean_high
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            deviations = values - pivot
+            deviations = np.subtract(values, pivot, out=scratch.doubles(0, n))
             power1 = float(deviations.sum())
-            squares = np.square(deviations)
+            squares = np.square(deviations, out=scratch.doubles(1, n))
             power2 = float(squares.sum())
             # einsum adds products without an array of them, and unlike numpy.dot without the threads of a BLAS.
             power3 = float(np.einsum("i,i->", deviations, squares))

@@ -242,7 +242,7 @@ def test_actuals_find_their_class_whatever_the_driver(
 
 
 def test_a_lacking_column_is_a_source_error() -> None:
-    with pytest.raises(SourceError, match="Column 'b' is not in the rows that were read"):
+    with pytest.raises(SourceError, match="Column 'y' is not in the rows that were read"):
         profile_batches(PLAN, [pa.record_batch({"n": [1.0]})])
     with pytest.raises(ValueError, match="2 statuses for 1 rows"):
         ProfileBuilder(ProfilePlan(())).update(pa.record_batch({"n": [1.0]}), np.zeros(2, np.uint8))
