@@ -59,7 +59,6 @@ def monitoring_dag(
         "catchup": definition.catchup,
         "max_active_runs": 1,
         "is_paused_upon_creation": False,
-        "params": _trigger_form(definition),
         "default_args": {"retries": definition.retries, "retry_delay": _RETRY_DELAY},
         "tags": {TAG},
         "doc_md": _description(definition),
@@ -86,6 +85,10 @@ def monitoring_dag(
             on_breach=on_breach,
         )
         job >> evaluation
+    if "params" not in dag_kwargs:
+        # Last, because Airflow copies what is there into every task and checks the form's own schema for each DAG: half
+        # of the time that all of it takes. A run's params are the DAG's anyway.
+        dag.params.update(_trigger_form(definition))
     return dag
 
 

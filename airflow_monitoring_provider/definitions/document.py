@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,9 @@ from airflow_monitoring_provider.exceptions import DefinitionError
 LARGEST_TEXT = 1 << 20
 DEEPEST = 32
 MOST_VALUES = 100_000
+
+_SCALARS = (str, int, float, type(None))
+_NO_TEXT = re.compile("[\\0\ud800-\udfff]")
 
 
 def read_json(text: str) -> Any:
@@ -119,6 +123,10 @@ def _faults(value: Any) -> Iterator[tuple[PartPath, str]]:
         visited += 1
         if visited > MOST_VALUES:
             raise DefinitionError(f"the definition holds more than {MOST_VALUES} values")
+        if isinstance(current, _SCALARS):  # most values: asked first, since asking for a Mapping takes longer
+            if (fault := _scalar_fault(current)) is not None:
+                yield path, fault
+            continue
         if isinstance(current, Mapping | list | tuple) and len(path) >= DEEPEST:
             raise DefinitionError(_TOO_DEEP)
         if isinstance(current, Part):
@@ -133,13 +141,9 @@ def _faults(value: Any) -> Iterator[tuple[PartPath, str]]:
             waiting += [((*path, key), item) for key, item in reversed(items)]
         elif isinstance(current, list | tuple):
             waiting += [((*path, index), item) for index, item in reversed(list(enumerate(current)))]
-        elif (fault := _scalar_fault(current)) is not None:
-            yield path, fault
 
 
-def _scalar_fault(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return None
+def _scalar_fault(value: object) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
     if isinstance(value, int) and abs(value) >= 1 << 63:
@@ -150,4 +154,4 @@ def _scalar_fault(value: Any) -> str | None:
 
 
 def _unstorable(text: str) -> bool:
-    return "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)
+    return _NO_TEXT.search(text) is not None
