@@ -22,6 +22,7 @@ TOP_K = 5
 CURVE_CLASSES = 20
 """Multiclass targets keep score histograms per class up to this many classes."""
 
+_BLOCK = 1 << 14  # rows whose intermediate arrays stay in the cache
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -195,7 +196,14 @@ class ClassificationBuilder:
 
         :param scores: (n, K) probabilities in [0, 1], or (n,) of the positive class of a binary target.
         :param actual: (n,) class indices; -1 is no actual, -2 one that is none of the classes.
+        :raises ValueError: their numbers differ.
         """
+        if len(scores) != actual.size:
+            raise ValueError(f"{len(scores)} rows of scores, but {actual.size} actuals")
+        for start in range(0, actual.size, _BLOCK):
+            self._update(scores[start : start + _BLOCK], actual[start : start + _BLOCK])
+
+    def _update(self, scores: FloatArray, actual: IntArray) -> None:
         score = scores[:, self._positive_index] if self._binary and scores.ndim == 2 else scores
         predicted = predicted_classes(score, self._positive_index, self._threshold)
         k = len(self._classes)
@@ -240,9 +248,11 @@ class ClassificationBuilder:
     def _add_binary(
         self, score: FloatArray, predicted: IntArray, positive: npt.NDArray[np.bool_], actual: IntArray
     ) -> None:
-        self._when[self._positive_index].update(score[positive])
-        self._otherwise[self._positive_index].update(score[~positive])
-        own = np.where(positive, score, 1.0 - score)
+        negative = ~positive
+        # Places first: a mask that follows no pattern takes NumPy four times as long.
+        self._when[self._positive_index].update(score.take(np.flatnonzero(positive)))
+        self._otherwise[self._positive_index].update(score.take(np.flatnonzero(negative)))
+        own = np.abs(score - negative)
         self._log_loss_sum -= float(np.log(np.clip(own, _EPS, 1.0 - _EPS)).sum())
         self._brier_sum += float(np.square(1.0 - own).sum())
         self._add_tenths(score, positive)
@@ -272,6 +282,7 @@ class ClassificationBuilder:
     def _add_tenths(self, score: FloatArray, hit: npt.NDArray[np.bool_]) -> None:
         tenth = np.minimum((10.0 * score).astype(np.int64), 9)
         counts, sums, positives = self._tenths
-        counts += np.bincount(tenth, minlength=10)
         sums += np.bincount(tenth, score, minlength=10)
-        positives += np.bincount(tenth[hit], minlength=10)
+        missed, met = np.bincount(tenth + 10 * hit, minlength=20).reshape(2, 10)
+        counts += missed + met
+        positives += met

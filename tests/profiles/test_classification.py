@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sklearn.metrics as sk
 
-from airflow_monitoring_provider.profiles.classification import ClassificationProfile
+from airflow_monitoring_provider.profiles.classification import ClassificationBuilder, ClassificationProfile
 
 Y = [1, 0, 1, 1, 0, 0, 1, 0]
 S = [0.9, 0.4, 0.65, 0.3, 0.2, 0.55, 0.8, 0.1]
@@ -36,6 +36,34 @@ def test_binary_sums_equal_scikit_learn() -> None:
     bound = 0.5 * float(profile.scores_when["yes"].largest_share + profile.scores_otherwise["yes"].largest_share)
     assert sk.roc_auc_score(actual, scores) == pytest.approx(area(profile, "yes"), abs=bound)
     assert sk.roc_auc_score(actual, scores) == pytest.approx(area(profile, "yes"), abs=1e-4)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_one_large_batch_gives_what_many_small_ones_give(classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    names = tuple("abc"[:classes])
+    scores = rng.dirichlet(np.ones(classes), 40_000)
+    actual = rng.integers(-2, classes, 40_000)
+    large, small = ClassificationBuilder(names), ClassificationBuilder(names)
+    large.update(scores, actual)
+    for start in range(0, 40_000, 999):
+        small.update(scores[start : start + 999], actual[start : start + 999])
+    one, many = large.finish(), small.finish()
+    assert (40_000, int((actual == -2).sum())) == (one.scored, one.invalid_actual)
+    assert one.scores_when == many.scores_when
+    assert one.scores_otherwise == many.scores_otherwise
+    assert one.confusion.tolist() == many.confusion.tolist()
+    assert one.calibration_counts.tolist() == many.calibration_counts.tolist()
+    assert one.calibration_positives.tolist() == many.calibration_positives.tolist()
+    assert one.top_k_hits.tolist() == many.top_k_hits.tolist()
+    assert one.log_loss_sum == pytest.approx(many.log_loss_sum, rel=1e-12)
+    assert one.brier_sum == pytest.approx(many.brier_sum, rel=1e-12)
+    assert one.calibration_scores == pytest.approx(many.calibration_scores, rel=1e-12)
+
+
+def test_every_score_needs_an_actual() -> None:
+    with pytest.raises(ValueError, match="2 rows of scores, but 1 actuals"):
+        ClassificationBuilder(("no", "yes")).update(np.array([0.1, 0.2]), np.array([1]))
 
 
 def test_a_score_at_the_threshold_is_positive() -> None:
