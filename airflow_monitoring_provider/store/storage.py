@@ -214,10 +214,7 @@ class PredictionWriter:
         self.path = file.path
         self.schema = schema
         self._file = file
-        # Identifiers, scores and instants hardly repeat: their dictionaries would be made and thrown away, at twice
-        # the time.
-        repeating = [name for name in schema.names if name in _REPEATING or name.startswith("segment:")]
-        self._writer = pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeating)
+        self._writer = pq.ParquetWriter(file, schema, compression="zstd", **_layout(schema))
         self._rows = 0
         self._open = True
 
@@ -254,6 +251,23 @@ class PredictionWriter:
 
     def __exit__(self, *_: object) -> None:
         self.discard()
+
+
+def _layout(schema: pa.Schema) -> dict[str, Any]:
+    """How columns of the prediction log are encoded: at half the time of the defaults, in half the space.
+
+    Identifiers, scores and instants hardly repeat, so dictionaries of them would be made and thrown away. Bounds of a
+    row group are kept for its instants, and for what repeats; those of identifiers cost more than their text.
+    """
+    repeating = [name for name in schema.names if name in _REPEATING or name.startswith("segment:")]
+    encodings = {"timestamp": "DELTA_BINARY_PACKED"}
+    if schema.field("association_id").type == pa.string():
+        encodings["association_id"] = "DELTA_BYTE_ARRAY"
+    return {
+        "use_dictionary": repeating,
+        "column_encoding": encodings,
+        "write_statistics": ["timestamp", *repeating],
+    }
 
 
 class NewFile(io.RawIOBase):

@@ -83,15 +83,13 @@ def test_a_file_comes_back_as_it_was_written(storage: Storage, tmp_path: Path) -
     assert SCHEMA == pq.read_schema(tmp_path / "root" / file.path).remove_metadata()
 
 
-def test_only_columns_of_values_that_repeat_have_a_dictionary(storage: Storage, tmp_path: Path) -> None:
+def test_what_repeats_has_a_dictionary_and_what_is_looked_for_has_bounds(storage: Storage, tmp_path: Path) -> None:
     file = written(storage, 3)
     group = pq.ParquetFile(tmp_path / "root" / file.path).metadata.row_group(0)
     columns = [group.column(place) for place in range(group.num_columns)]
-    assert {column.path_in_schema for column in columns if column.has_dictionary_page} == {
-        "predicted_class",
-        "batch_id",
-        "segment:carrier",
-    }
+    repeating = {"predicted_class", "batch_id", "segment:carrier"}
+    assert {column.path_in_schema for column in columns if column.has_dictionary_page} == repeating
+    assert {column.path_in_schema for column in columns if column.is_stats_set} == repeating | {"timestamp"}
 
 
 def test_a_regression_s_log_has_its_value_and_the_id_s_own_type() -> None:
@@ -232,12 +230,14 @@ def test_a_changed_and_a_missing_file_are_found_out(storage: Storage, tmp_path: 
 def test_a_full_disk_is_an_error_with_a_sentence_and_leaves_no_file(
     storage: Storage, names: Callable[[], list[str]]
 ) -> None:
+    incompressible = pa.array([hashlib.sha256(bytes([n % 256, n // 256])).hexdigest() for n in range(50_000)])
+    batch = rows(50_000).set_column(0, SCHEMA.field(0), incompressible)
     limit, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         with writer(storage) as opened:
             resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
             with pytest.raises(StoreUnavailable, match="could not write the monitoring store's files: File too large"):
-                opened.append(rows(50_000))
+                opened.append(batch)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, handler)
