@@ -24,12 +24,14 @@ class MetricTerm:
     :param low, high: the range of the metric's value. A two-sided metric's threshold is the distance from
         ``neutral`` that is allowed on either side, so it runs from 0.
     :param neutral: the value of a two-sided metric when nothing is wrong; None when that is the baseline's value.
+    :param test: the statistic of a test: where it decides a column's verdict, its p-value does, and not its size.
     """
 
     direction: str
     low: float = 0.0
     high: float = math.inf
     neutral: float | None = None
+    test: bool = False
 
 
 def _lower(*names: str, high: float = math.inf) -> dict[str, MetricTerm]:
@@ -44,12 +46,21 @@ def _two_sided(*names: str, neutral: float | None = None) -> dict[str, MetricTer
     return {name: MetricTerm(TWO_SIDED, neutral=neutral) for name in names}
 
 
-_DISTANCES = {
-    **_lower("psi", "kl_cr", "kl_rc", "wasserstein", "wasserstein_norm", "energy", "centroid_euclidean", "mmd2"),
-    **_lower("chi_square"),
-    **_lower("js_distance", "js_divergence", "hellinger", "tvd", "l_inf", "ks", high=1.0),
-    **_lower("centroid_cosine", high=2.0),
+def _tests(*names: str, low: float = 0.0, high: float = math.inf) -> dict[str, MetricTerm]:
+    return {name: MetricTerm(LOWER_IS_BETTER, low=low, high=high, test=True) for name in names}
+
+
+_DRIFT = {
+    **_lower("psi", "wasserstein", "wasserstein_norm", "energy"),
+    # Without renormalising after zero cells are filled, a KL divergence can fall below 0.
+    **{name: MetricTerm(LOWER_IS_BETTER, low=-math.inf) for name in ("kl_cr", "kl_rc")},
+    **_lower("js_distance", "js_divergence", "hellinger", "tvd", "l_inf", "hellinger_tvd", high=1.0),
+    **_tests("ks", "mannwhitney", high=1.0),
+    **_tests("chi_square", "g_test", "z_test", "t_test", "epps_singleton"),
+    **_tests("cvm", "anderson_k", low=-math.inf),
 }
+
+_EMBEDDINGS = {**_lower("centroid_euclidean", "mmd2"), **_lower("centroid_cosine", high=2.0)}
 
 _QUALITY = {
     **_lower("missing_rate", "inf_rate", "new_values_share", "out_of_range_share", "type_mismatch_share", high=1.0),
@@ -93,6 +104,9 @@ _RANKING_AND_FAIRNESS = {
     **_higher("selection_rate_ratio"),
 }
 
+DRIFT_METRICS = frozenset(_DRIFT)
+"""Ids that a definition's ``drift`` may name; ``metrics.drift_metrics`` computes each."""
+
 METRICS: Mapping[str, MetricTerm] = MappingProxyType(
-    {**_DISTANCES, **_QUALITY, **_CLASSIFICATION, **_REGRESSION, **_RANKING_AND_FAIRNESS}
+    {**_DRIFT, **_EMBEDDINGS, **_QUALITY, **_CLASSIFICATION, **_REGRESSION, **_RANKING_AND_FAIRNESS}
 )

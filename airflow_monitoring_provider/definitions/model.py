@@ -17,6 +17,7 @@ from airflow_monitoring_provider.definitions.columns import (
     MonitoringColumns,
     MonitoringOutputSettings,
 )
+from airflow_monitoring_provider.definitions.drift import Drift
 from airflow_monitoring_provider.definitions.instants import in_utc
 from airflow_monitoring_provider.definitions.intake import INTAKES, IntakeSettings, UnservedIntake
 from airflow_monitoring_provider.definitions.kept import PredictionMembers
@@ -113,6 +114,7 @@ class JobDefinition(PredictionMembers):
     positive_class: Text | None = Field(default=None, description="The class a binary score speaks of.")
     prediction_threshold: Number = Field(default=0.5, ge=0, le=1, description="Scores at or over it predict the class.")
     thresholds: Thresholds = Field(default=FrozenDict(), description="Limits per metric id.")
+    drift: Drift = Field(default=Drift(), description="Which drift metrics, which one decides, in which cells.")
     significance: Significance = Significance()
     minimums: Minimums = Minimums()
     level_names: Literal["keep", "hash", "drop"] = Field(
@@ -156,6 +158,15 @@ class JobDefinition(PredictionMembers):
             return self.positive_class
         classes = self.monitoring_columns.class_names
         return next((name for name in classes if name.lower() in _POSITIVE_WORDS), classes[0] if classes else None)
+
+    @property
+    def resolved_significance(self) -> Significance:
+        """``significance``, where it is not stated as the tool does that ``drift.parity`` names."""
+        if self.drift.parity is None:
+            return self.significance
+        return Significance(
+            **{"guard": False, "adjustment": "none", **self.significance.model_dump(exclude_unset=True)}
+        )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

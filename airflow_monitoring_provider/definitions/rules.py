@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from airflow_monitoring_provider.definitions.baseline import FirstWindowBaseline, ReferenceBaseline
+from airflow_monitoring_provider.definitions.drift import DEFAULT_LIMITS
 from airflow_monitoring_provider.definitions.identifiers import IDENTIFIER_BYTES, fault
 from airflow_monitoring_provider.definitions.intake import FileIntake, SqlIntake
+from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.definitions.output import FileOutput, SqlOutput, StatementType
+from airflow_monitoring_provider.definitions.parity import PARITY
 from airflow_monitoring_provider.definitions.part import PartPath
 from airflow_monitoring_provider.definitions.places import path_parts, suffix_of, would_read
 from airflow_monitoring_provider.definitions.terms import TargetType
@@ -26,7 +29,7 @@ Problems = Iterator[tuple[PartPath, str]]
 
 def broken_rules(definition: JobDefinition) -> list[tuple[PartPath, str]]:
     """Every rule the definition breaks, in the order of its fields."""
-    rules = (_job, _aggregation, _roles, _target, _output_columns, _output_place, _times, _partitions)
+    rules = (_job, _aggregation, _roles, _target, _output_columns, _output_place, _times, _partitions, _drift)
     return [problem for rule in rules for problem in rule(definition)]
 
 
@@ -203,3 +206,14 @@ def _times(definition: JobDefinition) -> Problems:
                 yield ("baseline", name), "needs `timestamp_column`: without it rows have no time"
     if baseline.start is not None and baseline.end is not None and baseline.end <= baseline.start:
         yield ("baseline", "end"), "must lie after `start`"
+
+
+def _drift(definition: JobDefinition) -> Problems:
+    """A metric that decides has something to be judged by, or the column could never drift."""
+    drift = definition.drift
+    judged = DEFAULT_LIMITS | definition.thresholds.keys()
+    if drift.parity is not None:
+        judged |= PARITY[drift.parity].limits.keys()
+    for path, metric in drift.deciding():
+        if metric not in judged and not METRICS[metric].test:
+            yield ("drift", *path), f"decides, but nothing says from where on: give `thresholds` for {metric}"

@@ -51,8 +51,9 @@ def build_plan(definition: JobDefinition, schema: pa.Schema, source: str = "the 
         for name in feature_columns(definition, schema)
         if name not in roles
     ]
+    columns = [*features, *roles.values()]
     return ProfilePlan(
-        columns=tuple(sorted([*features, *roles.values()], key=lambda column: column.name)),
+        columns=tuple(_counting_edges(definition, column) for column in sorted(columns, key=lambda c: c.name)),
         target=target,
         timestamp_column=definition.timestamp_column,
         level_names=definition.level_names,
@@ -186,6 +187,15 @@ def _special_columns(definition: JobDefinition, schema: pa.Schema, target: Targe
         kind = kind if target is not None else _kind(definition, schema, actual)
         found[actual] = ColumnPlan(actual, kind, ColumnRole.ACTUAL)
     return found
+
+
+def _counting_edges(definition: JobDefinition, column: ColumnPlan) -> ColumnPlan:
+    """A numeric column that is cut at a definition's own edges has them counted exactly, beside the histogram."""
+    own = definition.drift.columns.get(column.name)
+    edges = own.edges if own is not None and own.binning is not None else definition.drift.edges
+    if edges is None or column.kind is not ColumnKind.NUMERIC:
+        return column
+    return dataclasses.replace(column, edges=tuple(sorted({*column.edges, *edges})))
 
 
 def _kind(definition: JobDefinition, schema: pa.Schema, name: str) -> ColumnKind:

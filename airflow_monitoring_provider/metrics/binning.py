@@ -4,9 +4,9 @@ The current rows never move an edge: cutting is a function of the baseline colum
 share, which every result carries), so the same baseline gives the same cells for every batch, and the binning id says
 which ones. Cutting reads the baseline's histogram or level counts; rows are never seen again.
 
-Schemes of :class:`Scheme`; a column's scheme is decided on the baseline (:func:`scheme_for`). Missing values are a
-cell of their own by default (:class:`Missing`), last in order. Infinite and unreadable values count as missing here;
-the quality metrics count them apart.
+Schemes are those of ``definitions.drift.Scheme``; a column's is decided on the baseline (:func:`scheme_for`). Missing
+values are a cell of their own by default, last in order. Infinite and unreadable values count as missing here; the
+quality metrics count them apart. Only the schemes of a tool that cuts both sides together are given the current rows.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-from enum import StrEnum
+from collections.abc import Iterable
 
 import numpy as np
 
+from airflow_monitoring_provider.definitions.drift import Missing, Scheme
 from airflow_monitoring_provider.definitions.terms import ColumnKind
+from airflow_monitoring_provider.metrics.schemes import Summary, edges_of, one_cell_per_value
 from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.levels import LevelCounts
 from airflow_monitoring_provider.profiles.profile import ColumnProfile
@@ -26,34 +28,10 @@ from airflow_monitoring_provider.profiles.profile import ColumnProfile
 UNSEEN = "__unseen__"
 OTHER = "__other__"
 MISSING = "__missing__"
+OUTSIDE = "__outside__"
 
 Level = str | int
 """A level's text, or the hash prefix of levels without a name of their own."""
-
-
-class Scheme(StrEnum):
-    """How cells are cut.
-
-    - ``quantile``: B cells of equal baseline mass with open ends (``numpy.quantile``, linear; an edge belongs to the
-      cell above it). A value that holds at least 1/B of the baseline is a cell of its own, and the quantiles are cut
-      from the rest: cutting them from everything would leave one cell for a column that is 95 % zero, and a PSI of 0
-      when the zeros fall to 85 %.
-    - ``discrete``: one cell per baseline value or level; levels the baseline does not have are ``__unseen__``, levels
-      past the most frequent ``max_levels`` are ``__other__``.
-    - ``custom``: between given edges, with open ends.
-    """
-
-    QUANTILE = "quantile"
-    DISCRETE = "discrete"
-    CUSTOM = "custom"
-
-
-class Missing(StrEnum):
-    """What becomes of missing values: a cell, left out, or a cell only where their share grew."""
-
-    BIN = "bin"
-    DROP = "drop"
-    IF_INCREASED = "if_increased"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,9 +39,11 @@ class BinningRule:
     """How a column is to be cut.
 
     :param scheme: None lets :func:`scheme_for` decide.
-    :param bins: B of ``quantile``.
+    :param bins: B of ``quantile`` and ``uniform``.
     :param edges: increasing inner edges of ``custom``.
-    :param discrete_limit: a numeric column with at most so many distinct baseline values is ``discrete``.
+    :param discrete_limit: without a scheme, a numeric column with at most so many distinct baseline values is
+        ``discrete``.
+    :param combined: levels that only the current rows have are a cell each, instead of ``__unseen__`` together.
     """
 
     scheme: Scheme | None = None
@@ -72,6 +52,7 @@ class BinningRule:
     missing: Missing = Missing.BIN
     max_levels: int = 1000
     discrete_limit: int = 10
+    combined: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,6 +66,7 @@ class Binning:
     :param values: single values that are a cell each.
     :param levels: levels that are a cell each.
     :param known: every level of the baseline.
+    :param outside: what lies below the first and above the last edge is one cell, the last of the intervals.
     :param named: label positions below this are intervals, values or levels (not unseen, other or missing).
     """
 
@@ -98,6 +80,7 @@ class Binning:
     levels: tuple[Level, ...] = ()
     known: frozenset[Level] = frozenset()
     named: int = 0
+    outside: bool = False
 
 
 def values_of(column: ColumnProfile) -> Histogram | LevelCounts | None:
@@ -118,39 +101,79 @@ def scheme_for(baseline: ColumnProfile, rule: BinningRule) -> Scheme:
     if isinstance(values, LevelCounts):
         return Scheme.DISCRETE
     if rule.scheme is not None:
-        return rule.scheme
+        few = values is not None and one_cell_per_value(rule.scheme, values)
+        return Scheme.DISCRETE if few else rule.scheme
     few = values is not None and values.exact and values.codes.size <= rule.discrete_limit
     return Scheme.DISCRETE if few else Scheme.QUANTILE
 
 
-def cut(baseline: ColumnProfile, rule: BinningRule, *, shift: int = 0, levels: LevelCounts | None = None) -> Binning:
+def cut(
+    baseline: ColumnProfile,
+    rule: BinningRule,
+    *,
+    shift: int = 0,
+    levels: LevelCounts | None = None,
+    current: ColumnProfile | None = None,
+) -> Binning:
     """Cells of a baseline column at its own precision, or at a coarser one.
 
     :param shift: histogram precision to cut at; a smaller one than the baseline's changes nothing.
     :param levels: the baseline's levels in a coarser form (``LevelCounts.align``).
+    :param current: the other side, for the schemes that cut both together.
     :raises ValueError: the baseline column has no values to cut from.
     """
     values = values_of(baseline)
     scheme = scheme_for(baseline, rule)
-    name = _binning_id(values, scheme, rule)
     missing = rule.missing is Missing.BIN
     if isinstance(values, LevelCounts):
-        return _cut_levels(name, levels or values, rule, missing)
+        name = _binning_id(values, scheme, rule)
+        theirs = values_of(current) if rule.combined and current is not None else None
+        also = rows_by_level(theirs) if isinstance(theirs, LevelCounts) else ()
+        return _cut_levels(name, levels or values, rule, missing, also)
     if values is None or not values.total:
         raise ValueError("a column without values cannot be cut into cells")
-    histogram = values.coarsen(shift)
+    joint = baseline
+    if current is not None and scheme is Scheme.STURGES_COMBINED:
+        joint = dataclasses.replace(current, name=baseline.name, role=baseline.role).merge(baseline)
+    histogram = values_of(joint)
+    assert isinstance(histogram, Histogram)  # noqa: S101  the same kind of column as the baseline
+    name = _binning_id(histogram, scheme, rule)
+    histogram = histogram.coarsen(shift)
     if scheme is Scheme.DISCRETE:
-        found = tuple(histogram.lower_edges().tolist())
-        return _numeric(name, scheme, histogram.shift, None, found, missing)
+        found = values.coarsen(shift).lower_edges()
+        theirs = values_of(current) if rule.combined and current is not None else None
+        if isinstance(theirs, Histogram):
+            found = np.union1d(found, theirs.coarsen(shift).lower_edges())
+        return _numeric(name, scheme, values.coarsen(shift).shift, None, tuple(found.tolist()), missing)
     if scheme is Scheme.CUSTOM:
         return _numeric(name, scheme, histogram.shift, tuple(rule.edges), (), missing)
-    edges, heavy = _quantile_cells(histogram, rule.bins)
-    return _numeric(name, scheme, histogram.shift, edges, heavy, missing)
+    if scheme is Scheme.QUANTILE:
+        edges, heavy = _quantile_cells(histogram, rule.bins)
+        return _numeric(name, scheme, histogram.shift, edges, heavy, missing)
+    return _spread_cells(name, scheme, joint, histogram, rule, missing)
 
 
 def rows_by_level(levels: LevelCounts) -> dict[Level, int]:
     """Rows of every level, with a name or without."""
     return dict(itertools.chain[tuple[Level, int]](levels.counts.items(), levels.hashed.items()))
+
+
+def _spread_cells(
+    name: str, scheme: Scheme, column: ColumnProfile, histogram: Histogram, rule: BinningRule, missing: bool
+) -> Binning:
+    """Cells by range or spread, their edges moved to bounds of buckets."""
+    edges = edges_of(scheme, Summary.of(column, histogram), rule.bins)
+    # The last edge lies just above the greatest value: its bucket belongs below it.
+    snapped = np.unique(np.append(histogram.snap(edges[:-1]), edges[-1]))
+    if scheme is Scheme.MEDIAN:
+        below = histogram.counts_below(snapped)
+        outermost = [i for i, empty in ((0, below[0] == 0), (-1, below[-1] == histogram.total)) if empty]
+        snapped = np.delete(snapped, outermost) if snapped.size > len(outermost) else snapped[:0]
+    binning = _numeric(name, scheme, histogram.shift, tuple(snapped.tolist()), (), missing)
+    if scheme is not Scheme.DOANE:
+        return binning
+    labels = (*binning.labels[1 : binning.named - 1], OUTSIDE, *binning.labels[binning.named :])
+    return dataclasses.replace(binning, labels=labels, outside=True, named=binning.named - 1)
 
 
 def _quantile_cells(histogram: Histogram, bins: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -197,8 +220,8 @@ def _interval_labels(edges: tuple[float, ...] | None) -> list[str]:
     return [f"< {texts[0]}", *inner, f">= {texts[-1]}"]
 
 
-def _cut_levels(name: str, levels: LevelCounts, rule: BinningRule, missing: bool) -> Binning:
-    rows = rows_by_level(levels)
+def _cut_levels(name: str, levels: LevelCounts, rule: BinningRule, missing: bool, also: Iterable[Level]) -> Binning:
+    rows = {**dict.fromkeys(also, 0), **rows_by_level(levels)}
     ranked = sorted(rows, key=lambda level: (-rows[level], isinstance(level, int), str(level)))
     kept = sorted(ranked[: rule.max_levels], key=lambda level: (isinstance(level, int), str(level)))
     labels = [_level_label(level) for level in kept] + [UNSEEN]
@@ -227,11 +250,12 @@ def _binning_id(values: Histogram | LevelCounts | None, scheme: Scheme, rule: Bi
         digest.update(f"histogram {values.shift} {values.mirrored} {values.codes.size}\n".encode())
         digest.update(values.codes.astype("<i8").tobytes() + values.counts.astype("<i8").tobytes())
         parameters = f"{rule.bins} {rule.edges}" if scheme is not Scheme.DISCRETE else ""
+        parameters += " combined" if rule.combined else ""
     else:
         digest.update(f"levels {values.shift if values else None}\n".encode())
         for level, rows in sorted(rows_by_level(values).items(), key=str) if values else ():
             text = _level_label(level).encode(errors="surrogatepass")
             digest.update(f"{isinstance(level, int)} {len(text)} {rows} ".encode() + text)
-        parameters = f"{rule.max_levels}"
+        parameters = f"{rule.max_levels}" + (" combined" if rule.combined else "")
     digest.update(f"\n{scheme} {parameters} {rule.missing}".encode())
     return f"{scheme}-{digest.hexdigest()[:16]}"

@@ -9,13 +9,12 @@ import dataclasses
 
 import numpy as np
 
+from airflow_monitoring_provider.definitions.drift import Missing, Scheme
 from airflow_monitoring_provider.metrics.binning import (
     MISSING,
     OTHER,
     Binning,
     BinningRule,
-    Missing,
-    Scheme,
     cut,
     rows_by_level,
     values_of,
@@ -68,12 +67,14 @@ def comparable(reference: ColumnProfile, current: ColumnProfile) -> bool:
 def compare_cells(reference: ColumnProfile, current: ColumnProfile, rule: BinningRule) -> Cells:
     """Cut the baseline column at the precision both sides share, and count both.
 
+    A parity scheme that cuts both sides together (``sturges_combined``) is given both.
+
     :raises ValueError: the columns are not :func:`comparable`, or the baseline column has no values to cut from.
     """
     ours, theirs = values_of(reference), values_of(current)
     if isinstance(ours, LevelCounts) and isinstance(theirs, LevelCounts):
         left, right = ours.align(theirs)
-        binning = cut(reference, rule, levels=left)
+        binning = cut(reference, rule, levels=left, current=dataclasses.replace(current, levels=right))
         missing = _keeps_missing(reference, current, rule)
         binning = binning if missing == binning.missing else _with_missing(binning, missing)
         return Cells(
@@ -85,7 +86,7 @@ def compare_cells(reference: ColumnProfile, current: ColumnProfile, rule: Binnin
     if not (isinstance(ours, Histogram) and isinstance(theirs, Histogram)):
         raise ValueError("the two columns keep their values in different forms")
     a, b = common_precision(ours, theirs)
-    binning = cut(reference, rule, shift=a.shift)
+    binning = cut(reference, rule, shift=a.shift, current=current)
     missing = _keeps_missing(reference, current, rule)
     binning = binning if missing == binning.missing else _with_missing(binning, missing)
     return Cells(
@@ -119,6 +120,8 @@ def _count_values(binning: Binning, histogram: Histogram, column: ColumnProfile)
         return np.diff(np.concatenate(([0], below, [histogram.total]))).astype(np.int64)
     intervals = np.zeros(len(binning.edges) + 1, np.int64)
     np.add.at(intervals, np.searchsorted(np.array(binning.edges, np.float64), lower, side="right"), rest)
+    if binning.outside:
+        intervals = np.append(intervals[1:-1], intervals[0] + intervals[-1])
     return np.concatenate((intervals, single))
 
 

@@ -85,7 +85,7 @@ def likelihood_ratio(reference: Counts, current: Counts) -> TestResult:
 
 
 def guarded_likelihood_ratio(reference: Counts, current: Counts) -> TestResult:
-    """:func:`likelihood_ratio` after merging rare cells, as :func:`.significance.guarded_chi_square` does.
+    """:func:`likelihood_ratio` after merging rare cells, as :func:`.contingency.guarded_chi_square` does.
 
     Two cells are judged by Fisher's exact test, unless they are so many rows that it makes no difference.
     """

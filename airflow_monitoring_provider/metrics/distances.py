@@ -10,12 +10,13 @@ PSI and the KL divergences need a rule for cells that are empty on one side; the
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import rel_entr
+
+from airflow_monitoring_provider.definitions.drift import ZeroCells
 
 Counts = npt.NDArray[np.int64]
 Shares = npt.NDArray[np.float64]
@@ -24,26 +25,14 @@ _FLOOR = 1e-4
 _SMALLEST_SPREAD = 0.001
 
 
-class ZeroCells(StrEnum):
-    """What to do with a cell that is empty on one side.
-
-    - ``add_one``: a cell empty on both sides is left out; in a cell empty on one side both counts and both totals grow
-      by one, ``p = (r + 1) / (n + 1)``, and nothing is renormalised (the rule of DataRobot's stats-aggregator).
-    - ``floor``: on each side by itself a zero share becomes 1e-4, or a millionth of the smallest share above zero where
-      that is not above 1e-4 (the rule of Evidently).
-    - ``jeffreys``: ``(count + 0.5) / (total + 0.5 B)`` in every cell.
-    """
-
-    ADD_ONE = "add_one"
-    FLOOR = "floor"
-    JEFFREYS = "jeffreys"
-
-
 def psi(reference: Counts, current: Counts, zero_cells: ZeroCells = ZeroCells.ADD_ONE) -> float:
     """Population stability index ``sum (q - p) ln(q / p)``, in [0, inf), symmetric.
 
-    Source: credit-scoring practice; Yurdakul and Naranjo (2020) for its distribution.
+    Source: credit-scoring practice; Yurdakul and Naranjo (2020) for its distribution. Both KL divergences added up,
+    which is all that ``scale`` can be applied to (MLRun's ``KullbackLeiblerDivergence``).
     """
+    if zero_cells is ZeroCells.SCALE:
+        return kl_cr(reference, current, zero_cells) + kl_rc(reference, current, zero_cells)
     p, q = smoothed_shares(reference, current, zero_cells)
     return float(np.sum((q - p) * np.log(q / p)))
 
@@ -51,8 +40,13 @@ def psi(reference: Counts, current: Counts, zero_cells: ZeroCells = ZeroCells.AD
 def kl_cr(reference: Counts, current: Counts, zero_cells: ZeroCells = ZeroCells.ADD_ONE) -> float:
     """KL divergence of current relative to reference, ``sum q ln(q / p)``; ``scipy.stats.entropy(q, p)``.
 
-    In [0, inf) where no cell is empty; ``add_one`` and ``floor`` do not renormalise and can take it slightly below 0.
+    In [0, inf) where no cell is empty; the zero-cell rules but ``jeffreys`` do not renormalise and can take it slightly
+    below 0.
     """
+    if zero_cells is ZeroCells.SCALE:
+        p, q = shares(reference, current)
+        p, q = p[q > 0], q[q > 0]
+        return float(np.sum(q * np.log(q / np.where(p > 0, p, _FLOOR))))
     p, q = smoothed_shares(reference, current, zero_cells)
     return float(np.sum(q * np.log(q / p)))
 
@@ -87,6 +81,11 @@ def tvd(reference: Counts, current: Counts) -> float:
     return float(min(np.sum(np.abs(p - q)) / 2, 1.0))
 
 
+def hellinger_tvd(reference: Counts, current: Counts) -> float:
+    """The mean of :func:`hellinger` and :func:`tvd`, in [0, 1]: what MLRun calls a feature's drift."""
+    return (hellinger(reference, current) + tvd(reference, current)) / 2
+
+
 def l_inf(reference: Counts, current: Counts) -> float:
     """Largest difference of one cell's share, in [0, 1]."""
     p, q = shares(reference, current)
@@ -115,6 +114,21 @@ def wasserstein(reference: Counts, current: Counts, positions: Shares) -> float:
         return float(2 * np.sum(gap * steps))
 
 
+def energy(reference: Counts, current: Counts, positions: Shares) -> float:
+    """Energy distance ``sqrt(2 E|X - Y| - E|X - X'| - E|Y - Y'|)``, in the square root of the values' unit.
+
+    The root of twice the integral of the squared gap between both distribution functions (Szekely 2002);
+    ``scipy.stats.energy_distance``.
+
+    :param positions: the value that each cell stands for, ascending, shape ``(B,)``.
+    """
+    n, m = totals(reference, current)
+    gap = (np.cumsum(reference) / n - np.cumsum(current) / m)[:-1]
+    steps = np.diff(positions / 2)
+    with np.errstate(over="ignore"):
+        return float(2 * np.sqrt(np.sum(np.square(gap) * steps)))
+
+
 def wasserstein_norm(distance: float, spread: float) -> float:
     """:func:`wasserstein` in units of the reference's population standard deviation (at least 0.001, as Evidently)."""
     return distance / max(spread, _SMALLEST_SPREAD)
@@ -127,7 +141,12 @@ def shares(reference: Counts, current: Counts) -> tuple[Shares, Shares]:
 
 
 def smoothed_shares(reference: Counts, current: Counts, zero_cells: ZeroCells) -> tuple[Shares, Shares]:
-    """``(p, q)`` without a zero, by the given rule; cells that are empty on both sides are left out."""
+    """``(p, q)`` without a zero, by the given rule; cells that are empty on both sides are left out.
+
+    :raises ValueError: for ``scale``, which fills zeros only where they are divided by.
+    """
+    if zero_cells is ZeroCells.SCALE:
+        raise ValueError("scale fills zero cells of one side at a time")
     n, m = totals(reference, current)
     used = (reference > 0) | (current > 0)
     reference, current = reference[used], current[used]

@@ -1,7 +1,8 @@
 """How far one column's distribution lies from its baseline: one primary value that decides, several that describe.
 
-The primary value is PSI over cells cut from the baseline. Whether chance could have done this is asked without looking
-at the PSI: :mod:`.column_test` makes one p-value of the ranks of the values and the counts in the cells.
+Which values there are is chosen in :mod:`.choice` and computed in :mod:`.drift_metrics`; by default the primary one is
+PSI over cells cut from the baseline. Whether chance could have done this is asked without looking at the distance:
+:mod:`.column_test` makes one p-value of the ranks of the values and the counts in the cells, and every distance has it.
 
 Actuals are compared over the rows that have one: a missing actual is a late one, not a value of its own.
 """
@@ -13,30 +14,20 @@ from typing import Any
 
 import numpy as np
 
+from airflow_monitoring_provider.definitions.drift import Missing
+from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.metrics import distances
-from airflow_monitoring_provider.metrics.binning import BinningRule, Missing, values_of
+from airflow_monitoring_provider.metrics.binning import BinningRule, values_of
 from airflow_monitoring_provider.metrics.cells import Cells, comparable, compare_cells, missing_share
+from airflow_monitoring_provider.metrics.choice import NUMERIC_DEFAULT, Choice
 from airflow_monitoring_provider.metrics.column_test import column_test
-from airflow_monitoring_provider.metrics.distances import Counts
-from airflow_monitoring_provider.metrics.precision import shared_buckets, shared_positions
+from airflow_monitoring_provider.metrics.drift_metrics import DRIFT_METRICS, Found, Needs, Sides
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
-from airflow_monitoring_provider.metrics.significance import (
-    chi_square,
-    guarded_chi_square,
-    ks_p_value,
-    psi_critical_value,
-)
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
-from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.plan import ColumnRole
 from airflow_monitoring_provider.profiles.profile import ColumnProfile
-
-PRIMARY = "psi"
-ON_NUMBERS = ("wasserstein_norm", "ks")
-ON_CELLS = ("js_distance", "hellinger", "tvd")
-ON_LEVELS = ("chi_square",)
 
 _MOVED = 5
 _LABEL_LENGTH = 80
@@ -59,136 +50,84 @@ def column_drift(
     column = reference if reference is not None else current
     if column is None:
         raise ValueError("a column has to be on one side at least")
-    names = drift_metrics(column.kind)
-    if not names:
-        return []
+    choice = settings.drift.of(column, current if reference is not None else None)
+    if not choice.metrics:
+        return [] if column.kind is ColumnKind.TIMESTAMP else [_nothing_applies(_blank(column, reference, current))]
     blank = _blank(column, reference, current)
     if reason is None and reference is None:
         reason = Reason.COLUMN_NEW
     if reason is None and current is None:
         reason = Reason.COLUMN_MISSING
     if reason is not None or reference is None or current is None:
-        return [dataclasses.replace(blank, name=name, primary=name == PRIMARY, reason=reason) for name in names]
+        return _all_without(blank, choice, reason or Reason.NO_DATA)
     if reference.kind is not current.kind or not comparable(reference, current):
-        return [_without(blank, name, Reason.COLUMN_RETYPED) for name in names]
-    return _compare(blank, names, reference, current, settings, show_levels)
-
-
-def drift_metrics(kind: ColumnKind) -> tuple[str, ...]:
-    """Names of the drift values a kind of column has, the primary first."""
-    if kind is ColumnKind.TIMESTAMP:
-        return ()
-    if kind in (ColumnKind.NUMERIC, ColumnKind.TEXT):
-        return (PRIMARY, *ON_NUMBERS, *ON_CELLS)
-    return (PRIMARY, *ON_CELLS, *ON_LEVELS)
+        return _all_without(blank, choice, Reason.COLUMN_RETYPED)
+    return _compare(blank, choice, reference, current, settings, show_levels)
 
 
 def _compare(
     blank: MetricValue,
-    names: tuple[str, ...],
+    choice: Choice,
     reference: ColumnProfile,
     current: ColumnProfile,
     settings: ComparisonSettings,
     show_levels: bool,
 ) -> list[MetricValue]:
-    rule = _rule(reference, settings)
-    n, m = _rows(reference, rule), _rows(current, rule)
+    n, m = _rows(reference, choice.rule), _rows(current, choice.rule)
     blank = dataclasses.replace(blank, n=n, m=m)
     ours = values_of(reference)
     if not reference.rows or not current.rows or not m or ours is None or not ours.total:
-        return [_without(blank, name, Reason.NO_DATA) for name in names]
+        return _all_without(blank, choice, Reason.NO_DATA)
     if n < settings.reference_rows or m < settings.current_rows:
         needed = {"reference_rows": settings.reference_rows, "current_rows": settings.current_rows}
-        return [_without(blank, name, Reason.INSUFFICIENT_DATA, needed=needed) for name in names]
-    cells = compare_cells(reference, current, rule)
+        return _all_without(blank, choice, Reason.INSUFFICIENT_DATA, needed=needed)
+    cells = compare_cells(reference, current, choice.rule)
     blank = dataclasses.replace(blank, n=cells.n, m=cells.m, binning=cells.binning.id, precision=cells.precision)
-    ordered = _ordered(ours, values_of(current))
-    ks, test = _ks(ordered), column_test(cells.reference, cells.current, ordered)
+    sides = Sides(reference, current, cells, choice, settings.alpha)
+    ordered = sides.buckets if sides.histograms is not None else None
+    test = column_test(cells.reference, cells.current, ordered)
     tested = dataclasses.replace(blank, p_value=test.p_value, details={**blank.details, "test": test.details["test"]})
-    values = [_primary(tested, cells, test.details, settings, show_levels)]
-    for name in names[1:]:
-        if name in ON_NUMBERS:
-            values.append(_on_numbers(tested, name, reference, current, ks))
-        else:
-            values.append(_on_cells(tested, name, cells))
-    return values
+    values = [_value(tested, name, sides, settings) for name in choice.metrics]
+    return [_described(values[0], sides, test.details, show_levels), *values[1:]]
 
 
-def _primary(
-    blank: MetricValue, cells: Cells, test: dict[str, Any], settings: ComparisonSettings, show_levels: bool
-) -> MetricValue:
-    baseline_cells = int(np.count_nonzero(cells.reference[: cells.binning.named]))
-    needed = settings.rows_per_cell * baseline_cells
-    if cells.m < needed:
-        bare = dataclasses.replace(blank, p_value=None)
-        return _without(bare, PRIMARY, Reason.INSUFFICIENT_DATA, needed={"current_rows": needed})
-    described = {
-        "scheme": cells.binning.scheme.value,
-        "cells": cells.used,
-        "moved": moved(cells, show_levels=show_levels),
-    }
+def _value(tested: MetricValue, name: str, sides: Sides, settings: ComparisonSettings) -> MetricValue:
+    """One metric's value, with the column's p-value unless it has its own."""
+    metric, primary = DRIFT_METRICS[name], name == sides.choice.primary
+    value = dataclasses.replace(tested, name=name, primary=primary)
+    if metric.needs is Needs.VALUES:
+        value = dataclasses.replace(value, n=sides.reference.count, m=sides.current.count, binning=None)
+        if sides.histograms is None:
+            return _without(value, Reason.NO_DATA)
+    needed = settings.rows_per_cell * int(np.count_nonzero(sides.cells.reference[: sides.cells.binning.named]))
+    if metric.per_cell and primary and sides.cells.m < needed:
+        return _without(value, Reason.INSUFFICIENT_DATA, needed={"current_rows": needed})
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = metric.compute(sides)
+    if found.value is not None and not np.isfinite([found.value, found.p_value or 0.0]).all():
+        found = Found(reason=Reason.NOT_FINITE)
+    if found.value is None:
+        return _without(value, found.reason or Reason.NO_DATA)
     return dataclasses.replace(
-        blank,
-        name=PRIMARY,
-        primary=True,
-        value=distances.psi(cells.reference, cells.current),
-        critical_value=psi_critical_value(cells.n, cells.m, cells.used, settings.alpha),
-        details={**blank.details, **test, **described},
+        value,
+        value=found.value,
+        p_value=value.p_value if found.p_value is None else found.p_value,
+        critical_value=found.critical_value,
+        details={**value.details, **found.details},
     )
 
 
-def _on_cells(tested: MetricValue, name: str, cells: Cells) -> MetricValue:
-    value = dataclasses.replace(tested, name=name)
-    if name == "chi_square":
-        plain = chi_square(cells.reference, cells.current)
-        test = guarded_chi_square(cells.reference, cells.current)
-        details = {**value.details, "degrees": plain.degrees, "test": test.test}
-        return dataclasses.replace(value, value=plain.statistic, p_value=test.p_value, details=details)
-    if name == "js_distance":
-        return dataclasses.replace(value, value=distances.js_distance(cells.reference, cells.current, base=2))
-    if name == "hellinger":
-        return dataclasses.replace(value, value=distances.hellinger(cells.reference, cells.current))
-    return dataclasses.replace(value, value=distances.tvd(cells.reference, cells.current))
-
-
-def _on_numbers(
-    tested: MetricValue,
-    name: str,
-    reference: ColumnProfile,
-    current: ColumnProfile,
-    ks: tuple[float, float] | None,
-) -> MetricValue:
-    a, b = values_of(reference), values_of(current)
-    rows = dataclasses.replace(tested, name=name, n=reference.count, m=current.count, binning=None)
-    bare = dataclasses.replace(rows, p_value=None)
-    if ks is None or not isinstance(a, Histogram) or not isinstance(b, Histogram):
-        return _without(bare, name, Reason.NO_DATA)
-    if name == "ks":
-        return dataclasses.replace(rows, value=ks[0], p_value=ks[1], details={**rows.details, "test": "ks"})
-    moments = reference.moments if reference.moments is not None else reference.lengths
-    spread = moments.std(ddof=0) if moments is not None else float("nan")
-    distance = distances.wasserstein(*shared_positions(a, b))
-    value = distances.wasserstein_norm(distance, spread)
-    if not np.isfinite([distance, spread, value]).all():  # 1.8e305 units are finite, and as many thousandths are not
-        return _without(bare, name, Reason.NOT_FINITE)
-    return dataclasses.replace(rows, value=value, details={**rows.details, "wasserstein": distance, "unit": spread})
-
-
-def _ordered(reference: object, current: object) -> tuple[Counts, Counts] | None:
-    """Both sides counted per value at their common precision; None for levels or where a side has no values."""
-    if not isinstance(reference, Histogram) or not isinstance(current, Histogram):
-        return None
-    if not reference.total or not current.total:
-        return None
-    return shared_buckets(reference, current)
-
-
-def _ks(values: tuple[Counts, Counts] | None) -> tuple[float, float] | None:
-    """Statistic and p of the values."""
-    if values is None:
-        return None
-    statistic = distances.binned_ks(*values)
-    return statistic, ks_p_value(statistic, int(values[0].sum()), int(values[1].sum()))
+def _described(value: MetricValue, sides: Sides, test: dict[str, Any], show_levels: bool) -> MetricValue:
+    """The primary value with what its cells say, and what the column's p-value is made of where it is that one."""
+    if value.value is None:
+        return value
+    described = {
+        "scheme": sides.cells.binning.scheme.value,
+        "cells": sides.cells.used,
+        "moved": moved(sides.cells, show_levels=show_levels),
+    }
+    made_of = {} if METRICS[value.name].test else test
+    return dataclasses.replace(value, details={**value.details, **made_of, **described})
 
 
 def moved(cells: Cells, *, show_levels: bool = True) -> list[dict[str, Any]]:
@@ -205,12 +144,6 @@ def moved(cells: Cells, *, show_levels: bool = True) -> list[dict[str, Any]]:
         label = "__level__" if hidden else _printable(cells.binning.labels[i])
         result.append({"cell": label, "reference": round(float(p[i]), 6), "current": round(float(q[i]), 6)})
     return result
-
-
-def _rule(reference: ColumnProfile, settings: ComparisonSettings) -> BinningRule:
-    if reference.role is ColumnRole.ACTUAL:
-        return dataclasses.replace(settings.binning, missing=Missing.DROP)
-    return settings.binning
 
 
 def _rows(column: ColumnProfile, rule: BinningRule) -> int:
@@ -235,10 +168,18 @@ def _blank(column: ColumnProfile, reference: ColumnProfile | None, current: Colu
     )
 
 
-def _without(blank: MetricValue, name: str, reason: Reason, **details: Any) -> MetricValue:
-    return dataclasses.replace(
-        blank, name=name, primary=name == PRIMARY, reason=reason, details={**blank.details, **details}
-    )
+def _without(value: MetricValue, reason: Reason, **details: Any) -> MetricValue:
+    return dataclasses.replace(value, value=None, p_value=None, reason=reason, details={**value.details, **details})
+
+
+def _all_without(blank: MetricValue, choice: Choice, reason: Reason, **details: Any) -> list[MetricValue]:
+    named = (dataclasses.replace(blank, name=name, primary=name == choice.primary) for name in choice.metrics)
+    return [_without(value, reason, **details) for value in named]
+
+
+def _nothing_applies(blank: MetricValue) -> MetricValue:
+    """A column for which the definition names no metric that it can have is not passed over in silence."""
+    return _without(dataclasses.replace(blank, name=NUMERIC_DEFAULT[0], primary=True), Reason.NOT_APPLICABLE)
 
 
 def _printable(label: str) -> str:

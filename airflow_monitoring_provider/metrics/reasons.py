@@ -27,6 +27,7 @@ class Reason(StrEnum):
     NOT_FINITE = "not_finite"
     NO_THRESHOLD = "no_threshold"
     NOT_SIGNIFICANT = "not_significant"
+    NOT_APPLICABLE = "not_applicable"
 
     @property
     def sentence(self) -> str:
@@ -50,5 +51,6 @@ _SENTENCES: dict[Reason, str] = {
     Reason.NEGATIVE_VALUES: "The metric takes logarithms and some value is at or below -1.",
     Reason.NOT_FINITE: "The values are too large for the result to be a finite number.",
     Reason.NOT_SIGNIFICANT: "The value has reached its threshold, but chance alone could have brought it there.",
+    Reason.NOT_APPLICABLE: "The metric is not defined for values like those of the column.",
     Reason.NO_THRESHOLD: "Neither the definition nor the defaults set a threshold for the metric.",
 }

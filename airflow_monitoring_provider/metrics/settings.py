@@ -1,4 +1,4 @@
-"""What a comparison is told besides the two profiles: level, correction, minimum rows, cells."""
+"""What a comparison is told besides the two profiles: level, correction, minimum rows, metrics, cells."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from airflow_monitoring_provider.definitions.verdict import Adjustment
-from airflow_monitoring_provider.metrics.binning import BinningRule
+from airflow_monitoring_provider.metrics.choice import DriftChoices
 
 if TYPE_CHECKING:
     from airflow_monitoring_provider.definitions.model import JobDefinition
@@ -23,7 +23,7 @@ class ComparisonSettings:
     :param rows_per_cell: least current rows per baseline cell for a PSI (it is a sum of one noise term per cell).
     :param labelled_rows: least rows with prediction and actual for a performance value.
     :param per_class: least rows of each actual class for what is a rate within a class.
-    :param binning: how columns are cut into cells.
+    :param drift: what is measured for each column, and in which cells.
     """
 
     alpha: float = 0.05
@@ -34,17 +34,18 @@ class ComparisonSettings:
     rows_per_cell: int = 5
     labelled_rows: int = 100
     per_class: int = 10
-    binning: BinningRule = dataclasses.field(default_factory=BinningRule)
+    drift: DriftChoices = dataclasses.field(default_factory=DriftChoices)
 
     @classmethod
     def from_definition(cls, definition: JobDefinition) -> ComparisonSettings:
-        """The settings that a definition's ``significance`` and ``minimums`` ask for."""
+        """The settings that a definition's ``significance``, ``minimums`` and ``drift`` ask for."""
         return cls(
-            alpha=definition.significance.alpha,
-            guard=definition.significance.guard,
-            adjustment=definition.significance.adjustment,
+            alpha=definition.resolved_significance.alpha,
+            guard=definition.resolved_significance.guard,
+            adjustment=definition.resolved_significance.adjustment,
             reference_rows=definition.minimums.reference_rows,
             current_rows=definition.minimums.current_rows,
             labelled_rows=definition.minimums.labelled_rows,
             per_class=definition.minimums.per_class,
+            drift=DriftChoices.from_definition(definition),
         )

@@ -63,20 +63,6 @@ def chi_square(reference: Counts, current: Counts) -> TestResult:
     return TestResult("chi_square", statistic, float(chdtrc(degrees, statistic)), degrees)
 
 
-def guarded_chi_square(reference: Counts, current: Counts) -> TestResult:
-    """:func:`chi_square` after merging the rarest cells until expected counts are valid; Fisher's test if two remain.
-
-    Valid (Cochran): every expected count is at least 1 and four fifths of them at least 5. Cells are merged smallest
-    pooled count first, into one. Which ones is decided by pooled counts alone, so the test stays valid given the
-    margins, and the order and names of cells do not matter.
-    """
-    folded_reference, folded_current, merged = merge_rare_cells(reference, current)
-    if folded_reference.size == 2 and not _expected_counts_valid(folded_reference, folded_current):
-        p_value = fisher_exact(folded_reference, folded_current)
-        return TestResult("fisher_exact", None, p_value, None, merged)
-    return dataclasses.replace(chi_square(folded_reference, folded_current), merged=merged)
-
-
 def merge_rare_cells(reference: Counts, current: Counts) -> tuple[Counts, Counts, int]:
     """Both sides' counts with the rarest cells merged into the first one, and how many cells were merged (0 or >= 2).
 
@@ -213,12 +199,6 @@ def _adjusted(p_values: npt.NDArray[np.float64], method: Adjustment) -> npt.NDAr
     result = np.empty(size)
     result[order] = np.minimum(monotone, 1.0)
     return result
-
-
-def _expected_counts_valid(reference: Counts, current: Counts) -> bool:
-    n, m = totals(reference, current)
-    expected = np.outer(np.array([n, m]) / (n + m), reference + current)
-    return bool(np.all(expected >= 1) and np.mean(expected >= 5) >= 0.8)
 
 
 def _fold(counts: Counts, merged: int) -> Counts:

@@ -19,6 +19,7 @@ import collections
 import dataclasses
 from collections.abc import Sequence
 
+from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.definitions.terms import ResultStatus
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
@@ -133,6 +134,12 @@ def judge(value: MetricValue, rules: Rules) -> Result:
     limits = rules.limits_for(value.name, value.column)
     if value.value is None:
         return _result(value, limits, ResultStatus.IRRELEVANT, value.reason or Reason.NO_DATA)
+    if limits.empty and value.primary and value.name in METRICS and METRICS[value.name].test:
+        found = _significant(value, rules.alpha)
+        status, reason = (
+            (ResultStatus.DETECTED, value.reason) if found else (ResultStatus.NO_DETECTION, Reason.NOT_SIGNIFICANT)
+        )
+        return _result(value, limits, status, reason, _margin(value, rules.alpha) if found else None)
     if limits.empty:
         return _result(value, limits, ResultStatus.IRRELEVANT, Reason.NO_THRESHOLD)
     past = {
@@ -152,6 +159,12 @@ def judge(value: MetricValue, rules: Rules) -> Result:
 def _significant(value: MetricValue, alpha: float) -> bool:
     p_value = value.adjusted_p_value if value.adjusted_p_value is not None else value.p_value
     return p_value is None or p_value <= alpha
+
+
+def _margin(value: MetricValue, alpha: float) -> float:
+    """How far below alpha the p-value lies, in units of alpha: 0..1."""
+    p_value = value.adjusted_p_value if value.adjusted_p_value is not None else value.p_value
+    return 1 - (p_value or 0.0) / alpha
 
 
 def _result(

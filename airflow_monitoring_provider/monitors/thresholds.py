@@ -11,6 +11,7 @@ Defaults:
 - Data quality: what is almost never meant. A column of the baseline that is gone or has another type is critical, a new
   one a warning. Shares warn at 5 % and are critical at 20 %, of unreadable values at 1 % and 5 %; the missing share is
   judged by its change against the baseline, so that a column that is always half empty is no news.
+- A test that decides a column's verdict needs no limit: its adjusted p-value is compared with alpha.
 - Performance: none. How good is good enough is the owner's to say.
 """
 
@@ -22,6 +23,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
+from airflow_monitoring_provider.definitions.parity import PARITY
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue
 
 if TYPE_CHECKING:
@@ -75,8 +77,10 @@ class Rules:
 
     @classmethod
     def from_definition(cls, definition: JobDefinition) -> Rules:
-        """The rules that a definition's ``thresholds`` and ``significance`` make."""
-        limits: dict[str, Limits] = {}
+        """The rules that a definition's ``thresholds``, ``significance`` and ``drift.parity`` make."""
+        parity = definition.drift.parity
+        said = PARITY[parity].limits if parity is not None else {}
+        limits = {metric: Limits(*pair) for metric, pair in said.items()}
         columns: dict[str, dict[str, Limits]] = {}
         for metric, threshold in definition.thresholds.items():
             own = Limits(threshold.warning, threshold.critical)
@@ -85,7 +89,8 @@ class Rules:
             columns[metric] = {
                 column: Limits(other.warning, other.critical) for column, other in threshold.columns.items()
             }
-        return cls(limits, columns, definition.significance.alpha, definition.significance.guard)
+        significance = definition.resolved_significance
+        return cls(limits, columns, significance.alpha, significance.guard)
 
     def limits_for(self, metric: str, column: str | None) -> Limits:
         """The limits of one metric of one column (None: of the batch)."""

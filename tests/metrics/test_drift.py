@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind
-from airflow_monitoring_provider.metrics.drift import column_drift, drift_metrics
+from airflow_monitoring_provider.metrics.drift import column_drift
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind
@@ -130,7 +130,6 @@ def test_a_text_is_compared_by_its_length() -> None:
 
 
 def test_a_timestamp_has_no_drift() -> None:
-    assert () == drift_metrics(ColumnKind.TIMESTAMP)
     assert {} == drift(ColumnProfile.of([1, 2], kind=ColumnKind.TIMESTAMP), None)
 
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from airflow_monitoring_provider.definitions.verdict import Adjustment
+from airflow_monitoring_provider.metrics.contingency import guarded_chi_square
 from airflow_monitoring_provider.metrics.distances import Counts
 from airflow_monitoring_provider.metrics.significance import (
     adjust,
     chi_square,
     fisher_exact,
-    guarded_chi_square,
     ks_asymptotic_p_value,
     ks_p_value,
     merge_rare_cells,
