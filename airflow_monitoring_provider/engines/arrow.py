@@ -23,7 +23,7 @@ from airflow_monitoring_provider.exceptions import SourceUnavailable
 from airflow_monitoring_provider.intake.source import BatchStretch, Stretch, column_of
 from airflow_monitoring_provider.profiles.arrays import BoolArray
 from airflow_monitoring_provider.profiles.column import ColumnBuilder
-from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan
+from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan
 from airflow_monitoring_provider.profiles.profile import Profile
 
 StatusArray = npt.NDArray[np.uint8]
@@ -56,6 +56,7 @@ class ProfileBuilder:
             )
             for column in plan.columns
         ]
+        self._names = frozenset(column.name for column in plan.columns)
         scored = plan.target is not None and plan.target.prediction_columns
         self._target = TargetBuilder(plan.target, plan.histogram_buckets) if plan.target and scored else None
         self._rows = 0
@@ -112,9 +113,9 @@ class ProfileBuilder:
         :raises SourceUnavailable: the rows changed since they were seen.
         """
         present = _where(statuses, EXCLUDED, inside=False)
-        scored = _where(statuses, SCORED, inside=True)
+        scored, rows = _where(statuses, SCORED, inside=True), statuses.size
         jobs = [
-            (counter, column, stretch, present if column.role is ColumnRole.FEATURE else scored, statuses.size)
+            (counter, column.name, stretch, self._names, present if column.role is ColumnRole.FEATURE else scored, rows)
             for counter, column in zip(self._counters, self._plan.columns, strict=True)
         ]
         if self._pool is None:
@@ -177,6 +178,16 @@ def usable_cores() -> int:
     return min(cores, _MOST_THREADS)
 
 
+def use_lean_memory() -> None:
+    """Let Arrow give memory back: for a process whose own business is a job.
+
+    Arrow's default pool (mimalloc) keeps half as much again of what threads have freed. The setting is the process's,
+    so a library does not make it for somebody else's, and ``ARROW_DEFAULT_MEMORY_POOL`` has the last word.
+    """
+    if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ and "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+
+
 def profile_batches(plan: ProfilePlan, batches: Iterable[pa.RecordBatch], *, threads: int = 1) -> Profile:
     """The profile of rows that are all to be counted."""
     with ProfileBuilder(plan, threads=threads) as builder:
@@ -185,9 +196,11 @@ def profile_batches(plan: ProfilePlan, batches: Iterable[pa.RecordBatch], *, thr
         return builder.finish()
 
 
-def _count(counter: ColumnCounter, column: ColumnPlan, stretch: Stretch, keep: BoolArray | None, rows: int) -> None:
+def _count(
+    counter: ColumnCounter, name: str, stretch: Stretch, encoded: frozenset[str], keep: BoolArray | None, rows: int
+) -> None:
     at = 0
-    for batch in stretch.read([column.name], encoded=True):
+    for batch in stretch.read([name], encoded=encoded):
         end = at + len(batch)
         if end <= rows:
             counter.add(batch.column(0), None if keep is None else keep[at:end])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from airflow_monitoring_provider.definitions import Partitions
     from airflow_monitoring_provider.intake.parts import PartSeen, PartSource, SourcePart, SourceParts
-    from airflow_monitoring_provider.intake.source import RowSource, TimeFilter
+    from airflow_monitoring_provider.intake.source import RowSource, Stretch, TimeFilter
 
 Inner = TypeVar("Inner", bound="RowSource | PartSource")
 
@@ -35,6 +35,14 @@ class _Cancellable(Generic[Inner]):
         """See ``RowSource.read``."""
         with self._told(), self._source.read(columns, window) as batches:
             yield batches
+
+    @contextmanager
+    def stretches(self, columns: Sequence[str], window: TimeFilter | None) -> Iterator[Iterator[Stretch]]:
+        """See ``ColumnSource.stretches``."""
+        from airflow_monitoring_provider.intake.source import open_stretches
+
+        with self._told(), open_stretches(self._source, columns, window) as stretches:
+            yield stretches
 
     def null_timestamps(self, column: str) -> int:
         """See ``RowSource.null_timestamps``."""

@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_ports(monitoring_store_conn_id: str, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Ports]:
-    """The store, sources and writers of a task.
+    """The store, sources and writers of a task, in a process that is the task's own.
 
     :param cancelled: whether the task was killed; asked also while SQLite works on a long statement of the intake.
     :raises ConfigurationError: a connection that a definition names is missing or of the wrong kind; raised when the
         job asks for the source or writer.
     """
+    from airflow_monitoring_provider.engines.arrow import use_lean_memory
     from airflow_monitoring_provider.jobs.ports import Ports
 
+    use_lean_memory()
     with ExitStack() as resources:
         store = resources.enter_context(MonitoringStoreHook(monitoring_store_conn_id).get_conn())
 

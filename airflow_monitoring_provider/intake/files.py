@@ -209,13 +209,13 @@ class FileSource:
         if self._format is FileFormat.PARQUET:
             with self._shared(path) as shared:
                 if shared is not None:
-                    rows = ParquetRows(shared.reader(), shared.name)
-                    groups, left_out = rows.groups(seen.window, self._groups(path))
-                    sizes = [rows.rows_of(group) for group in groups]
-                    if sum(sizes) >= WORTH_COLUMNS and max(sizes) <= STRETCH_MOST:
-                        seen.left_out += left_out
-                        yield from self._stretches_of(shared, rows, groups, seen)
-                        return
+                    with contextlib.closing(ParquetRows(shared.reader(), shared.name)) as rows:
+                        groups, left_out = rows.groups(seen.window, self._groups(path))
+                        sizes = [rows.rows_of(group) for group in groups]
+                        if sum(sizes) >= WORTH_COLUMNS and max(sizes) <= STRETCH_MOST:
+                            seen.left_out += left_out
+                            yield from self._stretches_of(shared, rows, groups, seen)
+                            return
         yield from self._batches_of(path, columns, names, seen)
 
     def _stretches_of(

@@ -28,17 +28,20 @@ class ParquetRows:
     """One open file.
 
     :param like: the same file opened before: its footer is not read again.
-    :param encoded: texts come as dictionaries.
+    :param encoded: columns of ``like`` whose texts come as dictionaries.
     :raises SourceError: it is no Parquet file, or damaged.
     """
 
-    def __init__(self, stream: IO[bytes], name: str, *, like: ParquetRows | None = None, encoded: bool = False) -> None:
+    def __init__(
+        self, stream: IO[bytes], name: str, *, like: ParquetRows | None = None, encoded: frozenset[str] = frozenset()
+    ) -> None:
         self._name = name
-        texts = None if like is None or not encoded else [field.name for field in like.schema if _is_text(field.type)]
+        known = () if like is None else like.schema
+        texts = [field.name for field in known if field.name in encoded and _is_text(field.type)]
         metadata: Any = None if like is None else like.metadata
         try:
             self._file: Any = pq.ParquetFile(
-                stream, metadata=metadata, read_dictionary=texts, pre_buffer=False, buffer_size=1 << 20
+                stream, metadata=metadata, read_dictionary=texts or None, pre_buffer=False, buffer_size=1 << 20
             )
             self.metadata: Any = self._file.metadata
             self.schema: pa.Schema = self._file.schema_arrow if like is None else like.schema
@@ -107,6 +110,10 @@ class ParquetRows:
     def rows_of(self, group: int) -> int:
         """Rows of a row group."""
         return int(self.metadata.row_group(group).num_rows)
+
+    def close(self) -> None:
+        """Close the stream, too."""
+        self._file.close(force=True)
 
     def _batch_rows(self, group: int, columns: Sequence[str]) -> int:
         """How many rows make a batch: of wide rows fewer, by the average of the row group."""
@@ -203,17 +210,17 @@ def conformed(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def conformed_batch(
-    batch: pa.RecordBatch, types: dict[str, pa.DataType], name: str, *, encoded: bool = False
+    batch: pa.RecordBatch, types: dict[str, pa.DataType], name: str, *, encoded: frozenset[str] = frozenset()
 ) -> pa.RecordBatch:
     """A batch in the types that every file of an intake delivers.
 
-    :param encoded: texts may stay dictionaries.
+    :param encoded: columns whose texts may stay dictionaries.
     :raises SourceError: a value does not fit; names file and column.
     """
     columns = []
     for field, column in zip(batch.schema, batch.columns, strict=True):
         try:
-            as_it_is = encoded and pa.types.is_dictionary(field.type) and _is_text(field.type.value_type)
+            as_it_is = field.name in encoded and pa.types.is_dictionary(field.type) and _is_text(field.type.value_type)
             columns.append(column if as_it_is else conformed(column, types[field.name]))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             raise SourceError(

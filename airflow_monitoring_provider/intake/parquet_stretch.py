@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -44,38 +45,41 @@ class ParquetStretch:
         self._groups = groups
         self._types = types
         self._chosen = chosen
-        self._readers: dict[bool, list[ParquetRows]] = {False: [], True: []}
+        self._readers: dict[frozenset[str], list[ParquetRows]] = {}
         self._lock = threading.Lock()
         self.closed = False
 
-    def read(self, columns: Sequence[str], *, encoded: bool = False) -> Iterator[pa.RecordBatch]:
+    def read(self, columns: Sequence[str], *, encoded: frozenset[str] = frozenset()) -> Iterator[pa.RecordBatch]:
         """See :meth:`Stretch.read`."""
         reader = self._reader(encoded)
         at = 0
         most = _COLUMN_ROWS if len(columns) == 1 else BATCH_ROWS
-        for batch in reader.read(columns, self._groups, most):
-            whole = conformed_batch(batch, self._types, self._shared.name, encoded=encoded)
-            if self._chosen is not None:
-                chosen = self._chosen[at : at + len(whole)]
-                at += len(whole)
-                whole = whole if chosen.all() else whole.filter(from_truth(chosen))
-            if len(whole):
-                yield whole
-        with self._lock:
-            self._readers[encoded].append(reader)
+        try:
+            for batch in reader.read(columns, self._groups, most):
+                whole = conformed_batch(batch, self._types, self._shared.name, encoded=encoded)
+                if self._chosen is not None:
+                    chosen = self._chosen[at : at + len(whole)]
+                    at += len(whole)
+                    whole = whole if chosen.all() else whole.filter(from_truth(chosen))
+                if len(whole):
+                    yield whole
+        finally:
+            with self._lock:
+                self._readers.setdefault(encoded, []).append(reader)
 
     def close(self) -> None:
         """See :meth:`Stretch.close`."""
         if not self.closed:
             self.closed = True
-            self._readers = {False: [], True: []}
+            for reader in itertools.chain.from_iterable(self._readers.values()):
+                reader.close()
             self._shared.release()
 
-    def _reader(self, encoded: bool) -> ParquetRows:
+    def _reader(self, encoded: frozenset[str]) -> ParquetRows:
         """One that nobody uses: a file of thousands of columns is not opened for each."""
         with self._lock:
-            if self._readers[encoded]:
-                return self._readers[encoded].pop()
+            if free := self._readers.get(encoded):
+                return free.pop()
         return ParquetRows(self._shared.reader(), self._shared.name, like=self._rows, encoded=encoded)
 
 

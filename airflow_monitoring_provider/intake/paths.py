@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import fsspec
+import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_monitoring_provider.exceptions import ConfigurationError, MonitoringError, SourceError, SourceUnavailable
@@ -266,8 +267,13 @@ class SharedFile:
         self._lock = threading.Lock()
 
     def reader(self) -> IO[bytes]:
-        """A stream that begins at the file's start; its reads raise this package's errors."""
-        return cast(IO[bytes], _PositionedReads(self._stream.fileno(), self.name))
+        """A stream that begins at the file's start: Arrow's own, which needs no interpreter lock, where open files
+        have a name in the system.
+        """
+        handle = self._stream.fileno()
+        with contextlib.suppress(OSError):
+            return cast(IO[bytes], pa.OSFile(f"/proc/self/fd/{handle}", "rb"))
+        return cast(IO[bytes], _PositionedReads(handle, self.name))
 
     def hold(self) -> SharedFile:
         """The file, held once more."""
@@ -284,6 +290,8 @@ class SharedFile:
 
 
 class _PositionedReads(io.RawIOBase):
+    """Reads at places of its own from a handle that others use, too; errors are this package's."""
+
     def __init__(self, handle: int, name: str) -> None:
         self._handle = handle
         self._name = name

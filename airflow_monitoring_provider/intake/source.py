@@ -179,10 +179,11 @@ class RowSource(Protocol):
 class Stretch(Protocol):
     """Consecutive rows of a window, of which a few columns can be read at a time, by several threads at once."""
 
-    def read(self, columns: Sequence[str], *, encoded: bool = False) -> Iterator[pa.RecordBatch]:
+    def read(self, columns: Sequence[str], *, encoded: frozenset[str] = frozenset()) -> Iterator[pa.RecordBatch]:
         """These columns of all its rows, in the order of the rows; errors as :meth:`RowSource.read`.
 
-        :param encoded: texts may come as dictionaries, which is how they are counted fastest.
+        :param encoded: columns whose texts may come as dictionaries, which is how they are counted fastest. The same
+            set for many reads lets them share an open stream.
         """
 
     def close(self) -> None:
@@ -205,7 +206,7 @@ class BatchStretch:
     def __init__(self, batch: pa.RecordBatch) -> None:
         self._batch = batch
 
-    def read(self, columns: Sequence[str], *, encoded: bool = False) -> Iterator[pa.RecordBatch]:
+    def read(self, columns: Sequence[str], *, encoded: frozenset[str] = frozenset()) -> Iterator[pa.RecordBatch]:
         """See :meth:`Stretch.read`."""
         yield pa.RecordBatch.from_arrays([column_of(self._batch, name) for name in columns], names=list(columns))
 

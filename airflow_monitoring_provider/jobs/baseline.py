@@ -140,7 +140,7 @@ def profile_reference(
         names = tuple(dict.fromkeys([*builder.row_columns, *screen.columns]))
         for stretch in stretches:
             seen = []
-            for batch in stretch.read(names):
+            for batch in stretch.read(names, encoded=frozenset(builder.row_columns)):
                 progress.rows(0, 0)
                 statuses = screen.statuses(batch)
                 builder.see(batch, statuses)

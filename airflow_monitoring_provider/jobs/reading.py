@@ -159,10 +159,13 @@ def pass_over(
         open_stretches(source, columns_of(definition, planned), window_filter) as stretches,
         ProfileBuilder(planned.profile, threads=usable_cores()) as builder,
     ):
-        names = _row_columns(definition, builder, screen, copied)
+        joined = definition.monitoring_columns.association_id_column
+        kept = (*identifiers_of(definition), *copied.names, *(() if joined is None else (joined,)))
+        names = tuple(dict.fromkeys([*builder.row_columns, *screen.columns, *kept]))
+        counted = frozenset(builder.row_columns).difference(kept)
         for stretch in stretches:
             seen = []
-            for batch in stretch.read(names):
+            for batch in stretch.read(names, encoded=counted):
                 statuses = screen.statuses(batch)
                 if sink is not None:
                     rows, statuses = copied.take(batch, statuses)
@@ -178,15 +181,6 @@ def pass_over(
     if duplicates is not None:
         duplicates.check()
     return profile
-
-
-def _row_columns(
-    definition: JobDefinition, builder: ProfileBuilder, screen: Screen, copied: CopiedColumns
-) -> tuple[str, ...]:
-    """The columns that decide about a row, or go on as one."""
-    joined = definition.monitoring_columns.association_id_column
-    logged = () if joined is None else (joined,)
-    return tuple(dict.fromkeys([*builder.row_columns, *screen.columns, *logged, *copied.names]))
 
 
 def columns_of(definition: JobDefinition, planned: RowPlan) -> tuple[str, ...]:
