@@ -37,7 +37,8 @@ LONG_RUNNING = {
     "airflow-worker": ["celery", "worker"],
 }
 AIRFLOW = {*LONG_RUNNING, "airflow-init"}
-# Commands of providers that Airflow's image holds and this project's lock does not: nobody here can parse them.
+# Commands of providers of Airflow's image that nobody here can parse: that of users is not in this project's lock, and
+# Celery's are there only where it is the executor.
 COMMANDS_OF_THE_IMAGE = {"celery", "users"}
 
 
