@@ -35,6 +35,7 @@ from airflow_monitoring_provider.definitions.load import (
 )
 from airflow_monitoring_provider.definitions.metric_terms import MetricTerm
 from airflow_monitoring_provider.definitions.model import JobDefinition
+from airflow_monitoring_provider.definitions.model_score import ModelRule, ModelScore
 from airflow_monitoring_provider.definitions.output import (
     FileOutput,
     OutputSettings,
@@ -70,6 +71,8 @@ __all__ = [
     "Limits",
     "MetricTerm",
     "Minimums",
+    "ModelRule",
+    "ModelScore",
     "MonitoringAggregation",
     "MonitoringColumns",
     "MonitoringOutputSettings",

@@ -66,6 +66,7 @@ _QUALITY = {
     **_lower("missing_rate", "inf_rate", "new_values_share", "out_of_range_share", "type_mismatch_share", high=1.0),
     **_lower("rejected_rate", "drift_share", high=1.0),
     "missing_rate_change": MetricTerm(LOWER_IS_BETTER, low=-1.0, high=1.0),
+    **_lower("drift_score", "drifted_features"),
     **_lower("null_timestamps", "missing_columns", "new_columns", "retyped_columns"),
     **_lower("new_values", "vanished_values", "duplicate_rows", "duplicate_keys", "empty_rows", "empty_columns"),
     **_lower("constant", "almost_constant", "top_share", high=1.0),

@@ -21,6 +21,7 @@ from airflow_monitoring_provider.definitions.drift import Drift
 from airflow_monitoring_provider.definitions.instants import in_utc
 from airflow_monitoring_provider.definitions.intake import INTAKES, IntakeSettings, UnservedIntake
 from airflow_monitoring_provider.definitions.kept import PredictionMembers
+from airflow_monitoring_provider.definitions.model_score import ModelScore
 from airflow_monitoring_provider.definitions.names import ID_PATTERN, slug
 from airflow_monitoring_provider.definitions.output import OUTPUTS, OutputSettings
 from airflow_monitoring_provider.definitions.part import (
@@ -117,6 +118,9 @@ class JobDefinition(PredictionMembers):
     drift: Drift = Field(default=Drift(), description="Which drift metrics, which one decides, in which cells.")
     significance: Significance = Significance()
     minimums: Minimums = Minimums()
+    model_score: ModelScore | None = Field(
+        default=None, description="One verdict for all features; absent: each decides."
+    )
     level_names: Literal["keep", "hash", "drop"] = Field(
         default="keep", description="What profiles keep of category names."
     )

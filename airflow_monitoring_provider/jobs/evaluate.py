@@ -94,7 +94,13 @@ def _evaluate_snapshot(job: str, definition: JobDefinition, store: MonitoringSto
     evaluation = evaluate(store.load_values(job), Rules.from_definition(definition))
     transitions, alerts = _incidents(evaluation, definition, pending, store)
     new = store.record_evaluation(
-        job, pending.snapshot_revision, evaluation.results, evaluation.status, transitions, alerts
+        job,
+        pending.snapshot_revision,
+        evaluation.results,
+        evaluation.status,
+        transitions,
+        alerts,
+        of_model=evaluation.model_results,
     )
     explanation = explain(evaluation)
     log.info("Evaluated job %s: %s. %s", job, evaluation.status.text, explanation)
@@ -131,7 +137,7 @@ def _incidents(
     stored = {state.monitor_id: state for state in store.monitor_states(definition.id)}
     transitions: list[MonitorTransition] = []
     alerts: list[Alert] = []
-    for result in (result for result in (*evaluation.results, evaluation.drift_share) if result.decides):
+    for result in (result for result in (*evaluation.results, *evaluation.model_results) if result.decides):
         monitor_id = _monitor_id(definition.id, result)
         before = stored.get(monitor_id)
         previous = (

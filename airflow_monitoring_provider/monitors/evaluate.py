@@ -9,8 +9,10 @@ detection*, with reason ``not_significant`` if only the p-value spoke against it
 The batch takes the worst status of the values that decide: the primary drift value of each column (features,
 predictions, actuals), and every data-quality and performance value that has a limit. Other drift values describe. One
 drifting column is enough: p-values are adjusted over the batch, so that no more than about 5 % of unchanged batches are
-flagged however many columns they have. A batch is *no detection* only if some primary drift value could be judged (or
-there is none to judge); a batch without rows or without a baseline is irrelevant, unless its quality is at fault.
+flagged however many columns they have. Where the definition's ``model_score`` names a rule, that rule decides instead
+of the features one by one (:mod:`.model_score`). A batch is *no detection* only if some primary drift value could be
+judged (or there is none to judge); a batch without rows or without a baseline is irrelevant, unless its quality is at
+fault.
 """
 
 from __future__ import annotations
@@ -20,12 +22,13 @@ import dataclasses
 from collections.abc import Sequence
 
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
+from airflow_monitoring_provider.definitions.model_score import ModelRule
 from airflow_monitoring_provider.definitions.terms import ResultStatus
 from airflow_monitoring_provider.metrics.reasons import Reason
-from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
+from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind
+from airflow_monitoring_provider.monitors import model_score
+from airflow_monitoring_provider.monitors.model_score import DRIFT_SHARE
 from airflow_monitoring_provider.monitors.thresholds import Limits, Rules, severity
-
-DRIFT_SHARE = "drift_share"
 
 _DRIFT = (ResultKind.DATA_DRIFT, ResultKind.CONCEPT_DRIFT)
 
@@ -37,6 +40,9 @@ class Result:
     :param reason: why there is no verdict, or what it was that spoke against a detection.
     :param warning, critical: the limits it was judged by.
     :param severity: how far past the limit of its status it is, in units of the limit; None without a detection.
+    :param significant: chance alone would hardly bring the value; True where nothing speaks of chance.
+    :param overruled: a rule for the whole model decides in its place.
+    :param ruled: it is the result of that rule.
     """
 
     metric: MetricValue
@@ -45,6 +51,9 @@ class Result:
     warning: float | None = None
     critical: float | None = None
     severity: float | None = None
+    significant: bool = True
+    overruled: bool = False
+    ruled: bool = False
 
     @property
     def name(self) -> str:
@@ -80,7 +89,7 @@ class Result:
     def decides(self) -> bool:
         """The batch's status depends on it."""
         if self.kind in _DRIFT:
-            return self.primary or (self.name == DRIFT_SHARE and self.limited)
+            return (self.primary and not self.overruled) or self.ruled or (self.name == DRIFT_SHARE and self.limited)
         return self.limited
 
     @property
@@ -97,7 +106,8 @@ class Evaluation:
     :param status: of the batch.
     :param reason: why the batch is irrelevant, None where it is not.
     :param drifted_columns: columns whose primary value is detected, sorted; ``suspected_columns`` potentially.
-    :param drift_share: the share of feature columns that are detected, over those that could be judged.
+    :param model_results: of the whole model: the share of feature columns that are detected, over those that could be
+        judged, and the result of the definition's rule where it names another one.
     :param worst: the deciding result that is furthest past its limit; None where nothing was detected.
     """
 
@@ -106,16 +116,21 @@ class Evaluation:
     reason: str | None
     drifted_columns: tuple[str, ...]
     suspected_columns: tuple[str, ...]
-    drift_share: Result
+    model_results: tuple[Result, ...]
     worst: Result | None
+
+    @property
+    def drift_share(self) -> Result:
+        """The share of feature columns that are detected."""
+        return self.model_results[0]
 
 
 def evaluate(values: Sequence[MetricValue], rules: Rules) -> Evaluation:
     """Judge every value and the batch; evaluating again gives the same."""
-    results = tuple(judge(value, rules) for value in values)
+    results = tuple(_overruled(judge(value, rules), rules) for value in values)
     primaries = [result for result in results if result.primary]
-    share = judge(_drift_share(primaries), rules)
-    deciding = [result for result in (*results, share) if result.decides]
+    of_model = _model_results(results, rules)
+    deciding = [result for result in (*results, *of_model) if result.decides]
     worst = _worst(deciding)
     status = worst.status if worst is not None else _quiet(primaries, deciding)
     return Evaluation(
@@ -124,14 +139,22 @@ def evaluate(values: Sequence[MetricValue], rules: Rules) -> Evaluation:
         reason=_common_reason(primaries or deciding) if status is ResultStatus.IRRELEVANT else None,
         drifted_columns=_columns(primaries, ResultStatus.DETECTED),
         suspected_columns=_columns(primaries, ResultStatus.POTENTIAL_DETECTION),
-        drift_share=share,
+        model_results=of_model,
         worst=worst,
     )
 
 
 def judge(value: MetricValue, rules: Rules) -> Result:
     """The status of one value."""
-    limits = rules.limits_for(value.name, value.column)
+    return _against(value, rules.limits_for(value.name, value.column), rules)
+
+
+def _against(value: MetricValue, limits: Limits, rules: Rules) -> Result:
+    significant = not rules.guard or _significant(value, rules.alpha)
+    return dataclasses.replace(_judged(value, limits, rules, significant), significant=significant)
+
+
+def _judged(value: MetricValue, limits: Limits, rules: Rules, significant: bool) -> Result:
     if value.value is None:
         return _result(value, limits, ResultStatus.IRRELEVANT, value.reason or Reason.NO_DATA)
     if limits.empty and value.primary and value.name in METRICS and METRICS[value.name].test:
@@ -150,7 +173,7 @@ def judge(value: MetricValue, rules: Rules) -> Result:
         return _result(value, limits, ResultStatus.IRRELEVANT, Reason.BASELINE_MISSING)
     for status, amount in past.items():
         if amount is not None and amount >= 0:
-            if rules.guard and not _significant(value, rules.alpha):
+            if not significant:
                 return _result(value, limits, ResultStatus.NO_DETECTION, Reason.NOT_SIGNIFICANT)
             return _result(value, limits, status, value.reason, amount)
     return _result(value, limits, ResultStatus.NO_DETECTION, value.reason)
@@ -174,18 +197,27 @@ def _result(
     return Result(value, status, text, limits.warning, limits.critical, amount)
 
 
-def _drift_share(primaries: Sequence[Result]) -> MetricValue:
-    features = [result for result in primaries if result.metric.details.get("role") == "feature"]
-    judged = [result for result in features if result.status is not ResultStatus.IRRELEVANT]
-    detected = [result for result in judged if result.status is ResultStatus.DETECTED]
-    return MetricValue(
-        name=DRIFT_SHARE,
-        kind=ResultKind.DATA_DRIFT,
-        direction=Direction.LOWER_IS_BETTER,
-        value=len(detected) / len(judged) if judged else None,
-        reason=None if judged else _common_reason(features) or Reason.NO_DATA,
-        details={"columns": len(features), "judged": len(judged), "detected": len(detected)},
+def _overruled(result: Result, rules: Rules) -> Result:
+    """A feature's verdict where a rule for the whole model, or its exclusion from it, takes the decision away."""
+    if rules.model is None or not model_score.counts(result, None):
+        return result
+    return dataclasses.replace(result, overruled=True)
+
+
+def _model_results(results: Sequence[Result], rules: Rules) -> tuple[Result, ...]:
+    rule = rules.model
+    features = [result for result in results if model_score.counts(result, rule)]
+    share = judge(model_score.drift_share(features), rules)
+    if rule is None:
+        return (share,)
+    if rule.rule is ModelRule.IMPORTANCE_COUNTS:
+        value, status = model_score.drifted_features(features, rule)
+        return share, dataclasses.replace(_result(value, Limits(), status, value.reason), ruled=True)
+    value = share.metric if rule.rule is ModelRule.DRIFT_SHARE else model_score.drift_score(features, rule)
+    ruled = dataclasses.replace(
+        _against(value, rules.limits_for(value.name, None, model_score.limits_of(rule)), rules), ruled=True
     )
+    return (ruled,) if rule.rule is ModelRule.DRIFT_SHARE else (share, ruled)
 
 
 def _quiet(primaries: Sequence[Result], deciding: Sequence[Result]) -> ResultStatus:

@@ -28,6 +28,7 @@ from airflow_monitoring_provider.metrics.values import Direction, MetricValue
 
 if TYPE_CHECKING:
     from airflow_monitoring_provider.definitions.model import JobDefinition
+    from airflow_monitoring_provider.definitions.model_score import ModelScore
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,12 +69,14 @@ class Rules:
     :param columns: metric -> column -> limits, over both.
     :param alpha: a value with a p-value must have an adjusted one at or under it.
     :param guard: False judges by size alone.
+    :param model: the rule that decides on all features together; None: each decides by itself.
     """
 
     limits: Mapping[str, Limits] = dataclasses.field(default_factory=dict)
     columns: Mapping[str, Mapping[str, Limits]] = dataclasses.field(default_factory=dict)
     alpha: float = 0.05
     guard: bool = True
+    model: ModelScore | None = None
 
     @classmethod
     def from_definition(cls, definition: JobDefinition) -> Rules:
@@ -90,15 +93,18 @@ class Rules:
                 column: Limits(other.warning, other.critical) for column, other in threshold.columns.items()
             }
         significance = definition.resolved_significance
-        return cls(limits, columns, significance.alpha, significance.guard)
+        return cls(limits, columns, significance.alpha, significance.guard, definition.model_score)
 
-    def limits_for(self, metric: str, column: str | None) -> Limits:
-        """The limits of one metric of one column (None: of the batch)."""
+    def limits_for(self, metric: str, column: str | None, default: Limits | None = None) -> Limits:
+        """The limits of one metric of one column (None: of the batch).
+
+        :param default: in place of the metric's own.
+        """
         if column is not None:
             of_column = self.columns.get(metric, {}).get(column)
             if of_column is not None:
                 return of_column
-        return self.limits.get(metric, DEFAULTS.get(metric, Limits()))
+        return self.limits.get(metric, default or DEFAULTS.get(metric, Limits()))
 
 
 def severity(value: MetricValue, limit: float | None) -> float | None:

@@ -16,9 +16,19 @@ from airflow_monitoring_provider.definitions.terms import ResultStatus, WindowKi
 from airflow_monitoring_provider.definitions.window import Window
 from airflow_monitoring_provider.exceptions import BatchLocked, NotFound, Superseded
 from airflow_monitoring_provider.store import texts
+from airflow_monitoring_provider.store.commits import value_rows
 from airflow_monitoring_provider.store.engine import insert
-from airflow_monitoring_provider.store.records import Alert, MonitorTransition, PendingEvaluation, Verdict
-from airflow_monitoring_provider.store.tables import ALL_ROWS, alerts, jobs, metrics, monitor_states, monitors
+from airflow_monitoring_provider.store.records import Alert, ModelVerdict, MonitorTransition, PendingEvaluation, Verdict
+from airflow_monitoring_provider.store.tables import (
+    ALL_ROWS,
+    MADE_BY_EVALUATION,
+    alerts,
+    jobs,
+    metrics,
+    monitor_states,
+    monitors,
+    snapshots,
+)
 from airflow_monitoring_provider.store.types import finite, storable
 
 DELETED = "the batch of this job was deleted, and its results with it"
@@ -57,6 +67,7 @@ def record(
     transitions: Sequence[MonitorTransition],
     news: Sequence[Alert],
     now: dt.datetime,
+    of_model: Sequence[ModelVerdict] = (),
 ) -> int:
     """Write the evaluation; how many of its alerts are new.
 
@@ -80,6 +91,7 @@ def record(
     if row is None:
         raise _refusal(connection, job)
     _write_statuses(connection, job, results, now)
+    _write_model_values(connection, job, of_model, now)
     facts = {"deployment_id": row.deployment_id, "definition_id": row.definition_id}
     # In one order, so that two jobs of a definition that are evaluated at once cannot wait for each other.
     ordered = sorted(transitions, key=lambda transition: transition.monitor_id)
@@ -133,6 +145,34 @@ def _write_statuses(connection: sa.Connection, job: str, results: Sequence[Verdi
             .values({column: sa.bindparam(column) for column in columns}),
             rows,
         )
+
+
+def _write_model_values(
+    connection: sa.Connection, job: str, verdicts: Sequence[ModelVerdict], now: dt.datetime
+) -> None:
+    """Replace the values that evaluations make; what they share with the job's other rows is taken from a snapshot."""
+    connection.execute(metrics.delete().where(metrics.c.job_id == job, metrics.c.position >= MADE_BY_EVALUATION))
+    if not verdicts:
+        return
+    of_job = ("definition_id", "deployment_id", "window_start", "window_end", "window_kind", "snapshot_revision")
+    facts = connection.execute(
+        sa.select(*(jobs.c[name] for name in of_job), snapshots.c.model_id, snapshots.c.environment)
+        .join(snapshots, snapshots.c.job_id == jobs.c.id)
+        .where(jobs.c.id == job)
+    ).one()
+    shared = dict(facts._mapping) | {"job_id": job}
+    rows = []
+    for place, (row, verdict) in enumerate(zip(value_rows([v.metric for v in verdicts]), verdicts, strict=True)):
+        judged = {
+            "position": MADE_BY_EVALUATION + place,
+            "status": verdict.status.text,
+            "status_reason": texts.optional_name(verdict.reason, "reason"),
+            "warning": _limit(verdict.warning, verdict.name),
+            "critical": _limit(verdict.critical, verdict.name),
+            "evaluated_at": now,
+        }
+        rows.append(shared | row | judged)
+    connection.execute(metrics.insert(), rows)
 
 
 def _write_monitors(connection: sa.Connection, rows: list[dict[str, Any]], window_start: dt.datetime) -> None:

@@ -25,6 +25,7 @@ from airflow_monitoring_provider.store.records import (
 )
 from airflow_monitoring_provider.store.tables import (
     ALL_ROWS,
+    MADE_BY_EVALUATION,
     batches,
     job_attempts,
     job_log,
@@ -133,9 +134,10 @@ def results_page(
 
 
 def values(connection: sa.Connection, job_id: str) -> list[MetricValue]:
-    """Every committed value of a job, to evaluate."""
+    """Every committed value of a job, to evaluate; without those that an evaluation made."""
     _require(connection, job_id)
-    rows = connection.execute(sa.select(metrics).where(metrics.c.job_id == job_id).order_by(metrics.c.position))
+    committed = sa.select(metrics).where(metrics.c.job_id == job_id, metrics.c.position < MADE_BY_EVALUATION)
+    rows = connection.execute(committed.order_by(metrics.c.position))
     return [_value(row._mapping) for row in rows]
 
 

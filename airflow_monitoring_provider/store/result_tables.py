@@ -10,6 +10,9 @@ from airflow_monitoring_provider.store.job_tables import job_definitions, jobs
 ALL_ROWS = ""
 """The ``segment_id`` of results and profiles of all rows."""
 
+MADE_BY_EVALUATION = 1_000_000_000
+"""From this ``position`` on a job's results are of values that its evaluation made of the others."""
+
 snapshots = sa.Table(
     "monitoring_snapshots",
     col.metadata,

@@ -46,6 +46,7 @@ from airflow_monitoring_provider.store.records import (
     Claim,
     DefinitionRecord,
     FileKind,
+    ModelVerdict,
     MonitorTransition,
     PredictionFile,
     RunInfo,
@@ -294,15 +295,27 @@ class MonitoringStore(PartStore):
         overall: ResultStatus,
         monitor_transitions: Sequence[MonitorTransition] = (),
         alerts: Sequence[Alert] = (),
+        *,
+        of_model: Sequence[ModelVerdict] = (),
     ) -> int:
         """Write statuses, monitor states and alerts as one; how many alerts are new.
+
+        ``of_model``: values that the evaluation made of the job's others; they replace those of the one before.
 
         The same evaluation twice changes nothing. Raises :class:`Superseded` where the job has another snapshot by
         now, :class:`BatchLocked` where its batch was deleted, :class:`NotFound`.
         """
         with self._writing() as connection:
             return evaluations.record(
-                connection, job_id, snapshot_revision, results, overall, monitor_transitions, alerts, self._now()
+                connection,
+                job_id,
+                snapshot_revision,
+                results,
+                overall,
+                monitor_transitions,
+                alerts,
+                self._now(),
+                of_model,
             )
 
     def alert_delivered(self, key: str) -> None:

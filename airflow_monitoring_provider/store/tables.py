@@ -24,6 +24,7 @@ from airflow_monitoring_provider.store.monitor_tables import alerts, integration
 from airflow_monitoring_provider.store.part_tables import part_plans, parts
 from airflow_monitoring_provider.store.result_tables import (
     ALL_ROWS,
+    MADE_BY_EVALUATION,
     baseline_versions,
     baselines,
     metrics,
@@ -34,6 +35,7 @@ from airflow_monitoring_provider.store.result_tables import (
 
 __all__ = [
     "ALL_ROWS",
+    "MADE_BY_EVALUATION",
     "alerts",
     "audit",
     "baseline_versions",

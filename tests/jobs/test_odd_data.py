@@ -246,3 +246,25 @@ def test_a_limit_on_the_drift_share_is_a_monitor_of_its_own(small_world: Any, de
     late = world.run(definition, 1)
     world.evaluate(definition, late)
     assert any("drift_share" in alert.title for alert in world.store.pending_alerts(job_id=late.job_id))
+
+
+def test_the_model_score_is_a_result_a_monitor_and_an_alert(small_world: Any, define: Any, tools: Any) -> None:
+    world = small_world
+    world.table("scores", tools.day_rows(0) + tools.day_rows(1, shift=3.0))
+    counted = define(model_score={"rule": "importance_counts", "starred_features": ["distance"]})
+    world.evaluate(counted, world.run(counted, 0))
+    late = world.run(counted, 1)
+
+    first, again = world.evaluate(counted, late), world.evaluate(counted, late)
+
+    found = {result.value.name: result for result in world.store.results(late.job_id) if result.value.column is None}
+    assert "detected" == again.status
+    assert (first.status, first.worst) == (again.status, again.worst)
+    assert "detected" == found["drifted_features"].status.text
+    assert 1 <= found["drifted_features"].value.value
+    assert "drift_share" in found
+    assert len(found) == sum(result.value.column is None for result in world.store.results(late.job_id))
+    assert "drifted_features" not in {value.name for value in world.store.load_values(late.job_id)}
+    titles = [alert.title for alert in world.store.pending_alerts(job_id=late.job_id)]
+    assert any("drifted_features" in title for title in titles)
+    assert not any("psi of distance" in title for title in titles)
