@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions.terms import ResultStatus, WindowKind
 from airflow_monitoring_provider.definitions.window import Window
 from airflow_monitoring_provider.exceptions import BatchLocked, NotFound, Superseded
+from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.store import texts
 from airflow_monitoring_provider.store.commits import value_rows
 from airflow_monitoring_provider.store.engine import insert
-from airflow_monitoring_provider.store.records import Alert, ModelVerdict, MonitorTransition, PendingEvaluation, Verdict
+from airflow_monitoring_provider.store.records import Alert, MonitorTransition, PendingEvaluation, Verdict
 from airflow_monitoring_provider.store.tables import (
     ALL_ROWS,
     MADE_BY_EVALUATION,
@@ -32,6 +33,13 @@ from airflow_monitoring_provider.store.tables import (
 from airflow_monitoring_provider.store.types import finite, storable
 
 DELETED = "the batch of this job was deleted, and its results with it"
+
+
+class ModelVerdict(Verdict, Protocol):
+    """A value that an evaluation makes of the job's others, and its status."""
+
+    @property
+    def metric(self) -> MetricValue: ...
 
 
 def pending(connection: sa.Connection, job: str) -> PendingEvaluation | None:

@@ -323,13 +323,6 @@ class Verdict(Protocol):
     def critical(self) -> float | None: ...
 
 
-class ModelVerdict(Verdict, Protocol):
-    """A value that an evaluation makes of the job's others, and its status."""
-
-    @property
-    def metric(self) -> MetricValue: ...
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class MonitorTransition:
     """Where a monitor stands after an evaluation, and where it stood before.

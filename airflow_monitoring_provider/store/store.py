@@ -46,7 +46,6 @@ from airflow_monitoring_provider.store.records import (
     Claim,
     DefinitionRecord,
     FileKind,
-    ModelVerdict,
     MonitorTransition,
     PredictionFile,
     RunInfo,
@@ -296,7 +295,7 @@ class MonitoringStore(PartStore):
         monitor_transitions: Sequence[MonitorTransition] = (),
         alerts: Sequence[Alert] = (),
         *,
-        of_model: Sequence[ModelVerdict] = (),
+        of_model: Sequence[evaluations.ModelVerdict] = (),
     ) -> int:
         """Write statuses, monitor states and alerts as one; how many alerts are new.
 

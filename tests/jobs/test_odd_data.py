@@ -251,7 +251,7 @@ def test_a_limit_on_the_drift_share_is_a_monitor_of_its_own(small_world: Any, de
 def test_the_model_score_is_a_result_a_monitor_and_an_alert(small_world: Any, define: Any, tools: Any) -> None:
     world = small_world
     world.table("scores", tools.day_rows(0) + tools.day_rows(1, shift=3.0))
-    counted = define(model_score={"rule": "importance_counts", "starred_features": ["distance"]})
+    counted = define(model_score={"rule": "importance_counts", "low_importance_failing_count": 1})
     world.evaluate(counted, world.run(counted, 0))
     late = world.run(counted, 1)
 
