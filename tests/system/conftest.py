@@ -62,6 +62,12 @@ SLOW_DEFINITION = DEFINITION | {
     "intake_settings": {"type": "sql", "data_store_id": "scores_db", "table": "endless_scores"},
     "output_settings": DEFINITION["output_settings"] | {"table": "slow_monitoring"},  # type: ignore[operator]
 }
+IN_PARTS = DEFINITION | {
+    "name": "parts",
+    "deployment_id": "parts",
+    "output_settings": DEFINITION["output_settings"] | {"table": "parts_monitoring"},  # type: ignore[operator]
+    "partitions": {"by": "time", "count": 3},
+}
 
 
 class Browser:
@@ -177,7 +183,7 @@ def instance(demo_scripts: tuple[Any, Any], tmp_path_factory: pytest.TempPathFac
     _create_intake(intake)
     _create_dags(folder / "dags")
     with running(demo_scripts, folder, intake, rescan_seconds=2) as started:
-        started.knows("monitoring__churn", "monitoring__slow", "retrain_on_drift")
+        started.knows("monitoring__churn", "monitoring__slow", "monitoring__parts", "retrain_on_drift")
         started.rest("PATCH", "/dags/retrain_on_drift", {"is_paused": False})
         yield started
 
@@ -217,7 +223,7 @@ def _create_intake(path: Path) -> None:
 
 def _create_dags(folder: Path) -> None:
     (folder / "definitions").mkdir(parents=True)
-    for definition in (DEFINITION, SLOW_DEFINITION):
+    for definition in (DEFINITION, SLOW_DEFINITION, IN_PARTS):
         (folder / "definitions" / f"{definition['name']}.yaml").write_text(yaml.safe_dump(definition))
     for example in ("from_yaml_folder.py", "retrain_on_drift.py"):
         shutil.copy(CHECKOUT / "dags_examples" / example, folder)

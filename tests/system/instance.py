@@ -157,7 +157,7 @@ def running(
     home.prepare()
     with (home.folder / "airflow.cfg").open("a") as config:
         config.write(settings)
-    with _alone(folder.parents[1] / "instance.lock"), _ended(home.folder, instance_module):
+    with alone(folder.parents[1] / "instance.lock"), _ended(home.folder, instance_module):
         address, process = instance_module.up(home, 0)
         started = Instance(address=address, home=home.folder, intake=intake)
         connection = {"connection_id": "scores_db", "conn_type": "sqlite", "host": str(intake)}
@@ -167,7 +167,7 @@ def running(
 
 
 @contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
     """One instance at a time, whichever of pytest's workers wants one: each is enough for a small machine."""
     faulthandler.cancel_dump_traceback_later()  # to wait for another's end is no hang; all that follows has its limits
     with lock.open("w") as file:

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.system
 CHURN = "monitoring__churn"
 SLOW = "monitoring__slow"
 RETRAIN = "retrain_on_drift"
+PARTS = "monitoring__parts"
 DIALOG = "[...document.querySelectorAll('[role=dialog]')].find(d => d.innerText.includes('Trigger Dag'))"
 TITLES = ("Window start", "Window end", "Batch name")
 FIELD = "[...document.querySelectorAll('[data-testid=datetime-input]')]"
@@ -81,6 +82,17 @@ def _cleared_task_leaves_the_same_rows_and_the_next_revision(instance: Any) -> N
     assert first == _statuses(instance, 0, 999)
     assert before["content_hash"] == after["content_hash"]
     assert before["snapshot_revision"] + 1 == after["snapshot_revision"]
+
+
+def _parts_of_a_job_are_tasks_and_give_what_one_task_gives(instance: Any) -> None:
+    instance.start(PARTS, "window", **_window(1))
+    instance.succeeded(PARTS, "window")
+    found = instance.rest("GET", f"/dags/{PARTS}/dagRuns/window/taskInstances")["task_instances"]
+    assert [0, 1, 2] == sorted(task["map_index"] for task in found if task["task_id"] == "run_job.profile_part")
+    one, many = instance.returned(CHURN, "window"), instance.returned(PARTS, "window", "run_job.merge_and_commit")
+    assert one["content_hash"] == many["content_hash"]
+    assert A_DAY == Counter(status for (status,) in instance.rows("SELECT status FROM parts_monitoring"))
+    assert "no_detection" == instance.returned(PARTS, "window", "evaluate_monitors")["status"]
 
 
 def _backfill_of_three_days(instance: Any) -> None:
@@ -195,7 +207,7 @@ def _run_of_the_form(instance: Any) -> Any:
 
 def _scheduler_started_nothing_of_its_own(instance: Any) -> None:
     """The definitions have ended long ago."""
-    for dag_id in (CHURN, SLOW):
+    for dag_id in (CHURN, SLOW, PARTS):
         assert 0 == instance.rest("GET", f"/dags/{dag_id}/dagRuns?run_type=scheduled")["total_entries"]
 
 
@@ -205,6 +217,7 @@ STEPS = (
     _link_of_the_task_leads_to_the_page_of_its_job,
     _half_a_window_fails_at_once_and_says_why,
     _cleared_task_leaves_the_same_rows_and_the_next_revision,
+    _parts_of_a_job_are_tasks_and_give_what_one_task_gives,
     _backfill_of_three_days,
     _result_starts_the_dag_that_waits_for_it_and_drift_decides_what_it_does,
     _killed_job_is_aborted_in_the_store_and_leaves_no_rows,

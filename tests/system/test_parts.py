@@ -24,7 +24,7 @@ from airflow_monitoring_provider.store.engine import open_engine
 from airflow_monitoring_provider.store.storage import Storage
 from airflow_monitoring_provider.store.store import MonitoringStore
 from system.celery_instance import WORKERS, on_celery
-from system.instance import Instance
+from system.instance import Instance, alone
 
 pytestmark = pytest.mark.system
 
@@ -84,7 +84,9 @@ class Wide:
 
 
 @pytest.fixture(scope="module")
-def wide(demo_scripts: tuple[Any, Any], postgres_server: str) -> Iterator[Wide]:
+def wide(
+    demo_scripts: tuple[Any, Any], postgres_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Wide]:
     folder = Path(tempfile.mkdtemp(prefix="celery-"))
     admin = sa.create_engine(postgres_server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     server = sa.make_url(postgres_server)
@@ -113,7 +115,8 @@ def wide(demo_scripts: tuple[Any, Any], postgres_server: str) -> Iterator[Wide]:
     }
     environment = {name: json.dumps(value) for name, value in connections.items()}
     try:
-        with on_celery(demo_scripts, folder, urls["airflow"], environment) as instance:
+        lock = tmp_path_factory.getbasetemp().parent / "instance.lock"
+        with alone(lock), on_celery(demo_scripts, folder, urls["airflow"], environment) as instance:
             instance.knows("monitoring__wide")
             made = Wide(instance, urls["scores"], urls["monitoring"], folder / "storage")
             yield made
