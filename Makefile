@@ -20,10 +20,10 @@ export UV_SYSTEM_CERTS
 unexport VIRTUAL_ENV CONDA_PREFIX UV_PROJECT_ENVIRONMENT UV_PYTHON UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint up down clean bench lock
+.PHONY: help demo test faults lint up down clean bench calibration lock
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(STAMP) ## Monitor the flights of New York on real data in a real Airflow, from nothing to an alert
 	@$(RUN) dags_examples/demo/run.py
@@ -56,6 +56,9 @@ bench: $(STAMP) ## Run the benchmarks
 		[ -e "$$script" ] || { echo "there are no benchmarks yet"; break; }; \
 		echo "== $$script"; $(RUN) "$$script" || exit 1; \
 	done
+
+calibration: $(STAMP) ## Simulate how often the default verdict is wrong
+	@$(RUN) benchmarks/calibration.py
 
 # --no-config and the unset variables: hashes come from PyPI whatever mirrors this machine is set up for.
 COMPILE = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS -u UV_CONSTRAINT \

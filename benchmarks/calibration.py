@@ -1,0 +1,455 @@
+"""How often the default verdict is wrong, beside the rules that people use instead: a seeded simulation.
+
+    make calibration                        # a few minutes; prints the tables of RESULTS.md
+    python benchmarks/calibration.py --batches 20 --sizes 200x100
+
+A batch is compared and judged by the functions a job uses (``compare``, ``evaluate``, default settings and rules), on
+profiles. Small ones are profiled from drawn values; of large ones the buckets of a population's profile are drawn
+instead of its rows, which is the same but for the population being the profile of two million draws.
+
+A *false alarm* is a clean batch in which anything is raised: any column, any metric, a warning or worse. *Power* is the
+share of drifting columns that are raised, where ten of a batch's columns drift. The peers' rules are computed here from
+the same counts, after their documentation: this script measures rules, not libraries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import concurrent.futures
+import dataclasses
+import functools
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import measure
+import numpy as np
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
+
+from airflow_monitoring_provider.definitions.terms import ColumnKind, ResultStatus
+from airflow_monitoring_provider.metrics import distances, significance
+from airflow_monitoring_provider.metrics.binning import BinningRule, Missing
+from airflow_monitoring_provider.metrics.cells import compare_cells
+from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
+from airflow_monitoring_provider.metrics.multiplicity import adjusted
+from airflow_monitoring_provider.metrics.precision import shared_buckets, shared_positions
+from airflow_monitoring_provider.metrics.values import MetricValue
+from airflow_monitoring_provider.monitors.evaluate import Result, evaluate
+from airflow_monitoring_provider.monitors.thresholds import Rules
+from airflow_monitoring_provider.profiles.histogram import Histogram
+from airflow_monitoring_provider.profiles.levels import LevelCounts
+from airflow_monitoring_provider.profiles.moments import Moments
+from airflow_monitoring_provider.profiles.plan import ProfilePlan
+from airflow_monitoring_provider.profiles.profile import ColumnProfile, Profile
+
+SIZES = (
+    (100, 100),
+    (200, 100),
+    (300, 300),
+    (1_000, 100),
+    (1_000, 1_000),
+    (10_000, 100),
+    (10_000, 1_000),
+    (200, 10_000),
+    (10_000, 10_000),
+    (100_000, 100_000),
+    (1_000_000, 100),
+    (1_000_000, 1_000_000),
+)
+DRIFTING = 10
+DRAWN_ROWS = 20_000
+POPULATION = 2_000_000
+LEVELS = tuple(f"level {i:02d}" for i in range(12))
+LEVEL_SHARES = np.array([0.4, 0.25, 0.12, 0.08, 0.05, 0.03, 0.02, 0.02, 0.01, 0.01, 0.005, 0.005])
+
+Draw = Callable[[np.random.Generator, int, bool], np.ndarray]
+
+
+def _normal(rng: np.random.Generator, rows: int, moved: bool) -> np.ndarray:
+    return rng.normal(0.5 * moved, 1, rows)
+
+
+def _lognormal(rng: np.random.Generator, rows: int, moved: bool) -> np.ndarray:
+    return rng.lognormal(0.5 * moved, 1, rows)
+
+
+def _cauchy(rng: np.random.Generator, rows: int, moved: bool) -> np.ndarray:
+    return rng.standard_cauchy(rows) + 0.8 * moved
+
+
+def _beta(rng: np.random.Generator, rows: int, moved: bool) -> np.ndarray:
+    return rng.beta(2.9 if moved else 2, 5, rows)
+
+
+def _zero_inflated(rng: np.random.Generator, rows: int, moved: bool) -> np.ndarray:
+    return rng.exponential(1, rows) * (rng.random(rows) < (0.45 if moved else 0.2))
+
+
+def _poisson(rng: np.random.Generator, rows: int, moved: bool) -> np.ndarray:
+    return np.minimum(rng.poisson(3.9 if moved else 3.0, rows), 9).astype(np.float64)
+
+
+def _ties(rng: np.random.Generator, rows: int, moved: bool) -> np.ndarray:
+    return np.round(rng.normal(5 + 0.5 * moved, 1, rows) * 5) / 5
+
+
+def _wider(rng: np.random.Generator, rows: int, moved: bool) -> np.ndarray:
+    return rng.normal(0, 1.5 if moved else 1, rows)
+
+
+def _constant(rng: np.random.Generator, rows: int, moved: bool) -> np.ndarray:
+    return np.full(rows, 7.0)
+
+
+def _levels(rng: np.random.Generator, rows: int, moved: bool) -> np.ndarray:
+    shares = LEVEL_SHARES[[1, 2, 0, *range(3, 12)]] if moved else LEVEL_SHARES
+    return rng.multinomial(rows, shares)
+
+
+KINDS: dict[str, Draw] = {
+    "normal": _normal,
+    "lognormal": _lognormal,
+    "Cauchy": _cauchy,
+    "beta": _beta,
+    "zero-inflated": _zero_inflated,
+    "discrete": _poisson,
+    "categorical": _levels,
+    "heavy ties": _ties,
+    "wider normal": _wider,
+    "constant": _constant,
+}
+NAMES = tuple(KINDS)
+
+
+def column(kind: str, rng: np.random.Generator, rows: int, name: str, *, moved: bool = False) -> ColumnProfile:
+    """The profile of ``rows`` rows of one kind of column."""
+    if kind == "categorical":
+        counts = dict(zip(LEVELS, KINDS[kind](rng, rows, moved).tolist(), strict=True))
+        return ColumnProfile(name, ColumnKind.CATEGORICAL, rows=rows, levels=LevelCounts.of(counts))
+    if rows <= DRAWN_ROWS:
+        return ColumnProfile.of(KINDS[kind](rng, rows, moved), name)
+    buckets, shares, moments = _population(kind, moved)
+    counts = rng.multinomial(rows, shares)
+    used = counts > 0
+    histogram = Histogram(buckets.shift, buckets.codes[used], counts[used])
+    return ColumnProfile(
+        name,
+        ColumnKind.NUMERIC,
+        rows=rows,
+        minimum=float(histogram.lower_edges()[0]),
+        maximum=float(histogram.upper_edges()[-1]),
+        moments=moments,
+        histogram=histogram,
+    )
+
+
+@functools.cache
+def _population(kind: str, moved: bool) -> tuple[Histogram, np.ndarray, Moments]:
+    """Clean and moved buckets are cut at the same precision, or the coarser side would be a second difference."""
+    clean, other = (
+        Histogram.of(KINDS[kind](np.random.default_rng([NAMES.index(kind), state]), POPULATION, state))
+        for state in (False, True)
+    )
+    shift = max(clean.shift, other.shift)
+    found = (other if moved else clean).coarsen(shift)
+    moments = Moments.of_counts(found.representatives(), found.counts)
+    return found, found.counts / found.total, moments
+
+
+def batch(rng: np.random.Generator, rows: int, names: Sequence[str], *, moved: bool = False) -> Profile:
+    """One batch; a column's name begins with the place of its kind."""
+    columns = {name: column(_kind(name), rng, rows, name, moved=moved) for name in names}
+    return Profile(ProfilePlan(()), rows, {"monitored": rows}, columns)
+
+
+def _kind(name: str) -> str:
+    return NAMES[int(name.split("_")[1])]
+
+
+def column_names(columns: int, kinds: Sequence[str] = NAMES) -> list[str]:
+    """Names of so many columns, the kinds in turn."""
+    return [f"x{i:04d}_{NAMES.index(kinds[i % len(kinds)])}" for i in range(columns)]
+
+
+@dataclasses.dataclass
+class Tally:
+    """Of one rule at one size: clean batches, those with an alarm, drifting columns, those that were found."""
+
+    batches: int = 0
+    alarms: int = 0
+    moved: int = 0
+    found: int = 0
+
+    def add(self, other: Tally) -> None:
+        self.batches += other.batches
+        self.alarms += other.alarms
+        self.moved += other.moved
+        self.found += other.found
+
+    @property
+    def alarm_rate(self) -> float:
+        return self.alarms / self.batches if self.batches else math.nan
+
+    @property
+    def power(self) -> float:
+        return self.found / self.moved if self.moved else math.nan
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One cell of the tables: rows of both sides, how many columns of which kinds, and whether rivals are computed."""
+
+    n: int
+    m: int
+    columns: int = 100
+    kinds: tuple[str, ...] = NAMES
+    rivals: bool = True
+
+
+def simulate(setting: Setting, seed: int) -> dict[str, Tally]:
+    """One clean batch, and the same batch with ten of its columns drawn anew with drift."""
+    rng = np.random.default_rng([seed, setting.n, setting.m, setting.columns, len(setting.kinds)])
+    names = column_names(setting.columns, setting.kinds)
+    baseline, clean = batch(rng, setting.n, names), batch(rng, setting.m, names)
+    able = [name for name in names if _kind(name) != "constant"]
+    drifting = able[: min(DRIFTING, len(able))]
+    drifted = batch(rng, setting.m, drifting, moved=True)
+    settings = ComparisonSettings(reference_rows=min(setting.n, 200), current_rows=100)
+    values = compare(clean, baseline, settings)
+    moved = compare(
+        drifted, dataclasses.replace(baseline, columns={c: baseline.columns[c] for c in drifting}), settings
+    )
+    mixed = adjusted([v for v in values if v.column not in drifting] + moved, settings.adjustment)
+    found = {"default verdict": _tally(_raised(values), _raised(mixed, deciding=True), drifting)}
+    if setting.rivals:
+        pairs = {name: _compared(baseline.columns[name], clean.columns[name]) for name in names}
+        others = {name: _compared(baseline.columns[name], drifted.columns[name]) for name in drifting}
+        flags, mixed_flags = rivals(pairs, rng), rivals(pairs | others, rng)
+        found |= {rule: _tally(flags[rule], mixed_flags[rule], drifting) for rule in flags}
+    return found
+
+
+def _tally(clean: set[str], mixed: set[str], drifting: list[str]) -> Tally:
+    return Tally(1, int(bool(clean)), len(drifting), len(mixed & set(drifting)))
+
+
+def _raised(values: list[MetricValue], *, deciding: bool = False) -> set[str]:
+    results: Iterator[Result] = iter(evaluate(values, Rules()).results)
+    return {
+        result.column or "batch"
+        for result in results
+        if result.status > ResultStatus.NO_DETECTION and (result.primary or not deciding)
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """What the rivals look at: one column of both sides."""
+
+    distinct: int
+    categorical: bool
+    n: int
+    m: int
+    psi: float
+    ks_p: float | None
+    cells: tuple[np.ndarray, np.ndarray]
+    reference: ColumnProfile
+    current: ColumnProfile
+
+
+def rivals(pairs: dict[str, Compared], rng: np.random.Generator) -> dict[str, set[str]]:
+    """Columns that each rule flags."""
+    ks = {name: _classic_p(pair) for name, pair in pairs.items()}
+    corrected = dict(zip(ks, stats.false_discovery_control(list(ks.values())), strict=True))
+    return {
+        "psi >= 0.1": {name for name, pair in pairs.items() if pair.psi >= 0.1},
+        "psi >= 0.2": {name for name, pair in pairs.items() if pair.psi >= 0.2},
+        "KS or chi2, p < 0.05": {name for name, p in ks.items() if p < 0.05},
+        "KS or chi2 + BH": {name for name, p in corrected.items() if p < 0.05},
+        "Evidently": {name for name, pair in pairs.items() if _evidently(pair)},
+        "NannyML": {name for name, pair in pairs.items() if _nannyml(pair, rng)},
+    }
+
+
+def _compared(reference: ColumnProfile, current: ColumnProfile) -> Compared:
+    cells = compare_cells(reference, current, BinningRule(missing=Missing.DROP))
+    ks_p, distinct = None, cells.used
+    if isinstance(reference.histogram, Histogram) and isinstance(current.histogram, Histogram):
+        a, b = shared_buckets(reference.histogram, current.histogram)
+        distinct = int(np.count_nonzero(a + b))
+        ks_p = significance.ks_p_value(distances.binned_ks(a, b), reference.count, current.count)
+    psi = distances.psi(cells.reference, cells.current)
+    return Compared(
+        distinct,
+        reference.histogram is None,
+        reference.count,
+        current.count,
+        psi,
+        ks_p,
+        (cells.reference, cells.current),
+        reference,
+        current,
+    )
+
+
+def _classic_p(pair: Compared) -> float:
+    """Kolmogorov-Smirnov, of discrete columns Pearson's chi-square."""
+    if pair.ks_p is not None and pair.distinct > 10:
+        return pair.ks_p
+    return significance.chi_square(*pair.cells).p_value
+
+
+def _evidently(pair: Compared) -> bool:
+    """Evidently 0.7: tests up to 1000 baseline rows, distances of 0.1 beyond."""
+    reference, current = pair.cells
+    if pair.n > 1000:
+        if pair.categorical or pair.distinct <= 5:
+            return bool(jensenshannon(reference / pair.n, current / pair.m) >= 0.1)
+        a, b = pair.reference.histogram, pair.current.histogram
+        distance = distances.wasserstein(*shared_positions(a, b))  # type: ignore[arg-type]
+        spread = pair.reference.moments.std(ddof=0)  # type: ignore[union-attr]
+        return bool(distance / max(spread, 0.001) >= 0.1)
+    if not pair.categorical and pair.distinct > 5:
+        return pair.ks_p is not None and pair.ks_p <= 0.05
+    if pair.distinct <= 1:
+        return False
+    if pair.distinct == 2:
+        return significance.two_proportions(int(reference[0]), pair.n, int(current[0]), pair.m).p_value < 0.05
+    expected = reference * pair.m / pair.n
+    if np.any((expected == 0) & (current > 0)):
+        return True
+    used = expected > 0
+    return bool(stats.chisquare(current[used], expected[used]).pvalue < 0.05)
+
+
+def _nannyml(pair: Compared, rng: np.random.Generator) -> bool:
+    """NannyML 0.13: Jensen-Shannon distance over Doane's bins against mean + 3 sd of the baseline's chunks.
+
+    Chunks as large as the batch, of which a baseline needs at least two.
+    """
+    chunks = pair.n // pair.m
+    if chunks < 2:
+        return False
+    reference, current = _doane(pair) if not pair.categorical else pair.cells
+    left, own = reference.astype(np.int64), []
+    for _ in range(min(chunks, 30)):
+        chunk = rng.multivariate_hypergeometric(left, pair.m, method="marginals")
+        own.append(jensenshannon(reference / pair.n, chunk / pair.m, base=2))
+        left = left - chunk
+    limit = min(float(np.mean(own) + 3 * np.std(own)), 1.0)
+    return bool(jensenshannon(reference / pair.n, current / pair.m, base=2) > limit)
+
+
+def _doane(pair: Compared) -> tuple[np.ndarray, np.ndarray]:
+    a, b = pair.reference.histogram, pair.current.histogram
+    assert a is not None
+    assert b is not None
+    assert pair.reference.moments is not None
+    low, high = float(a.lower_edges()[0]), float(a.upper_edges()[-1])
+    if low == high:
+        edges = np.array([low - 0.5, low + 0.5])
+    else:
+        n = pair.n
+        spread = math.sqrt(6 * (n - 2) / ((n + 1) * (n + 3)))
+        skew = abs(float(pair.reference.moments.skew))
+        edges = np.linspace(low, high, math.ceil(1 + math.log2(n) + math.log2(1 + skew / spread)) + 1)
+    counted = []
+    for histogram, rows in ((a, pair.n), (b, pair.m)):
+        at = histogram.representatives()
+        inside = np.histogram(at, edges, weights=histogram.counts)[0]
+        counted.append(np.append(inside, rows - inside.sum()).round().astype(np.int64))
+    return counted[0], counted[1]
+
+
+def run(settings: Sequence[Setting], batches: int, processes: int) -> dict[Setting, dict[str, Tally]]:
+    """Tallies of so many batches a setting; the same whatever the number of processes."""
+    found: dict[Setting, dict[str, Tally]] = {s: collections.defaultdict(Tally) for s in settings}
+    jobs = [(setting, seed) for setting in settings for seed in range(batches)]
+    with concurrent.futures.ProcessPoolExecutor(processes) as pool:
+        done = pool.map(_simulate, jobs, chunksize=max(1, batches // 20))
+        for (setting, _), tallies in zip(jobs, done, strict=True):
+            for rule, tally in tallies.items():
+                found[setting][rule].add(tally)
+    return found
+
+
+def _simulate(job: tuple[Setting, int]) -> dict[str, Tally]:
+    return simulate(*job)
+
+
+def _share(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.3g}"
+
+
+def _print_sizes(found: dict[Setting, dict[str, Tally]]) -> None:
+    rules = list(next(iter(found.values())))
+    heads = ["baseline x batch", *rules]
+    for title, what in (("clean batches with an alarm, %", "alarm_rate"), ("drifting columns found, %", "power")):
+        print(f"\n{title}")
+        rows = []
+        for setting, tallies in found.items():
+            shown = [
+                "-" if rule == "NannyML" and setting.n < 2 * setting.m else _share(getattr(tallies[rule], what))
+                for rule in rules
+            ]
+            rows.append([f"{setting.n:,} x {setting.m:,}".replace(",", " "), *shown])
+        measure.table(heads, rows)
+
+
+def _print_kinds(found: dict[Setting, dict[str, Tally]], sizes: Sequence[tuple[int, int]]) -> None:
+    print("\none kind of column, 100 of them: clean batches with an alarm, % / drifting columns found, %")
+    rows = []
+    for kind in NAMES:
+        row = [kind]
+        for n, m in sizes:
+            tally = next(t for s, t in found.items() if (s.n, s.m, s.kinds) == (n, m, (kind,)))["default verdict"]
+            row.append(f"{_share(tally.alarm_rate)} / {_share(tally.power)}")
+        rows.append(row)
+    measure.table(["columns", *(f"{n:,} x {m:,}".replace(",", " ") for n, m in sizes)], rows)
+
+
+def _print_columns(found: dict[Setting, dict[str, Tally]]) -> None:
+    print("\nother numbers of columns: clean batches with an alarm, % / drifting columns found, %")
+    rows = [
+        [
+            f"{setting.columns}",
+            f"{setting.n:,} x {setting.m:,}".replace(",", " "),
+            f"{_share(tallies['default verdict'].alarm_rate)} / {_share(tallies['default verdict'].power)}",
+        ]
+        for setting, tallies in found.items()
+    ]
+    measure.table(["columns", "baseline x batch", "default verdict"], rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batches", type=int, default=200, help="clean batches a setting (200)")
+    parser.add_argument("--sizes", nargs="*", default=None, help="baseline x batch rows, as in 200x100")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", choices=("sizes", "kinds", "columns"))
+    options: Any = parser.parse_args(arguments)
+    sizes = SIZES if options.sizes is None else [tuple(map(int, size.split("x"))) for size in options.sizes]
+    started = time.perf_counter()
+    print(f"{options.batches} batches a setting; {measure.machine()}")
+    if options.only in (None, "sizes"):
+        _print_sizes(run([Setting(n, m) for n, m in sizes], options.batches, options.processes))
+    few = [size for size in ((200, 100), (10_000, 100), (1_000, 1_000)) if options.sizes is None or size in sizes]
+    if options.only in (None, "kinds"):
+        settings = [Setting(n, m, kinds=(kind,), rivals=False) for kind in NAMES for n, m in few]
+        _print_kinds(run(settings, max(1, options.batches // 4), options.processes), few)
+    if options.only in (None, "columns"):
+        settings = [Setting(n, m, columns=k, rivals=False) for k in (1, 10) for n, m in few]
+        found = run(settings, options.batches, options.processes)
+        wide = [Setting(n, m, columns=1000, rivals=False) for n, m in few]
+        found |= run(wide, max(1, options.batches // 10), options.processes)
+        _print_columns(found)
+    print(f"\n{time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
