@@ -61,8 +61,12 @@ def cvm(reference: Counts, current: Counts) -> TestResult:
     """Cramer and von Mises' two-sample T; ``scipy.stats.cramervonmises_2samp``.
 
     Exact up to 20 rows a side, else the limiting distribution of the standardised statistic (Anderson 1962).
+
+    :raises ValueError: a side has one row.
     """
     n, m = totals(reference, current)
+    if min(n, m) < 2:
+        raise ValueError(f"Cramer and von Mises' test needs two rows on both sides, found n={n} and m={m}")
     total, product = n + m, n * m
     u = n * _rank_gap(reference, reference + current) + m * _rank_gap(current, reference + current)
     statistic = u / (product * total) - (4 * product - 1) / (6 * total)

@@ -97,7 +97,7 @@ def _cells(summary: Summary, wanted: float) -> int:
     span = summary.high - summary.low
     if not span > 0 or not wanted > 0:
         return 1
-    return max(math.ceil(span / (span / wanted)), 1)
+    return max(math.ceil(span / (span / wanted) if math.isfinite(span) else wanted), 1)
 
 
 def _closed(summary: Summary, cells: int) -> Edges:
