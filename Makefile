@@ -21,6 +21,7 @@ unexport VIRTUAL_ENV CONDA_PREFIX UV_PROJECT_ENVIRONMENT UV_PYTHON UV_SYSTEM_PYT
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test faults lint up down clean bench calibration lock
+.PHONY: help demo test parity faults lint up down clean bench lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +31,9 @@ demo: $(STAMP) ## Monitor the flights of New York on real data in a real Airflow
 
 test: $(STAMP) ## Run every test; PYTEST_ARGS passes options on
 	@$(RUN) -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
+
+parity: $(STAMP) ## Hold drift metrics to Evidently and NannyML, each in an environment of its own (a gigabyte)
+	@PYTHONPATH=tests:benchmarks $(RUN) -m pytest --numprocesses 0 -q -o python_files='parity_*.py' tests/parity
 
 faults: $(STAMP) ## Inject 1200 faults, which takes an hour with those in a whole Airflow; FAULTS_ARGS="--seed 7 --only interval" repeats or selects
 	@$(RUN) -m pytest --sweep --numprocesses 0 -q tests/system/test_exactly_once.py tests/faults

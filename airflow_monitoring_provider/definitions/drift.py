@@ -45,8 +45,7 @@ class Scheme(StrEnum):
     - ``sturges_combined``: ``numpy.histogram_bin_edges`` with ``sturges`` over baseline and current rows together where
       the baseline has more than 20 distinct values, else one cell per value of either side (Evidently). The current
       rows move its edges, so its values cannot be compared over time.
-    - ``doane``: ``numpy.histogram_bin_edges(R, "doane")`` and one cell for all that lies outside; one cell per value
-      where the baseline has at most 50 distinct ones, and at most one for ten rows (NannyML).
+    - ``doane``: ``numpy.histogram_bin_edges(R, "doane")`` and one cell for all that lies outside (NannyML).
     - ``discrete``: one cell per baseline value; what the baseline does not have is one cell, ``__unseen__``.
     - ``custom``: between given edges, with open ends.
     """

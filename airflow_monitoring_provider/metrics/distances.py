@@ -40,14 +40,16 @@ def psi(reference: Counts, current: Counts, zero_cells: ZeroCells = ZeroCells.AD
 def kl_cr(reference: Counts, current: Counts, zero_cells: ZeroCells = ZeroCells.ADD_ONE) -> float:
     """KL divergence of current relative to reference, ``sum q ln(q / p)``; ``scipy.stats.entropy(q, p)``.
 
-    In [0, inf) where no cell is empty; the zero-cell rules but ``jeffreys`` do not renormalise and can take it slightly
-    below 0.
+    In [0, inf) where no cell is empty; ``add_one`` and ``scale`` do not renormalise and can take it slightly below 0.
+    ``floor`` renormalises here and not for PSI, as Evidently does by calling SciPy.
     """
     if zero_cells is ZeroCells.SCALE:
         p, q = shares(reference, current)
         p, q = p[q > 0], q[q > 0]
         return float(np.sum(q * np.log(q / np.where(p > 0, p, _FLOOR))))
     p, q = smoothed_shares(reference, current, zero_cells)
+    if zero_cells is ZeroCells.FLOOR:
+        p, q = p / p.sum(), q / q.sum()
     return float(np.sum(q * np.log(q / p)))
 
 

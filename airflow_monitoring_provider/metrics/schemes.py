@@ -21,7 +21,6 @@ Edges = npt.NDArray[np.float64]
 
 _HIST_CELLS = 20
 _FEW_VALUES = 20
-_NANNYML_FEW, _NANNYML_SHARE = 50, 0.1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,13 +51,7 @@ class Summary:
 
 def one_cell_per_value(scheme: Scheme, histogram: Histogram) -> bool:
     """Whether a tool takes the numbers of this baseline for levels."""
-    distinct = histogram.codes.size
-    if not histogram.exact:
-        return False
-    if scheme is Scheme.STURGES_COMBINED:
-        return distinct <= _FEW_VALUES
-    few = distinct <= _NANNYML_FEW and distinct <= _NANNYML_SHARE * histogram.total
-    return scheme is Scheme.DOANE and few
+    return scheme is Scheme.STURGES_COMBINED and histogram.exact and histogram.codes.size <= _FEW_VALUES
 
 
 def edges_of(scheme: Scheme, summary: Summary, bins: int) -> Edges:
@@ -103,7 +96,7 @@ def _cells(summary: Summary, wanted: float) -> int:
 def _closed(summary: Summary, cells: int) -> Edges:
     low, high = (summary.low, summary.high) if summary.high > summary.low else (summary.low - 0.5, summary.high + 0.5)
     edges = _spaced(low, high, cells)
-    edges[-1] = np.nextafter(edges[-1], np.inf)
+    edges[-1] = math.nextafter(edges[-1], math.inf)  # infinite above the greatest double, and then no edge
     return _distinct(edges)
 
 

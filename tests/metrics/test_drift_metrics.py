@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,6 +62,13 @@ def values(found: dict[str, MetricValue], *names: str) -> list[float | None]:
 def test_the_registry_holds_every_metric_that_a_definition_may_name() -> None:
     assert set(DRIFT_METRICS) == IDS
     assert {name for name, metric in DRIFT_METRICS.items() if metric.needs is Needs.VALUES} == ON_NUMBERS
+
+
+def test_the_page_of_metrics_lists_every_one_with_its_range() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", page, re.MULTILINE))
+
+    assert {name: _range(name) for name in IDS} == {name: text.strip() for name, text in rows.items()}
 
 
 def test_f1_through_whole_profiles() -> None:
@@ -312,3 +321,9 @@ def test_the_default_metrics_do_not_import_scipys_distributions() -> None:
 
 def _pair(result: Any) -> tuple[float, float]:
     return float(result.statistic), float(result.pvalue)
+
+
+def _range(name: str) -> str:
+    term = METRICS[name]
+    left, right = ("(" if term.low == -np.inf else "["), (")" if term.high == np.inf else "]")
+    return f"{left}{term.low:g}, {term.high:g}{right}"
