@@ -20,8 +20,7 @@ export UV_SYSTEM_CERTS
 unexport VIRTUAL_ENV CONDA_PREFIX UV_PROJECT_ENVIRONMENT UV_PYTHON UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint up down clean bench calibration lock
-.PHONY: help demo test parity faults lint up down clean bench lock
+.PHONY: help demo test parity faults lint up down clean bench calibration lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
