@@ -31,12 +31,14 @@ Command = Sequence[str]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One process: ``wall`` and ``cpu`` seconds of all of it, ``seconds`` of its work without imports, ``peak`` MiB.
+    """One process: ``wall`` and ``cpu`` seconds of all of it, ``peak`` MiB; and of its work alone, without imports,
+    ``seconds`` of the clock and ``busy`` ones of all of its threads on a processor.
 
     :param more: what else the work returned.
     """
 
     seconds: float
+    busy: float
     wall: float
     cpu: float
     peak: float
@@ -48,16 +50,27 @@ def child(name: str, *arguments: object, script: str | None = None, python: obje
     return [str(python), script or sys.argv[0], "--child", name, *map(str, arguments)]
 
 
+class Stopwatch:
+    """Seconds since it was made, by the clock and on processors: what a child returns of its work."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter(), time.process_time()
+
+    def figures(self) -> dict[str, Any]:
+        """``seconds`` and ``busy``."""
+        return {"seconds": time.perf_counter() - self._started[0], "busy": time.process_time() - self._started[1]}
+
+
 def work(children: Mapping[str, Callable[..., dict[str, Any] | None]]) -> bool:
     """Do a child's work and print its figures, where this process is one; false where it is not.
 
-    The function's own ``seconds`` count where it returns some, which is how imports are left out.
+    The function's own figures of a :class:`Stopwatch` count where it returns some, which is how imports are left out.
     """
     if sys.argv[1:2] != ["--child"]:
         return False
-    started = time.perf_counter()
+    watch = Stopwatch()
     more = children[sys.argv[2]](*sys.argv[3:]) or {}
-    more = {"seconds": time.perf_counter() - started, **more, "peak": peak_memory()}
+    more = {**watch.figures(), **more, "peak": peak_memory()}
     print("\n" + json.dumps(more))
     return True
 
@@ -91,7 +104,7 @@ def run(command: Command, *, environment: Mapping[str, str] | None = None, timeo
     wall, after = time.perf_counter() - started, os.times()
     more = json.loads(done.stdout.splitlines()[-1])
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Run(more.pop("seconds"), wall, cpu, more.pop("peak"), more)
+    return Run(more.pop("seconds"), more.pop("busy"), wall, cpu, more.pop("peak"), more)
 
 
 def in_turn(commands: Mapping[str, Command], *, runs: int = 3, timeout: float | None = None) -> dict[str, list[Run]]:
@@ -102,15 +115,15 @@ def in_turn(commands: Mapping[str, Command], *, runs: int = 3, timeout: float | 
             one = run(command, timeout=timeout)
             found[name].append(one)
             print(
-                f"  run {number}  {name:<28} {one.seconds:9.3f} s  wall {one.wall:9.3f} s  cpu {one.cpu:9.3f} s  "
-                f"peak {one.peak:7.0f} MiB",
+                f"  run {number}  {name:<20} {one.seconds:9.3f} s  busy {one.busy:9.3f} s   whole process "
+                f"{one.wall:9.3f} s  busy {one.cpu:9.3f} s  peak {one.peak:7.0f} MiB",
                 flush=True,
             )
     return found
 
 
 def median(runs: Sequence[Run], what: str = "seconds") -> float:
-    """Median of a figure (``seconds``, ``wall``, ``cpu`` or ``peak``)."""
+    """Median of a figure (``seconds``, ``busy``, ``wall``, ``cpu`` or ``peak``)."""
     return float(statistics.median(getattr(one, what) for one in runs))
 
 
@@ -118,6 +131,12 @@ def ratio(ours: Sequence[Run], theirs: Sequence[Run], what: str = "seconds") -> 
     """Median, lowest and highest of ours / theirs, round by round."""
     each = [getattr(one, what) / getattr(other, what) for one, other in zip(ours, theirs, strict=True)]
     return statistics.median(each), min(each), max(each)
+
+
+def spread(values: tuple[float, float, float]) -> str:
+    """A median and the lowest and highest in brackets, as :func:`ratio` gives them."""
+    middle, low, high = values
+    return f"{middle:.3g} ({low:.3g} - {high:.3g})"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
