@@ -124,6 +124,10 @@ class JobDefinition(PredictionMembers):
     level_names: Literal["keep", "hash", "drop"] = Field(
         default="keep", description="What profiles keep of category names."
     )
+    engine: Literal["auto", "arrow", "sql"] = Field(
+        default="auto",
+        description="What computes the profile: arrow (rows are read), sql (the intake's database), auto.",
+    )
     max_rejected_share: Number | None = Field(default=None, ge=0, le=1, description="The job fails above it.")
     partitions: Partitions | None = Field(
         default=None, description="Cut each window into parts that tasks of their own profile; absent: one task."

@@ -30,7 +30,7 @@ Problems = Iterator[tuple[PartPath, str]]
 def broken_rules(definition: JobDefinition) -> list[tuple[PartPath, str]]:
     """Every rule the definition breaks, in the order of its fields."""
     rules = (_job, _aggregation, _roles, _target, _output_columns, _output_place, _times, _partitions, _drift)
-    return [problem for rule in rules for problem in rule(definition)]
+    return [problem for rule in (*rules, _engine) for problem in rule(definition)]
 
 
 def _job(definition: JobDefinition) -> Problems:
@@ -217,3 +217,20 @@ def _drift(definition: JobDefinition) -> Problems:
     for path, metric in drift.deciding():
         if metric not in judged and not METRICS[metric].test:
             yield ("drift", *path), f"decides, but nothing says from where on: give `thresholds` for {metric}"
+
+
+def _engine(definition: JobDefinition) -> Problems:
+    """What the database cannot compute for this definition, whatever its table holds."""
+    if definition.engine != "sql":
+        return
+    columns = definition.monitoring_columns
+    reasons = {
+        "the intake is no database": not isinstance(definition.intake_settings, SqlIntake),
+        "each row's status is written to `output_settings`, for which rows are read": definition.output_settings,
+        "parts are read row by row (`partitions`)": definition.partitions,
+        "predictions are kept for actuals that come later (`association_id_column`)": columns.association_id_column,
+    }
+    for reason, broken in reasons.items():
+        if broken:
+            yield ("engine",), f"cannot be sql: {reason}; use auto"
+            return

@@ -31,6 +31,7 @@ from airflow_monitoring_provider.profiles.arrays import (
     from_truth,
     from_values,
     is_text,
+    valid_flags,
     valid_rows,
 )
 from airflow_monitoring_provider.profiles.canonical import canonical_array, canonical_dictionary
@@ -101,6 +102,14 @@ class ColumnCounter:
             texts, counts = texts.drop_null(), counts[named]
         _add_texts(self._builder, self._kind, texts, counts, measured=is_text(levels.type))
         self._dictionary = None
+
+
+def add_counted(builder: ColumnBuilder, kind: ColumnKind, values: pa.Array, rows: IntArray) -> None:
+    """Add values of a categorical, boolean or text column, ``rows[i]`` times each; equal ones may come again."""
+    texts = canonical_array(values)
+    there = valid_flags(texts)
+    builder.add_missing(int(rows[~there].sum()))
+    _add_texts(builder, kind, texts.filter(from_truth(there)), rows[there], measured=is_text(values.type))
 
 
 def distinct_texts(array: pa.Array) -> tuple[pa.Array, IntArray]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from airflow_monitoring_provider.definitions import Partitions
     from airflow_monitoring_provider.intake.parts import PartSeen, PartSource, SourcePart, SourceParts
-    from airflow_monitoring_provider.intake.source import RowSource, Stretch, TimeFilter
+    from airflow_monitoring_provider.intake.source import RowSource, Selection, Stretch, TimeFilter
 
 Inner = TypeVar("Inner", bound="RowSource | PartSource")
 
@@ -43,6 +43,14 @@ class _Cancellable(Generic[Inner]):
 
         with self._told(), open_stretches(self._source, columns, window) as stretches:
             yield stretches
+
+    @contextmanager
+    def selection(self, window: TimeFilter | None) -> Iterator[Selection]:
+        """See ``Selectable.selection``."""
+        from airflow_monitoring_provider.intake.source import select_in
+
+        with self._told(), select_in(self._source, window) as selection:
+            yield selection
 
     def null_timestamps(self, column: str) -> int:
         """See ``RowSource.null_timestamps``."""

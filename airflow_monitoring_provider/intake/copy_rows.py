@@ -6,7 +6,7 @@ a row is its number of fields, then for each its length (-1 is null) and its byt
 
 A row's fields begin where the ones before them end, so one column of a block is read for all rows at once. Bytes are
 gathered as two aligned words and shifted together: three times as fast as NumPy's unaligned gather. A block of 4096
-rows stays in the processor's cache. Measured on 21 columns: 14 ns a number, 35 ns a text.
+rows stays in the processor's cache.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Rows of PostgreSQL as Arrow batches: binary COPY on psycopg's own connection, in the read's transaction.
 
-Measured against ADBC's driver (``benchmarks/RESULTS.md``): as fast, and it stays in the transaction, with the settings,
-the cancellation and the types of everything else that is asked of the database. Other drivers cannot COPY into Python
+It stays in the transaction, with the settings, the cancellation and the types of everything else that is asked of the
+database, which a driver with a connection of its own would not. Other drivers cannot COPY into Python
 and read rows as text (:mod:`row_texts`), with the same result.
 """
 

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -239,6 +239,78 @@ def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:
             f"they have: {', '.join(batch.schema.names)}."
         )
     return batch.column(index)
+
+
+class CannotPushDown(ConfigurationError):
+    """The database cannot compute what rows that are read would give; the message is the reason."""
+
+
+class Selection(Protocol):
+    """The rows of a window as a database sees them, for aggregates instead of rows; lives as long as its transaction.
+
+    :ivar connection: the read's own: read-only, of one moment.
+    :ivar types: every column as rows would deliver it.
+    """
+
+    connection: sa.Connection
+    types: pa.Schema
+
+    def column(self, name: str) -> sa.ColumnElement[Any]:
+        """A column of :meth:`rows`."""
+
+    def rows(self, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+        """A selection of the window's rows."""
+
+    def check_values(self, names: Sequence[str]) -> None:
+        """Refuse columns that would be delivered in another type than :attr:`types` says.
+
+        :raises CannotPushDown: names the first one.
+        """
+
+    def first(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Columns of the first rows, as they would be read."""
+
+    def grouped(self, rows: sa.FromClause, name: str) -> Iterator[pa.RecordBatch]:
+        """Every distinct value of a column as rows would deliver it, and (int64) how many rows hold it."""
+
+    def double(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """A column of numbers or booleans as the double that rows would deliver."""
+
+    def is_nan(self, double: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """Whether a double is NaN."""
+
+    def is_whole(self, name: str) -> bool:
+        """Whether a column holds integers."""
+
+    def equals(self, column: sa.ColumnElement[Any], value: Any, kind: pa.DataType) -> sa.ColumnElement[bool]:
+        """Whether the column holds exactly a value that :meth:`grouped` gave."""
+
+    def logarithm(self, double: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """The natural logarithm."""
+
+    def instants(self, bounds: sa.Select[Any], name: str) -> tuple[int | None, int | None]:
+        """What ``bounds``, a row of two values of a timestamp column, gives, in microseconds since 1970 UTC."""
+
+
+@runtime_checkable
+class Selectable(Protocol):
+    """A row source that can be asked for aggregates."""
+
+    def selection(self, window: TimeFilter | None) -> AbstractContextManager[Selection]:
+        """The rows of a window.
+
+        :raises CannotPushDown: the database cannot tell them apart exactly.
+        """
+
+
+def select_in(source: object, window: TimeFilter | None) -> AbstractContextManager[Selection]:
+    """The selection of a source.
+
+    :raises CannotPushDown: it is no database, or cannot tell the window's rows apart.
+    """
+    if isinstance(source, Selectable):
+        return source.selection(window)
+    raise CannotPushDown("files have no database that could count")
 
 
 def open_source(

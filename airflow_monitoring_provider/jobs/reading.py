@@ -31,6 +31,7 @@ from airflow_monitoring_provider.jobs.copied import CopiedColumns
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.predictions import PredictionLog
 from airflow_monitoring_provider.jobs.progress import Progress
+from airflow_monitoring_provider.jobs.pushing import pushed_profile
 from airflow_monitoring_provider.jobs.spool import Spool, scratch_folder
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import Profile
@@ -94,16 +95,18 @@ def read_rows(
     planned = plan_rows(definition, source, reference.profile)
     window_filter = time_filter(definition, window)
     progress.stage("read", f"reading {source.label}")
+    profile = pushed_profile(definition, planned.profile, source, window_filter, progress)
     with ExitStack() as resources:
         scratch = resources.enter_context(scratch_folder())
         duplicates = resources.enter_context(
-            find_duplicates(source, identifiers_of(definition), window_filter, scratch, progress)
+            find_duplicates(source, () if profile else identifiers_of(definition), window_filter, scratch, progress)
         )
         spool = None
         if definition.output_settings is not None:
             spool = Spool(CopiedColumns(definition, planned.schema).schema, scratch)
         predictions = resources.enter_context(PredictionLog(definition, planned.profile, ports.store.storage, claim))
-        profile = pass_over(definition, planned, source, window_filter, duplicates, spool, predictions, progress)
+        if profile is None:
+            profile = pass_over(definition, planned, source, window_filter, duplicates, spool, predictions, progress)
         check_rejected(definition, profile)
         if spool is not None:
             spool.finish()

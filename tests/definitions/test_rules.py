@@ -474,6 +474,21 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
     "unknown adjustment": ({"significance": {"adjustment": "holm"}}, "significance.adjustment", "not 'holm'"),
     "negative minimum": ({"minimums": {"perClass": -1}}, "minimums.perClass", "must be at least 0"),
     "unknown level names": ({"levelNames": "show"}, "levelNames", "must be 'keep', 'hash' or 'drop', not 'show'"),
+    "unknown engine": ({"engine": "duckdb"}, "engine", "must be 'auto', 'arrow' or 'sql', not 'duckdb'"),
+    "push-down with an output": (
+        {
+            "engine": "sql",
+            "intakeSettings": {"type": "jdbc", "dataStoreId": "db", "table": "t"},
+            "outputSettings": {"type": "jdbc", "dataStoreId": "db", "table": "o", "statementType": "insert"},
+        },
+        "engine",
+        "cannot be sql: each row's status is written",
+    ),
+    "push-down of files": (
+        {"engine": "sql", "intakeSettings": {"type": "s3", "url": "s3://bucket/a.csv"}},
+        "engine",
+        "cannot be sql: the intake is no database",
+    ),
     "more than all rejected": ({"maxRejectedShare": 1.5}, "maxRejectedShare", "must be at most 1"),
     "negative retries": ({"retries": -1}, "retries", "must be at least 0"),
     # what belongs to batch predictions
