@@ -144,10 +144,20 @@ def show_results(args: Namespace) -> None:
 
     status = [ResultStatus[args.status.upper()]] if args.status else []
     with _store(args) as store:
-        page = store.results(args.job_id, name=args.metric, column=args.column, status=status, limit=MOST_RESULTS)
+        page = store.results(
+            args.job_id,
+            name=args.metric,
+            column=args.column,
+            segment=args.segment,
+            status=status,
+            limit=MOST_RESULTS,
+        )
     _print(args, [_result_row(result) for result in page])
     if page.total > len(page):
-        print(f"{page.total - len(page)} more results; narrow with --metric, --column or --status.", file=sys.stderr)
+        print(
+            f"{page.total - len(page)} more results; narrow with --metric, --column, --segment or --status.",
+            file=sys.stderr,
+        )
 
 
 @suppress_logs_and_warning

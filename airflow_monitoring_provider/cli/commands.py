@@ -25,6 +25,7 @@ ARG_LIMIT = Arg(("--limit",), help="at most this many jobs, newest window first 
 ARG_LOST_STORE = Arg(("lost_store_id",), help="id of the lost store, as the failed job's message gives it")
 ARG_METRIC = Arg(("--metric",), help="only this metric")
 ARG_COLUMN = Arg(("--column",), help="only this column")
+ARG_SEGMENT = Arg(("--segment",), help="only this segment, as region=EU; '' for all rows")
 ARG_STATUS = Arg(
     ("--status",),
     help="only results of this status",

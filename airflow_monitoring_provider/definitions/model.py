@@ -42,6 +42,7 @@ from airflow_monitoring_provider.definitions.part import (
 from airflow_monitoring_provider.definitions.partitions import Partitions
 from airflow_monitoring_provider.definitions.rules import broken_rules
 from airflow_monitoring_provider.definitions.schedule import Schedule
+from airflow_monitoring_provider.definitions.segments import Segments
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 from airflow_monitoring_provider.definitions.verdict import Minimums, Significance, Thresholds
 from airflow_monitoring_provider.definitions.writing import content_digest
@@ -100,6 +101,7 @@ class JobDefinition(PredictionMembers):
         default=None, description="When a row happened; absent: the whole table each run."
     )
     timestamp_timezone: Zone = Field(default="UTC", description="The zone of timestamps that carry none.")
+    segments: Segments = Field(default=(), description="Groups of rows that get results of their own.")
     features: Columns | None = Field(default=None, description="Columns to watch; absent: every column without a role.")
     column_types: Annotated[dict[Column, ColumnKind], AfterValidator(FrozenDict)] = Field(
         default=FrozenDict(), description="How columns are summarised, where it must not be inferred."

@@ -30,7 +30,7 @@ Problems = Iterator[tuple[PartPath, str]]
 def broken_rules(definition: JobDefinition) -> list[tuple[PartPath, str]]:
     """Every rule the definition breaks, in the order of its fields."""
     rules = (_job, _aggregation, _roles, _target, _output_columns, _output_place, _times, _partitions, _drift)
-    return [problem for rule in (*rules, _engine) for problem in rule(definition)]
+    return [problem for rule in (*rules, _segments, _engine) for problem in rule(definition)]
 
 
 def _job(definition: JobDefinition) -> Problems:
@@ -60,6 +60,13 @@ def _aggregation(definition: JobDefinition) -> Problems:
             " actuals that come later cannot be joined with rows that are not kept"
         )
         yield ("monitoring_columns", "association_id_column"), reason
+
+
+def _segments(definition: JobDefinition) -> Problems:
+    for index, segment in enumerate(definition.segments):
+        if segment.by_level and definition.level_names == "drop":
+            reason = "has no names for its levels where `level_names` is drop; use `edges`, `bins` or `where`"
+            yield ("segments", index, "column"), reason
 
 
 def _roles(definition: JobDefinition) -> Problems:
@@ -228,6 +235,7 @@ def _engine(definition: JobDefinition) -> Problems:
         "the intake is no database": not isinstance(definition.intake_settings, SqlIntake),
         "each row's status is written to `output_settings`, for which rows are read": definition.output_settings,
         "parts are read row by row (`partitions`)": definition.partitions,
+        "rows are told apart one by one (`segments`)": definition.segments,
         "predictions are kept for actuals that come later (`association_id_column`)": columns.association_id_column,
     }
     for reason, broken in reasons.items():

@@ -8,6 +8,7 @@ stream of its own where the source stores columns by themselves: a column's batc
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import os
 from collections.abc import Iterable
 
@@ -18,12 +19,13 @@ import pyarrow as pa
 from airflow_monitoring_provider.definitions.terms import RowStatus
 from airflow_monitoring_provider.engines.columns import ColumnCounter
 from airflow_monitoring_provider.engines.instants import read_instants
+from airflow_monitoring_provider.engines.segments import CodeArray, SegmentReader, Sorted, sorted_array
 from airflow_monitoring_provider.engines.targets import TargetBuilder
 from airflow_monitoring_provider.exceptions import SourceUnavailable
 from airflow_monitoring_provider.intake.source import BatchStretch, Stretch, column_of
-from airflow_monitoring_provider.profiles.arrays import BoolArray
+from airflow_monitoring_provider.profiles.arrays import BoolArray, is_text
 from airflow_monitoring_provider.profiles.column import ColumnBuilder
-from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan
+from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan, SegmentPlan
 from airflow_monitoring_provider.profiles.profile import Profile
 
 StatusArray = npt.NDArray[np.uint8]
@@ -63,6 +65,7 @@ class ProfileBuilder:
         self._statuses = np.zeros(len(RowStatus), np.int64)
         self._earliest: int | None = None
         self._latest: int | None = None
+        self._segments = [_Segments(segment, plan) for segment in plan.segments]
         self._pool = concurrent.futures.ThreadPoolExecutor(threads) if threads > 1 else None
         self._counted: tuple[Stretch, list[concurrent.futures.Future[None]]] | None = None
 
@@ -73,6 +76,7 @@ class ProfileBuilder:
         columns = [self._plan.timestamp_column]
         if target is not None:
             columns += [*(name for _, name in target.prediction_columns), target.actual_column]
+        columns += [name for segment in self._plan.segments for name in segment.columns]
         found = tuple(dict.fromkeys(name for name in columns if name is not None))
         return found or tuple(column.name for column in self._plan.columns[:1])
 
@@ -102,6 +106,8 @@ class ProfileBuilder:
         if self._plan.timestamp_column is not None:
             present = _where(statuses, EXCLUDED, inside=False)
             self._see_times(column_of(batch, self._plan.timestamp_column), present)
+        for segments in self._segments:
+            segments.see(batch, statuses)
 
     def count(self, stretch: Stretch, statuses: StatusArray) -> None:
         """Add every column of a stretch, which is closed afterwards.
@@ -114,17 +120,29 @@ class ProfileBuilder:
         """
         present = _where(statuses, EXCLUDED, inside=False)
         scored, rows = _where(statuses, SCORED, inside=True), statuses.size
+        sortings = [segments.sorting() for segments in self._segments]
         jobs = [
-            (counter, column.name, stretch, self._names, present if column.role is ColumnRole.FEATURE else scored, rows)
-            for counter, column in zip(self._counters, self._plan.columns, strict=True)
+            _ColumnJob(
+                counter,
+                column.name,
+                stretch,
+                self._names,
+                present if column.role is ColumnRole.FEATURE else scored,
+                rows,
+                [
+                    (sorting, segments.counters(place, sorting))
+                    for segments, sorting in zip(self._segments, sortings, strict=True)
+                ],
+            )
+            for place, (counter, column) in enumerate(zip(self._counters, self._plan.columns, strict=True))
         ]
         if self._pool is None:
             for job in jobs:
-                _count(*job)
+                job.count()
             stretch.close()
             return
         self._wait()
-        self._counted = (stretch, [self._pool.submit(_count, *job) for job in jobs])
+        self._counted = (stretch, [self._pool.submit(job.count) for job in jobs])
 
     def finish(self) -> Profile:
         """The profile of everything so far."""
@@ -138,6 +156,7 @@ class ProfileBuilder:
             target=self._target.finish() if self._target is not None else None,
             earliest=self._earliest,
             latest=self._latest,
+            segments=dict(sorted(pair for segments in self._segments for pair in segments.finish())),
         )
 
     def close(self) -> None:
@@ -196,17 +215,84 @@ def profile_batches(plan: ProfilePlan, batches: Iterable[pa.RecordBatch], *, thr
         return builder.finish()
 
 
-def _count(
-    counter: ColumnCounter, name: str, stretch: Stretch, encoded: frozenset[str], keep: BoolArray | None, rows: int
-) -> None:
-    at = 0
-    for batch in stretch.read([name], encoded=encoded):
-        end = at + len(batch)
-        if end <= rows:
-            counter.add(batch.column(0), None if keep is None else keep[at:end])
-        at = end
-    if at != rows:
-        raise SourceUnavailable(_CHANGED)
+class _Segments:
+    """The profiles of the segments of one way to group rows."""
+
+    def __init__(self, segment: SegmentPlan, plan: ProfilePlan) -> None:
+        self._ids = segment.ids
+        self._reader = SegmentReader(segment, plan.level_names)
+        self._plan = dataclasses.replace(plan, segments=())
+        self._builders: dict[int, ProfileBuilder] = {}
+        self._codes: list[CodeArray] = []
+
+    def see(self, batch: pa.RecordBatch, statuses: StatusArray) -> None:
+        """See :meth:`ProfileBuilder.see`."""
+        codes = self._reader.codes(batch)
+        self._codes.append(codes)
+        sorting = Sorted.of(codes)
+        for code, (start, stop) in sorting.runs.items():
+            builder = self._builders.setdefault(code, ProfileBuilder(self._plan))
+            rows = sorting.rows[start:stop]
+            columns = [sorted_array(column_of(batch, name), rows) for name in builder.row_columns]
+            builder.see(pa.RecordBatch.from_arrays(columns, names=list(builder.row_columns)), statuses[rows])
+
+    def sorting(self) -> Sorted:
+        """The order of all rows seen since the last call."""
+        codes = np.concatenate([np.zeros(0, np.int16), *self._codes])
+        self._codes = []
+        return Sorted.of(codes)
+
+    def counters(self, place: int, sorting: Sorted) -> dict[int, ColumnCounter]:
+        """Code -> what counts the column at this place of the plan."""
+        return {code: self._builders[code]._counters[place] for code in sorting.runs}
+
+    def finish(self) -> list[tuple[str, Profile]]:
+        """Id and profile of each segment that has rows."""
+        return [(self._ids[code], builder.finish()) for code, builder in self._builders.items()]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _ColumnJob:
+    """One column of a stretch, to be counted by one thread.
+
+    :param keep: (rows,), where the rows count; None for everywhere.
+    :param groups: for each way to group rows their order and the counters of the segments.
+    """
+
+    counter: ColumnCounter
+    name: str
+    stretch: Stretch
+    encoded: frozenset[str]
+    keep: BoolArray | None
+    rows: int
+    groups: list[tuple[Sorted, dict[int, ColumnCounter]]]
+
+    def count(self) -> None:
+        """Count it.
+
+        :raises SourceUnavailable: the column has another number of rows than were seen.
+        """
+        at, kept = 0, []
+        for batch in self.stretch.read([self.name], encoded=self.encoded):
+            array, end = batch.column(0), at + len(batch)
+            if end <= self.rows:
+                self.counter.add(array, None if self.keep is None else self.keep[at:end])
+                if self.groups:
+                    kept.append(array)
+            at = end
+        if at != self.rows:
+            raise SourceUnavailable(_CHANGED)
+        if kept:
+            self._count_segments(kept[0] if len(kept) == 1 else pa.concat_arrays(kept))
+
+    def _count_segments(self, whole: pa.Array) -> None:
+        if is_text(whole.type):
+            whole = whole.dictionary_encode()  # the texts are then written out once a segment, not once a row
+        for sorting, counters in self.groups:
+            ordered = sorted_array(whole, sorting.rows)
+            for code, (start, stop) in sorting.runs.items():
+                keep = None if self.keep is None else self.keep[sorting.rows[start:stop]]
+                counters[code].add(ordered.slice(start, stop - start), keep)
 
 
 def _where(statuses: StatusArray, chosen: tuple[RowStatus, ...], *, inside: bool) -> BoolArray | None:

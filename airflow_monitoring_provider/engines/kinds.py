@@ -140,6 +140,7 @@ def read_columns(
 ) -> tuple[str, ...]:
     """The columns a job has to read: the plan's, then identifiers, association id and copied ones, each once."""
     extra = [plan.timestamp_column, *identifiers, association_id, *copied]
+    extra += [name for segment in plan.segments for name in segment.columns]
     if plan.target is not None:
         extra += [column for _, column in plan.target.prediction_columns]
     return tuple(dict.fromkeys([*(column.name for column in plan.columns), *(name for name in extra if name)]))

@@ -39,6 +39,8 @@ def check_plan(plan: ProfilePlan, selection: Selection) -> None:
     dialect = selection.connection.dialect.name
     if dialect not in EXACT:
         raise CannotPushDown(f"{dialect} has no exact way to a double's bits, so its buckets would differ")
+    if plan.segments:
+        raise CannotPushDown("segments are told apart row by row")
     target = plan.target
     if target is not None and (target.target_type is not TargetType.BINARY or not target.prediction_columns):
         raise CannotPushDown(f"a {target.target_type.value.lower()} target needs each row's errors")

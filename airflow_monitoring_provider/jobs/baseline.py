@@ -27,6 +27,7 @@ from airflow_monitoring_provider.engines.arrow import ProfileBuilder, usable_cor
 from airflow_monitoring_provider.engines.kinds import read_columns
 from airflow_monitoring_provider.engines.plans import reference_plan
 from airflow_monitoring_provider.engines.screen import Screen
+from airflow_monitoring_provider.engines.segment_plans import with_segments
 from airflow_monitoring_provider.exceptions import CorruptData, NotFound, Superseded
 from airflow_monitoring_provider.intake.source import TimeFilter, open_stretches
 from airflow_monitoring_provider.jobs.ports import Ports
@@ -110,10 +111,11 @@ def stored_first_window(
 
 def baseline_key(definition: JobDefinition, baseline: ReferenceBaseline) -> str:
     """SHA-256, as hex, of everything that decides what the reference profile holds."""
+    fields = _DECIDING_FIELDS if definition.segments else _DECIDING_FIELDS - {"segments"}  # keys of old are kept
     parts = {
         "baseline": baseline.model_dump(mode="json"),
         "format": FORMAT_VERSION,
-        **definition.model_dump(mode="json", include=_DECIDING_FIELDS),
+        **definition.model_dump(mode="json", include=fields),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -123,7 +125,8 @@ def profile_reference(
 ) -> Profile:
     """Profile the reference data set; it may lack predictions, actuals and identifiers, but not the features."""
     source = ports.source(definition, baseline.intake_settings, ())
-    plan = reference_plan(definition, source.schema(), source.label)
+    schema = source.schema()
+    plan = reference_plan(definition, schema, source.label)
     screen = Screen(plan)
     window = None
     if baseline.start is not None or baseline.end is not None:
@@ -133,6 +136,7 @@ def profile_reference(
             end=baseline.end,
             timezone=definition.timestamp_timezone,
         )
+    plan = with_segments(definition, plan, source, schema, window, lacking="leave out")
     with (
         open_stretches(source, read_columns(plan), window) as stretches,
         ProfileBuilder(plan, threads=usable_cores()) as builder,

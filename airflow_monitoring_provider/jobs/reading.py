@@ -23,6 +23,7 @@ from airflow_monitoring_provider.engines.duplicates import AdjacentDuplicates, S
 from airflow_monitoring_provider.engines.kinds import read_columns
 from airflow_monitoring_provider.engines.plans import current_plan
 from airflow_monitoring_provider.engines.screen import Duplicates, Screen
+from airflow_monitoring_provider.engines.segment_plans import with_segments
 from airflow_monitoring_provider.exceptions import TooManyRejectedRows
 from airflow_monitoring_provider.intake.parts import PartSource
 from airflow_monitoring_provider.intake.source import RowSource, TimeFilter, open_stretches
@@ -92,8 +93,8 @@ def read_rows(
     :raises TooManyRejectedRows: more rows were rejected than ``max_rejected_share`` allows.
     """
     source = open_rows(definition, ports)
-    planned = plan_rows(definition, source, reference.profile)
     window_filter = time_filter(definition, window)
+    planned = plan_rows(definition, source, window_filter, reference.profile)
     progress.stage("read", f"reading {source.label}")
     profile = pushed_profile(definition, planned.profile, source, window_filter, progress)
     with ExitStack() as resources:
@@ -131,13 +132,16 @@ def identifiers_of(definition: JobDefinition) -> tuple[str, ...]:
     return definition.monitoring_output_settings.unique_row_identifier_columns
 
 
-def plan_rows(definition: JobDefinition, source: RowSource, baseline: Profile | None) -> RowPlan:
-    """Look at the source's columns.
+def plan_rows(
+    definition: JobDefinition, source: RowSource, window_filter: TimeFilter | None, baseline: Profile | None
+) -> RowPlan:
+    """Look at the source's columns, and at the rows of those that decide about segments.
 
     :raises SourceError: a column that the definition needs is not there.
     """
     schema = source.schema()
     plan, changes = current_plan(definition, schema, source.label, baseline)
+    plan = with_segments(definition, plan, source, schema, window_filter, baseline)
     return RowPlan(schema, plan, changes)
 
 

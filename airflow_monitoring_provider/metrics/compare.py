@@ -1,7 +1,8 @@
 """The whole comparison of one batch: two profiles in, metric values in long form out. Pure, and in a fixed order.
 
 Order: the batch's quality; then each column by role (features, predictions, actuals) and name, drift before quality;
-then the shares of predicted classes; then performance. No result depends on the order of rows, columns or levels.
+then the shares of predicted classes; then performance; then the same of each segment by its id, of columns the primary
+drift value only. No result depends on the order of rows, columns or levels.
 
 p-values are adjusted over the batch (:mod:`.multiplicity`): features, predictions and actuals together, because any of
 them can turn the batch's verdict.
@@ -48,7 +49,39 @@ def compare(
     for name in _columns(current, baseline, changes):
         values += _column(name, current, baseline, settings, changes)
     values += _target(current, baseline, settings)
+    for segment in sorted(current.segments.keys() | _watched_segments(current, baseline)):
+        values += _segment(segment, current, baseline, settings, changes)
     return adjusted([_finite(value) for value in values], settings.adjustment)
+
+
+def _watched_segments(current: Profile, baseline: Profile | None) -> set[str]:
+    """Segments that the baseline had rows in and the plan still groups rows by."""
+    ids = {segment_id for segment in current.plan.segments for segment_id in segment.ids}
+    return set() if baseline is None else ids & baseline.segments.keys()
+
+
+def _segment(
+    segment: str, current: Profile, baseline: Profile | None, settings: ComparisonSettings, changes: SchemaChanges
+) -> list[MetricValue]:
+    """What is said of one segment: its rows, each column's primary drift value, predicted classes and performance."""
+    rows = current.segments.get(segment, Profile(dataclasses.replace(current.plan, segments=())))
+    before = None if baseline is None else baseline.segments.get(segment)
+    values: list[MetricValue] = []
+    for name in _columns(rows, before, changes):
+        values += [value for value in _column(name, rows, before, settings, changes) if value.primary]
+    values += _target(rows, before, settings)
+    if rows.rows < settings.segment_rows:
+        values = [_unsupported(value, settings.segment_rows) for value in values]
+    return [dataclasses.replace(value, segment=segment) for value in values]
+
+
+def _unsupported(value: MetricValue, needed: int) -> MetricValue:
+    if value.value is None:
+        return value
+    details = {**value.details, "needed": {"segment_rows": needed}}
+    return dataclasses.replace(
+        value, value=None, p_value=None, low=None, high=None, reason=Reason.INSUFFICIENT_DATA, details=details
+    )
 
 
 def _columns(current: Profile, baseline: Profile | None, changes: SchemaChanges) -> list[str]:

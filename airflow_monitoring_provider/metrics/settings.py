@@ -22,6 +22,7 @@ class ComparisonSettings:
     :param reference_rows, current_rows: least rows of baseline and current side for a drift value.
     :param rows_per_cell: least current rows per baseline cell for a PSI (it is a sum of one noise term per cell).
     :param labelled_rows: least rows with prediction and actual for a performance value.
+    :param segment_rows: least rows of a segment for any value.
     :param per_class: least rows of each actual class for what is a rate within a class.
     :param drift: what is measured for each column, and in which cells.
     """
@@ -33,6 +34,7 @@ class ComparisonSettings:
     current_rows: int = 100
     rows_per_cell: int = 5
     labelled_rows: int = 100
+    segment_rows: int = 50
     per_class: int = 10
     drift: DriftChoices = dataclasses.field(default_factory=DriftChoices)
 
@@ -46,6 +48,7 @@ class ComparisonSettings:
             reference_rows=definition.minimums.reference_rows,
             current_rows=definition.minimums.current_rows,
             labelled_rows=definition.minimums.labelled_rows,
+            segment_rows=definition.minimums.segment_rows,
             per_class=definition.minimums.per_class,
             drift=DriftChoices.from_definition(definition),
         )

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 from enum import StrEnum
+from typing import Any
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 
@@ -59,6 +60,70 @@ class TargetPlan:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ConditionPlan:
+    """A comparison that a row fulfils or not; see :class:`~airflow_monitoring_provider.definitions.segments.Condition`.
+
+    :param values: what the column is compared with; numbers as numbers, else canonical texts.
+    """
+
+    column: str
+    op: str
+    values: tuple[str | float, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SegmentPlan:
+    """One way to group rows, frozen: of each way a row is in one segment at most.
+
+    By level: ``levels``, then ``__other__`` and ``__missing__``. By range: ``edges`` part the numbers into ``[a, b)``,
+    from minus to plus infinity, then ``__missing__``, where there is no number. By condition: the rows that fulfil all.
+
+    :param limit, bins: how levels and edges were chosen from the baseline's rows; 0 where they were not.
+    :param levels: canonical texts, most frequent first; their pseudonyms where names are hashed.
+    """
+
+    name: str
+    column: str = ""
+    limit: int = 0
+    bins: int = 0
+    levels: tuple[str, ...] = ()
+    edges: tuple[float, ...] = ()
+    where: tuple[ConditionPlan, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What has to be read."""
+        return tuple(dict.fromkeys(c.column for c in self.where)) if self.where else (self.column,)
+
+    @property
+    def by_level(self) -> bool:
+        """Rows are grouped by levels."""
+        return self.limit > 0
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of its segments, in the order of their codes."""
+        if self.where:
+            return (self.name,)
+        if self.by_level:
+            return tuple(f"{self.name}={part}" for part in (*map(_escaped, self.levels), OTHER, MISSING))
+        bounds = ["-inf", *(f"{edge:g}" if float(f"{edge:g}") == edge else repr(edge) for edge in self.edges)]
+        ranges = [f"[{a},{b})" for a, b in zip(bounds, [*bounds[1:], "inf"], strict=True)]
+        return tuple(f"{self.name}={part}" for part in (*ranges, MISSING))
+
+
+OTHER, MISSING = "__other__", "__missing__"
+
+
+def _escaped(level: str) -> str:
+    """A level as a part of an id: readable, and never the same as another's."""
+    text = "".join(
+        c if c.isprintable() and c not in "%=" else "".join(f"%{byte:02X}" for byte in c.encode()) for c in level
+    )
+    return f"%5F{text[1:]}" if text.startswith("__") else text
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ProfilePlan:
     """Everything a profile of some rows is to hold.
 
@@ -67,6 +132,7 @@ class ProfilePlan:
     :param histogram_buckets: most buckets of a histogram.
     :param level_cap: most levels with a name of their own, then most hashed buckets.
     :param timestamp_timezone: IANA zone of timestamps that carry none.
+    :param segments: groups of rows that have profiles of their own, of the same columns.
     """
 
     columns: tuple[ColumnPlan, ...]
@@ -76,15 +142,21 @@ class ProfilePlan:
     histogram_buckets: int = 2048
     level_cap: int = 10_000
     timestamp_timezone: str = "UTC"
+    segments: tuple[SegmentPlan, ...] = ()
 
     def digest(self) -> str:
         """SHA-256 of the plan's canonical JSON, as hex."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_dict(self) -> dict[str, object]:
-        """The plan as JSON-ready data; :meth:`from_dict` reads it back."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[no-any-return]
+        """The plan as JSON-ready data; :meth:`from_dict` reads it back. Without segments it is what it was before there
+        were any.
+        """
+        data: dict[str, object] = json.loads(json.dumps(dataclasses.asdict(self)))
+        if not self.segments:
+            del data["segments"]
+        return data
 
     @classmethod
     def from_dict(cls, data: dict[str, object]) -> ProfilePlan:
@@ -102,7 +174,9 @@ class ProfilePlan:
             for c in raw.pop("columns")  # type: ignore[attr-defined]
         )
         target = raw.pop("target")
+        segments = tuple(_segment(data) for data in raw.pop("segments", ()))  # type: ignore[attr-defined]
         return cls(
+            segments=segments,
             columns=columns,
             target=None
             if target is None
@@ -116,6 +190,18 @@ class ProfilePlan:
             ),
             **raw,  # type: ignore[arg-type]
         )
+
+
+def _segment(data: dict[str, Any]) -> SegmentPlan:
+    return SegmentPlan(
+        name=data["name"],
+        column=data["column"],
+        limit=data["limit"],
+        bins=data["bins"],
+        levels=tuple(data["levels"]),
+        edges=tuple(data["edges"]),
+        where=tuple(ConditionPlan(c["column"], c["op"], tuple(c["values"])) for c in data["where"]),
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 from airflow_monitoring_provider.profiles.classification import ClassificationProfile
 from airflow_monitoring_provider.profiles.column import ColumnProfile
@@ -27,6 +28,7 @@ class Profile:
     :param columns: name -> profile, of the plan's columns the rows had.
     :param target: where predictions met actuals; None without a target.
     :param earliest, latest: of the plan's timestamp column, microseconds since 1970 UTC.
+    :param segments: segment id -> profile of its rows, of the plan without segments; those without rows are absent.
     """
 
     plan: ProfilePlan
@@ -36,6 +38,7 @@ class Profile:
     target: ClassificationProfile | RegressionProfile | None = None
     earliest: int | None = None
     latest: int | None = None
+    segments: dict[str, Profile] = dataclasses.field(default_factory=dict)
 
     def merge(self, *others: Profile) -> Profile:
         """The profile of all sets of rows; columns that only some of them have are merged of those.
@@ -60,6 +63,7 @@ class Profile:
             target=_merge_targets([part.target for part in parts if part.target is not None]),
             earliest=min(times, default=None),
             latest=max(times, default=None),
+            segments=_merge_segments(parts),
         )
 
     def content_hash(self) -> str:
@@ -77,6 +81,14 @@ def merge(a: Profile, b: Profile) -> Profile:
 def merge_all(first: Profile, *others: Profile) -> Profile:
     """The profile of all sets of rows."""
     return first.merge(*others)
+
+
+def _merge_segments(parts: Sequence[Profile]) -> dict[str, Profile]:
+    found: dict[str, list[Profile]] = {}
+    for part in parts:
+        for segment, profile in part.segments.items():
+            found.setdefault(segment, []).append(profile)
+    return {segment: found[segment][0].merge(*found[segment][1:]) for segment in sorted(found)}
 
 
 def _merge_targets(

@@ -131,8 +131,14 @@ def _read_section(data: bytes) -> tuple[Any, bytes, bytes]:
 
 def _write_exact(profile: Profile) -> tuple[Any, bytes]:
     packer = Packer()
-    content = {
-        "plan": profile.plan.to_dict(),
+    content = {"plan": profile.plan.to_dict(), **_write_rows(profile, packer)}
+    if profile.segments:
+        content["segments"] = [[name, _write_rows(rows, packer)] for name, rows in sorted(profile.segments.items())]
+    return content, bytes(packer.data)
+
+
+def _write_rows(profile: Profile, packer: Packer) -> dict[str, Any]:
+    return {
         "rows": profile.rows,
         "status_counts": profile.status_counts,
         "earliest": profile.earliest,
@@ -140,7 +146,6 @@ def _write_exact(profile: Profile) -> tuple[Any, bytes]:
         "columns": [_write_column(profile.columns[name], packer) for name in sorted(profile.columns)],
         "target": _write_target(profile.target, packer),
     }
-    return content, bytes(packer.data)
 
 
 def _write_column(column: ColumnProfile, packer: Packer) -> dict[str, Any]:
@@ -210,6 +215,13 @@ def _write_target(target: ClassificationProfile | RegressionProfile | None, pack
 
 
 def _write_rounded(profile: Profile) -> Any:
+    content = _write_rounded_rows(profile)
+    if profile.segments:
+        content["segments"] = {name: _write_rounded_rows(rows) for name, rows in profile.segments.items()}
+    return content
+
+
+def _write_rounded_rows(profile: Profile) -> dict[str, Any]:
     return {
         "columns": {
             name: {"moments": _write_moments(column.moments), "lengths": _write_moments(column.lengths)}
@@ -242,10 +254,19 @@ def _write_moments(moments: Moments | None) -> Any:
 
 
 def _read_profile(exact: Any, packed: bytes, rounded: Any) -> Profile:
-    unpacker = Unpacker(packed)
+    unpacker, plan = Unpacker(packed), ProfilePlan.from_dict(exact["plan"])
+    whole = _read_rows(exact, rounded, plan, unpacker)
+    if "segments" not in exact:
+        return whole
+    plain = dataclasses.replace(plan, segments=())
+    segments = {name: _read_rows(raw, rounded["segments"][name], plain, unpacker) for name, raw in exact["segments"]}
+    return dataclasses.replace(whole, segments=segments)
+
+
+def _read_rows(exact: Any, rounded: Any, plan: ProfilePlan, unpacker: Unpacker) -> Profile:
     columns = [_read_column(raw, rounded["columns"][raw["name"]], unpacker) for raw in exact["columns"]]
     return Profile(
-        plan=ProfilePlan.from_dict(exact["plan"]),
+        plan=plan,
         rows=exact["rows"],
         status_counts=exact["status_counts"],
         columns={column.name: column for column in columns},

@@ -31,6 +31,7 @@ _RESULT_HEADINGS = (
     "status",
     "metric",
     "column",
+    "segment",
     "value",
     "warning",
     "critical",
@@ -52,6 +53,7 @@ def render_job(job: JobRecord, results: Sequence[ResultRecord]) -> str:
         key=lambda r: (
             _RANK.get(r.status, len(_RANK)),
             not r.value.primary,
+            r.value.segment or "",
             r.value.column or "",
             r.value.name,
         ),
@@ -94,6 +96,7 @@ def _result_row(result: ResultRecord) -> Sequence[str]:
         f'<td class="{escape(status)}">{escape(status)}</td>',
         f"<td>{escape(value.name)}</td>",
         f"<td>{escape(value.column or '')}</td>",
+        f"<td>{escape(value.segment or '')}</td>",
         *(
             f'<td class="number">{_number(number)}</td>'
             for number in (value.value, result.warning, result.critical, value.adjusted_p_value, value.n, value.m)
