@@ -69,6 +69,7 @@ def get_cli_commands() -> list[GroupCommand]:
                         ARG_JOB,
                         ARG_METRIC,
                         ARG_COLUMN,
+                        ARG_SEGMENT,
                         ARG_STATUS,
                         *_READ,
                     ),
