@@ -19,6 +19,8 @@ from airflow_monitoring_provider.definitions.part import (
 
 MOST_SEGMENTS = 1000
 """Of one entry."""
+MOST_ENTRIES = 100
+MOST_CONDITIONS = 100
 
 _ORDERED = ("lt", "le", "gt", "ge")
 _LISTED = ("in", "not_in")
@@ -33,7 +35,8 @@ class Condition(Part):
     """One comparison of a column with a value.
 
     ``lt le gt ge`` compare numbers; a row without a number does not fulfil them. ``eq ne in not_in`` compare numbers as
-    numbers, texts and booleans as the canonical text of the level; a missing value fulfils none of them, as in SQL.
+    numbers (doubles; a text is the number it spells, or none), texts and booleans as the canonical text of the level. A
+    missing value fulfils none of them, as in SQL, and what is no number differs from each.
     """
 
     column: Column
@@ -74,19 +77,29 @@ class Segment(Part):
     limit: Whole = Field(
         default=100, ge=1, le=MOST_SEGMENTS, description="Levels of the baseline that are kept apart, by frequency."
     )
-    edges: Annotated[tuple[Number, ...], only_list] = Field(default=(), description="Where one range ends, increasing.")
+    edges: Annotated[tuple[Number, ...], only_list] = Field(
+        default=(), max_length=MOST_SEGMENTS, description="Where one range ends, increasing."
+    )
     bins: Whole | None = Field(default=None, ge=2, le=MOST_SEGMENTS, description="Ranges of equal frequency instead.")
-    where: Annotated[tuple[Condition, ...], only_list] = Field(default=(), description="All of them must hold.")
+    where: Annotated[tuple[Condition, ...], only_list] = Field(
+        default=(), max_length=MOST_CONDITIONS, description="All of them must hold."
+    )
 
     @model_validator(mode="after")
     def _rules(self) -> Self:
-        problems: list[tuple[PartPath, str]] = []
+        problems: list[tuple[PartPath, str]] = [
+            ((name,), "must not be empty: leave it out, or say what it is to hold")
+            for name in ("edges", "where")
+            if name in self.model_fields_set and not getattr(self, name)
+        ]
+        if "limit" in self.model_fields_set and not self.by_level:
+            problems.append((("limit",), "is for levels: leave it out with `edges`, `bins` or `where`"))
         if self.where:
             if self.column is not None:
                 problems.append((("column",), "must not be given together with `where`: conditions name their columns"))
             if not self.name:
                 problems.append((("name",), "is required with `where`: results need a name for these rows"))
-        elif self.column is None:
+        elif self.column is None and "where" not in self.model_fields_set:
             problems.append((("column",), "is required without `where`"))
         if self.edges and self.bins is not None:
             problems.append((("bins",), "must not be given together with `edges`: keep one of them"))
@@ -125,5 +138,8 @@ def _named_once(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
 
 
 Segments = Annotated[
-    tuple[Annotated[Segment, BeforeValidator(_from_name)], ...], only_list, AfterValidator(_named_once)
+    tuple[Annotated[Segment, BeforeValidator(_from_name, json_schema_input_type=Column | Segment)], ...],
+    Field(max_length=MOST_ENTRIES),
+    only_list,
+    AfterValidator(_named_once),
 ]

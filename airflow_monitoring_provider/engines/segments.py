@@ -102,7 +102,7 @@ class SegmentReader:
 
 
 def fulfils(column: pa.Array, condition: ConditionPlan) -> BoolArray:
-    """(rows,), True where a value fulfils a condition; a missing or unreadable one fulfils ``is_null`` alone."""
+    """(rows,), True where a value fulfils a condition: a missing one ``is_null`` alone, what is no number no order."""
     if condition.op in _ORDER:
         numbers, there = _numbers(column)
         return there & _ORDER[condition.op](np.where(there, numbers, 0.0), condition.values[0])
@@ -115,10 +115,13 @@ def fulfils(column: pa.Array, condition: ConditionPlan) -> BoolArray:
         held = [(text is None) == (condition.op == "is_null") for text in texts]
         return np.array(held, np.bool_)[codes]
     wanted_texts = {value for value in condition.values if isinstance(value, str)}
-    wanted_numbers = {float(value) for value in condition.values if not isinstance(value, str)}
-    equal = condition.op in ("eq", "in")
-    held = [text is not None and (text in wanted_texts or _as_number(text, wanted_numbers)) == equal for text in texts]
-    return np.array(held, np.bool_)[codes]
+    wanted_numbers = [float(value) for value in condition.values if not isinstance(value, str)]
+    found = np.array([text in wanted_texts for text in texts], np.bool_)
+    if wanted_numbers:
+        numbers, readable = _numbers(encoded.dictionary)
+        found[:-1] |= readable & np.isin(numbers, wanted_numbers)
+    there = np.array([text is not None for text in texts], np.bool_)
+    return ((found if condition.op in ("eq", "in") else ~found) & there)[codes]
 
 
 def hashed_names(texts: Sequence[str | None]) -> list[str | None]:
@@ -136,12 +139,3 @@ def _numbers(column: pa.Array) -> tuple[npt.NDArray[np.float64], BoolArray]:
     numbers = read_doubles(column)
     there = ~np.isnan(numbers.values)
     return numbers.values, there if numbers.valid is None else there & numbers.valid
-
-
-def _as_number(text: str, wanted: set[float]) -> bool:
-    if not wanted:
-        return False
-    try:
-        return float(text) in wanted
-    except ValueError:
-        return False

@@ -122,7 +122,14 @@ def _evaluate_snapshot(job: str, definition: JobDefinition, store: MonitoringSto
 
 
 def _brief(result: Result) -> dict[str, Any]:
-    return {"metric": result.name, "column": result.column, "value": result.value, "status": result.status.text}
+    where = {} if result.segment is None else {"segment": result.segment}
+    return {
+        "metric": result.name,
+        "column": result.column,
+        **where,
+        "value": result.value,
+        "status": result.status.text,
+    }
 
 
 def _incidents(
@@ -167,11 +174,16 @@ def _incidents(
 
 
 def _monitor_id(definition_id: str, result: Result) -> str:
-    return "/".join([definition_id, result.name, result.column or "", result.segment or ""])
+    """What tells a monitor from every other; the parts of a segment's are escaped, as columns and ids may hold a /."""
+    if result.segment is None:
+        return "/".join([definition_id, result.name, result.column or "", ""])
+    column, segment = (text.replace("%", "%25").replace("/", "%2F") for text in (result.column or "", result.segment))
+    return "/".join([definition_id, result.name, column, segment])
 
 
 def _alert(event: Event, result: Result, definition: JobDefinition) -> Alert:
     where = f" of {result.column}" if result.column else ""
+    where += f" in {result.segment}" if result.segment else ""
     value = "" if result.value is None else f" is {result.value:.4g}"
     return Alert(
         key=event.key,

@@ -17,7 +17,7 @@ from airflow_monitoring_provider.metrics.drift import column_drift
 from airflow_monitoring_provider.metrics.multiplicity import adjusted
 from airflow_monitoring_provider.metrics.performance import performance
 from airflow_monitoring_provider.metrics.predictions import predicted_shares
-from airflow_monitoring_provider.metrics.quality import batch_quality, column_quality
+from airflow_monitoring_provider.metrics.quality import batch_quality, column_quality, row_counts
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.metrics.values import MetricValue
@@ -49,15 +49,23 @@ def compare(
     for name in _columns(current, baseline, changes):
         values += _column(name, current, baseline, settings, changes)
     values += _target(current, baseline, settings)
-    for segment in sorted(current.segments.keys() | _watched_segments(current, baseline)):
-        values += _segment(segment, current, baseline, settings, changes)
+    comparable = _comparable_segments(current, baseline)
+    for segment in sorted(
+        current.segments.keys() | (set() if baseline is None else comparable & baseline.segments.keys())
+    ):
+        values += _segment(segment, current, baseline if segment in comparable else None, settings, changes)
     return adjusted([_finite(value) for value in values], settings.adjustment)
 
 
-def _watched_segments(current: Profile, baseline: Profile | None) -> set[str]:
-    """Segments that the baseline had rows in and the plan still groups rows by."""
-    ids = {segment_id for segment in current.plan.segments for segment_id in segment.ids}
-    return set() if baseline is None else ids & baseline.segments.keys()
+def _comparable_segments(current: Profile, baseline: Profile | None) -> set[str]:
+    """Ids that stand for the same rows on both sides: an edited definition may give one to others than it did."""
+    if baseline is None or current.plan.level_names != baseline.plan.level_names:
+        return set()
+    now, then = (
+        {name: meaning for segment in side.plan.segments for name, meaning in segment.meanings().items()}
+        for side in (current, baseline)
+    )
+    return {name for name, meaning in now.items() if name in then and then[name] == meaning}
 
 
 def _segment(
@@ -65,14 +73,16 @@ def _segment(
 ) -> list[MetricValue]:
     """What is said of one segment: its rows, each column's primary drift value, predicted classes and performance."""
     rows = current.segments.get(segment, Profile(dataclasses.replace(current.plan, segments=())))
-    before = None if baseline is None else baseline.segments.get(segment)
+    before = None if baseline is None else baseline.segments.get(segment, Profile(rows.plan))
+    empty = not rows.rows or (before is not None and not before.rows)
     values: list[MetricValue] = []
     for name in _columns(rows, before, changes):
-        values += [value for value in _column(name, rows, before, settings, changes) if value.primary]
+        reason = Reason.NO_DATA if empty else None
+        values += [value for value in _column(name, rows, before, settings, changes, reason) if value.primary]
     values += _target(rows, before, settings)
     if rows.rows < settings.segment_rows:
         values = [_unsupported(value, settings.segment_rows) for value in values]
-    return [dataclasses.replace(value, segment=segment) for value in values]
+    return [dataclasses.replace(value, segment=segment) for value in (*row_counts(rows, before), *values)]
 
 
 def _unsupported(value: MetricValue, needed: int) -> MetricValue:
@@ -98,12 +108,22 @@ def _columns(current: Profile, baseline: Profile | None, changes: SchemaChanges)
 
 
 def _column(
-    name: str, current: Profile, baseline: Profile | None, settings: ComparisonSettings, changes: SchemaChanges
+    name: str,
+    current: Profile,
+    baseline: Profile | None,
+    settings: ComparisonSettings,
+    changes: SchemaChanges,
+    reason: Reason | None = None,
 ) -> list[MetricValue]:
+    """What is said of one column.
+
+    :param reason: why there is nothing to compare, where it is known beforehand.
+    """
     column = current.columns.get(name) if name not in changes.missing else None
     reference = baseline.columns.get(name) if baseline is not None else None
-    reason = Reason.BASELINE_MISSING if baseline is None else None
-    if reason is None and name in {retyped for retyped, _, _ in changes.retyped}:
+    if baseline is None:
+        reason = Reason.BASELINE_MISSING
+    elif reason is None and name in {retyped for retyped, _, _ in changes.retyped}:
         reason = Reason.COLUMN_RETYPED
     show_levels = all(p.plan.level_names == "keep" for p in (current, baseline) if p is not None)
     values = column_drift(reference, column, settings, reason=reason, show_levels=show_levels)

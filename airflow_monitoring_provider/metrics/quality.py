@@ -37,8 +37,7 @@ def batch_quality(
     rejected = {s: n for s, n in sorted(current.status_counts.items()) if s != RowStatus.MONITORED.text}
     rate = _share_value("rejected_rate", None, sum(rejected.values()), current.rows)
     values = [
-        _row_count(current, baseline),
-        _row_count_ratio(current, baseline),
+        *row_counts(current, baseline),
         dataclasses.replace(rate, details={**rate.details, "by_reason": rejected}),
         _plain("null_timestamps", None, float(null_timestamps), m=current.rows),
     ]
@@ -50,6 +49,11 @@ def batch_quality(
         found = _plain(name, None, float(len(columns)), m=current.rows)
         values.append(dataclasses.replace(found, details={"columns": columns[:_NAMED_COLUMNS]}))
     return values
+
+
+def row_counts(current: Profile, baseline: Profile | None) -> tuple[MetricValue, MetricValue]:
+    """``row_count`` and ``row_count_ratio``, of all rows or of a segment."""
+    return _row_count(current, baseline), _row_count_ratio(current, baseline)
 
 
 def column_quality(current: ColumnProfile, reference: ColumnProfile | None) -> list[MetricValue]:

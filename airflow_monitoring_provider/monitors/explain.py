@@ -14,12 +14,14 @@ _NAMED = 3
 
 def explain(evaluation: Evaluation) -> str:
     """Why the batch has its status; names at most three columns and three other metrics, and no row value."""
-    primaries = [result for result in evaluation.results if result.primary]
+    everywhere = [result for result in evaluation.results if result.primary]
+    primaries = [result for result in everywhere if result.segment is None]
     judged = [result for result in primaries if result.status is not ResultStatus.IRRELEVANT]
     if evaluation.status is ResultStatus.IRRELEVANT:
         why = _sentence(evaluation.reason)
         return f"Nothing could be judged: {why[:1].lower()}{why[1:]}" if why else "There was nothing to judge."
-    parts = [*_drift(primaries, judged, evaluation), *_others(evaluation)]
+    of_segments = [result for result in everywhere if result.segment is not None]
+    parts = [*_drift(primaries), *_drift(of_segments, " of segments"), *_others(evaluation)]
     if not parts:
         parts = [f"no drift in {_count(len(judged), 'column')}" if judged else "no limit was reached"]
     unjudged = len(primaries) - len(judged)
@@ -29,18 +31,14 @@ def explain(evaluation: Evaluation) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _drift(primaries: Sequence[Result], judged: Sequence[Result], evaluation: Evaluation) -> list[str]:
+def _drift(primaries: Sequence[Result], whose: str = "") -> list[str]:
+    judged = [result for result in primaries if result.status is not ResultStatus.IRRELEVANT]
     parts = []
-    for columns, status, verb in (
-        (evaluation.drifted_columns, ResultStatus.DETECTED, "drifted"),
-        (evaluation.suspected_columns, ResultStatus.POTENTIAL_DETECTION, "may have drifted"),
-    ):
-        if not columns:
-            continue
-        found = sorted(
-            (r for r in primaries if r.status is status), key=lambda r: (-(r.severity or 0.0), r.column or "")
-        )
-        parts.append(f"{len(columns)} of {_count(len(judged), 'column')} {verb}: {_listed(found)}")
+    for status, verb in ((ResultStatus.DETECTED, "drifted"), (ResultStatus.POTENTIAL_DETECTION, "may have drifted")):
+        found = [result for result in judged if result.status is status]
+        found.sort(key=lambda r: (-(r.severity or 0.0), r.column or "", r.segment or ""))
+        if found:
+            parts.append(f"{len(found)} of {_count(len(judged), 'column')}{whose} {verb}: {_listed(found)}")
     return parts
 
 
@@ -53,7 +51,7 @@ def _others(evaluation: Evaluation) -> list[str]:
         (ResultKind.SYSTEM_PERFORMANCE, "system"),
     ):
         found = [r for r in evaluation.results if r.kind is kind and r.decides and r.status > ResultStatus.NO_DETECTION]
-        found.sort(key=lambda r: (-int(r.status), -(r.severity or 0.0), r.name, r.column or ""))
+        found.sort(key=lambda r: (-int(r.status), -(r.severity or 0.0), r.name, r.column or "", r.segment or ""))
         if found:
             parts.append(f"{words} beyond its limits: {_listed(found)}")
     share = evaluation.drift_share
@@ -69,7 +67,8 @@ def _listed(results: Sequence[Result]) -> str:
 
 
 def _where(result: Result) -> str:
-    return f"{result.column} " if result.column is not None else ""
+    column = f"{result.column} " if result.column is not None else ""
+    return column if result.segment is None else f"{column}in {result.segment} "
 
 
 def _count(number: int, noun: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Hashable
 from enum import StrEnum
 from typing import Any
 
@@ -110,6 +111,14 @@ class SegmentPlan:
         bounds = ["-inf", *(f"{edge:g}" if float(f"{edge:g}") == edge else repr(edge) for edge in self.edges)]
         ranges = [f"[{a},{b})" for a, b in zip(bounds, [*bounds[1:], "inf"], strict=True)]
         return tuple(f"{self.name}={part}" for part in (*ranges, MISSING))
+
+    def meanings(self) -> dict[str, Hashable]:
+        """Segment id -> what decides which rows are in it: equal in two plans exactly where these are the same rows."""
+        if self.where:
+            return {self.name: frozenset(self.where)}
+        way = ("level" if self.by_level else "range", self.column)
+        rest = f"{self.name}={OTHER}"
+        return {name: (*way, frozenset(self.levels)) if self.by_level and name == rest else way for name in self.ids}
 
 
 OTHER, MISSING = "__other__", "__missing__"

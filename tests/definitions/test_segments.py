@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonschema
 import pytest
 
 from airflow_monitoring_provider.definitions import JobDefinition, load_definition
+from airflow_monitoring_provider.definitions.json_schema import json_schema
 from airflow_monitoring_provider.exceptions import DefinitionError
 
 
@@ -62,12 +64,28 @@ def test_a_column_name_alone_means_its_levels() -> None:
             "segments[0].where[0].value: must be absent",
         ),
         ("region", "segments: must be a list"),
+        ([{"column": "a", "edges": []}], "segments[0].edges: must not be empty"),
+        ([{"name": "x", "where": []}], "segments[0].where: must not be empty"),
+        ([{"column": "a", "limit": 3, "edges": [1]}], "segments[0].limit: is for levels"),
+        ([{"column": "a", "edges": list(range(2000))}], "segments[0].edges: must have at most 1000 items"),
+        ([f"c{n}" for n in range(101)], "segments: must have at most 100 items"),
     ],
 )
 def test_a_segment_that_means_nothing_is_refused_by_its_place(segments: Any, message: str) -> None:
     with pytest.raises(DefinitionError) as error:
         define(segments)
     assert message.replace("`", "") in str(error.value).replace("`", "")
+
+
+def test_the_schema_takes_what_is_accepted() -> None:
+    payload = {
+        "deploymentId": "d",
+        "monitoringColumns": {"predictionsColumns": "score"},
+        "segments": ["region", {"column": "age", "bins": 4}, {"name": "x", "where": [{"column": "a", "op": "isNull"}]}],
+    }
+    jsonschema.validate(payload, json_schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(payload | {"segments": [3]}, json_schema())
 
 
 def test_levels_without_names_make_no_segments() -> None:

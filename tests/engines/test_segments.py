@@ -167,6 +167,28 @@ def test_a_condition_on_numbers_is_that_of_python_and_a_missing_value_fulfils_no
     assert expected == found.tolist()
 
 
+def test_a_text_equals_the_number_that_it_spells_as_it_is_compared_by_size() -> None:
+    texts = pa.array(["1000", " 1e3 ", "1_000", "１０００", "old", "", None], pa.string())
+    same = [True, True, False, False, False, False, False]
+    assert same == fulfils(texts, ConditionPlan("x", "eq", (1000.0,))).tolist()
+    assert same == fulfils(texts, ConditionPlan("x", "ge", (1000.0,))).tolist()
+    assert [False, False, True, True, True, True, False] == fulfils(texts, ConditionPlan("x", "ne", (1000.0,))).tolist()
+    mixed = fulfils(texts, ConditionPlan("x", "in", (1000.0, "old")))
+    assert [True, True, False, False, True, False, False] == mixed.tolist()
+
+
+def test_an_id_means_the_same_where_it_stands_for_the_same_rows() -> None:
+    fewer = dataclasses.replace(BY_REGION, limit=1, levels=("EU",))
+    ours, theirs = BY_REGION.meanings(), fewer.meanings()
+    assert ours["region=EU"] == theirs["region=EU"]
+    assert ours["region=__missing__"] == theirs["region=__missing__"]
+    assert ours["region=__other__"] != theirs["region=__other__"]
+    by_number = dataclasses.replace(BY_AGE, name="region", column="region").meanings()
+    assert ours["region=__missing__"] != by_number["region=__missing__"]
+    turned = dataclasses.replace(VIP, where=VIP.where[::-1])
+    assert VIP.meanings() == turned.meanings() != dataclasses.replace(VIP, where=VIP.where[:1]).meanings()
+
+
 def test_ranges_are_half_open_and_what_is_no_number_is_missing() -> None:
     batch = pa.record_batch({"age": pa.array(["17.999", "18", "65", "", None, "old", "inf", "-inf"], pa.string())})
     codes = SegmentReader(BY_AGE, "keep").codes(batch)

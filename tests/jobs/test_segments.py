@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 import job_world
-from airflow_monitoring_provider.definitions import JobDefinition
+from airflow_monitoring_provider.definitions import JobDefinition, ResultStatus
 from airflow_monitoring_provider.exceptions import DefinitionError, SourceError
+from airflow_monitoring_provider.jobs.evaluate import _monitor_id
 from airflow_monitoring_provider.metrics.distances import psi
 from airflow_monitoring_provider.metrics.reasons import Reason
+from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
+from airflow_monitoring_provider.monitors.evaluate import Result
 
 Define = Callable[..., JobDefinition]
 SEGMENTS = [
@@ -51,7 +54,7 @@ def test_every_segment_is_compared_with_its_own_baseline(
     assert west.value > 1 > 0.2 > north.value
     assert west.adjusted_p_value < 1e-6 < 0.05 < north.adjusted_p_value
     assert (sum(r["region"] == "west" and r["amount"] is not None for r in first)) <= west.n
-    assert found["region=__other__"].reason in (Reason.BASELINE_MISSING, Reason.INSUFFICIENT_DATA)
+    assert Reason.NO_DATA == found["region=__other__"].reason  # nobody was elsewhere on the first day
     assert Reason.INSUFFICIENT_DATA == found["region=__missing__"].reason  # 69 rows, and drift needs 100
     ranges = sorted(name for name in found if name and name.startswith("amount="))
     assert 4 == len(ranges)  # three ranges, and the missing ones
@@ -84,6 +87,64 @@ def test_segments_named_later_have_no_baseline_yet(
     found = results(small_world, small_world.run(define(segments=["region"]), 1).job_id, "amount")
     assert found[None].value is not None
     assert {Reason.BASELINE_MISSING} == {value.reason for name, value in found.items() if name is not None}
+
+
+def test_a_condition_that_was_edited_is_not_compared_with_what_it_was(
+    small_world: job_world.World, define: Define, tools: ModuleType
+) -> None:
+    small_world.table("scores", [*tools.day_rows(0, 900, dirty=False), *tools.day_rows(1, 900, dirty=False)])
+
+    def likely(score: float) -> JobDefinition:
+        return define(segments=[{"name": "likely", "where": [{"column": "score", "op": "ge", "value": score}]}])
+
+    small_world.run(likely(0.1), 0)
+    edited = small_world.run(likely(0.6), 1)
+    assert Reason.BASELINE_MISSING == results(small_world, edited.job_id, "score")["likely"].reason
+    same = small_world.run(likely(0.1), 1)
+    assert results(small_world, same.job_id, "score")["likely"].value is not None
+
+
+def test_a_segment_that_is_gone_says_so(small_world: job_world.World, define: Define, tools: ModuleType) -> None:
+    first, second = tools.day_rows(0, 900, dirty=False), tools.day_rows(1, 900, dirty=False)
+    small_world.table("scores", [*first, *(row for row in second if row["region"] != "west")])
+    definition = define(segments=["region"])
+    small_world.run(definition, 0)
+    job = small_world.run(definition, 1).job_id
+    assert Reason.NO_DATA == results(small_world, job, "amount")["region=west"].reason
+    counts = results(small_world, job, None, "row_count")  # type: ignore[arg-type]
+    assert 0 == counts["region=west"].value
+    assert sum(row["region"] == "west" for row in first) == counts["region=west"].n
+    assert sum(row["region"] == "north" for row in second) == counts["region=north"].value
+
+
+def test_alerts_and_the_explanation_say_which_segment(
+    small_world: job_world.World, define: Define, tools: ModuleType
+) -> None:
+    second = tools.day_rows(1, 1600, dirty=False)
+    for row in second:
+        if row["region"] == "west" and row["amount"] is not None:
+            row["amount"] += 3
+    small_world.table("scores", [*tools.day_rows(0, 1600, dirty=False), *second])
+    definition = define(segments=["region"], features=["amount"])
+    small_world.run(definition, 0)
+    evaluation = small_world.evaluate(definition, small_world.run(definition, 1))
+    assert ("amount", "region=west") == (evaluation.worst["column"], evaluation.worst["segment"])
+    assert " columns of segments drifted: amount in region=west psi " in evaluation.explanation
+    titles = [alert.title for alert in small_world.store.pending_alerts()]
+    assert 1 == sum("psi of amount in region=west is" in title for title in titles)
+
+
+def test_monitors_are_told_apart_whatever_columns_and_segments_hold() -> None:
+    pairs = [("a/b", "c=d"), ("a", "b/c=d"), ("a%2Fb", "c=d"), ("a/b/c=d", None), ("a", None)]
+    results = [
+        Result(
+            MetricValue("psi", ResultKind.DATA_DRIFT, Direction.LOWER_IS_BETTER, 0.1, column=column, segment=segment),
+            ResultStatus.DETECTED,
+        )
+        for column, segment in pairs
+    ]
+    assert len(pairs) == len({_monitor_id("d", result) for result in results})
+    assert "d/psi/a/" == _monitor_id("d", results[-1])  # as it was before there were segments
 
 
 def test_a_reference_that_lacks_the_column_leaves_the_segments_without_a_baseline(
