@@ -127,7 +127,7 @@ class JobDefinition(PredictionMembers):
         default="keep", description="What profiles keep of category names."
     )
     engine: Literal["auto", "arrow", "sql"] = Field(
-        default="auto",
+        default="arrow",
         description="What computes the profile: arrow (rows are read), sql (the intake's database), auto.",
     )
     max_rejected_share: Number | None = Field(default=None, ge=0, le=1, description="The job fails above it.")

@@ -12,6 +12,9 @@ The limit is what counting cost PostgreSQL on a busy machine: 2.1 to 3.1 us a va
 where reading and profiling the same rows took 0.4 to 1.2 us. The first rows are timed because they tell size, distance
 and driver at once.
 
+``auto`` looks at a clock, so two runs over the same rows may go both ways; counts, histograms and content hash are then
+equal, moments, log loss and the like to 1e-9 only. That is why it has to be asked for.
+
 Rows that are not read leave nothing to write: a definition with an output or with an association id, whose predictions
 wait for actuals, reads them.
 """

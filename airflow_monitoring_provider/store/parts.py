@@ -100,6 +100,8 @@ def resume(connection: sa.Connection, claim: Claim, cut: int, part: int, now: dt
     """
     _hold(connection, claim, now)
     failed = (jobs.c.id == claim.job_id, jobs.c.state == JobState.FAILED)
+    if claim.token != cut and not connection.execute(sa.select(jobs.c.id).where(*failed)).scalar():
+        raise Superseded("the parts of this job are being merged; clear the whole task group to read them again")
     connection.execute(jobs.update().where(*failed).values(**_RUNS))
     of = (job_attempts.c.job_id == claim.job_id, job_attempts.c.token == claim.token)
     connection.execute(job_attempts.update().where(*of, job_attempts.c.state == JobState.FAILED).values(**_RUNS))
@@ -141,7 +143,14 @@ def stage(connection: sa.Connection, claim: Claim, cut: int, part: int, file: St
     """A part is whole. Raises :class:`Superseded`, :class:`JobAborted`."""
     _hold(connection, claim, now)
     found = {"path": file.path, "bytes": file.bytes, "index_bytes": file.index_bytes, "sha256": file.sha256}
-    _change(connection, claim, cut, part, state=STAGED, reason=None, progress_at=now, **found)
+    mine = (*_of(claim, cut), parts.c.part == part)
+    staged = connection.execute(
+        parts.update()
+        .where(*mine, sa.or_(parts.c.state != STAGED, parts.c.path == file.path))
+        .values(state=STAGED, reason=None, progress_at=now, **found)
+    ).rowcount
+    if not staged:
+        raise Superseded(f"another try of part {part} has staged it meanwhile; this one's rows are not used")
     _settle(connection, claim, cut, now)
 
 

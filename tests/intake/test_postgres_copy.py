@@ -115,3 +115,15 @@ def test_leaving_early_cancels_the_statement(engine: sa.Engine, postgres_url: st
         )
         assert 0 == running.scalar()
     other.dispose()
+
+
+def test_the_borders_of_blocks_do_not_depend_on_how_the_network_delivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "BLOCK_ROWS", 5)
+    monkeypatch.setattr(postgres, "BLOCK_BYTES", 40)
+    rows = [bytes([number]) * (30 if number % 7 == 0 else 3) for number in range(40)]
+    expected = list(postgres._cut(iter([rows])))
+    assert rows == [row for block in expected for row in block]
+    assert all(len(block) <= 5 for block in expected)
+    for size in (1, 2, 3, 11, 39):
+        arriving = [rows[start : start + size] for start in range(0, len(rows), size)]
+        assert expected == list(postgres._cut(iter(arriving)))

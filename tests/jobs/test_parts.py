@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable
@@ -430,3 +431,52 @@ def write(folder: Path, rows: list[dict[str, Any]], form: str, files: int) -> No
 def staged(world: Any) -> list[Path]:
     """Staged files, also unfinished ones."""
     return [path for path in (world.folder / "storage" / "staged").rglob("*") if path.is_file()]
+
+
+def test_a_try_that_wakes_beside_its_own_retry_leaves_what_the_retry_staged(
+    small_world: Any, define: Callable[..., Any], tools: Any
+) -> None:
+    small_world.table("scores", tools.day_rows(0, 200, dirty=False))
+    parts = cut(small_world, define(), tools, by="time", count=2)
+    once: list[bool] = []
+
+    class Waking(tools.Source):  # type: ignore[misc]
+        """Stands still while another try reads the part, when every score has become 0.25."""
+
+        def batches(self, batches: Any) -> Any:
+            rows = list(batches)
+            if not once:
+                once.append(True)
+                profile_part(parts[0], small_world.ports())
+                yield from rows
+                return
+            for batch in rows:
+                place = batch.schema.get_field_index("score")
+                yield batch.set_column(place, "score", pa.array([0.25] * len(batch))) if place >= 0 else batch
+
+    small_world.wrap = Waking
+    with pytest.raises(Superseded, match="another try of part 0 has staged it meanwhile"):
+        profile_part(parts[0], small_world.ports())
+    profile_part(parts[1], small_world.ports())
+    merge_and_commit(parts[0], small_world.ports())
+    profile = from_bytes(small_world.store.load_profile(parts[0].job_id).data)
+    assert 0.25 == profile.columns["score"].moments.mean
+
+
+def test_a_part_is_not_read_again_while_its_job_is_merged(
+    small_world: Any, define: Callable[..., Any], tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_world.table("scores", tools.day_rows(0, 200, dirty=False))
+    parts = cut(small_world, define(), tools, by="time", count=2)
+    for part in parts:
+        profile_part(part, small_world.ports())
+    ports = small_world.ports()
+    writer = ports.writer
+
+    def disturbed(definition: Any) -> Any:
+        with pytest.raises(Superseded, match="are being merged"):
+            profile_part(parts[1], small_world.ports())
+        return writer(definition)
+
+    summary = merge_and_commit(parts[0], dataclasses.replace(ports, writer=disturbed))
+    assert (200, 200) == (summary.rows, summary.output_rows)
