@@ -163,13 +163,15 @@ def fail(
     reason: str,
     now: dt.datetime,
 ) -> None:
-    """A task of the cut ended without having done its work, and the job with it."""
+    """A task of the cut ended without having done its work, and the job with it, unless another try of it has."""
     if part is not None:
-        connection.execute(
+        ended = connection.execute(
             parts.update()
             .where(*_of(claim, cut), parts.c.part == part, parts.c.state != STAGED)
             .values(state=FAILED, reason=texts.line(reason), progress_at=now)
-        )
+        ).rowcount
+        if not ended:
+            return
     claims.end(connection, claim, state, reason, now)
 
 
