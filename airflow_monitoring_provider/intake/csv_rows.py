@@ -17,7 +17,9 @@ from airflow_monitoring_provider.profiles.arrays import as_texts
 # One row must fit into a block.
 BLOCK_BYTES = 16 * 1024 * 1024
 _BLOCKS_AHEAD = 3
-_MOMENT = 0.05  # seconds
+# Seconds in which a block is parsed, however busy the machine is; and what a block without a row then costs.
+_LONGEST_PARSE = 2.0
+_MOMENT = 0.02
 
 
 def read_header(stream: IO[bytes], csv: CsvSettings, name: str) -> list[str]:
@@ -44,8 +46,8 @@ class _Held:
     """A stream that Arrow's reader cannot run ahead of: on its own it keeps 32 blocks, half a gigabyte, in memory.
 
     The reader's thread reads block after block, and the consumer takes one batch from about each; where the thread is
-    a few blocks ahead it waits for the consumer. It waits no longer than a moment while the consumer waits for it:
-    blocks of empty lines give no batch.
+    a few blocks ahead it waits for the consumer. Blocks of empty lines give no batch, so a consumer that has waited for
+    one for long is given block after block.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -53,13 +55,15 @@ class _Held:
         self._changed = threading.Condition()
         self._ahead = 0
         self._wanted = False
+        self._patience = _LONGEST_PARSE
         self.closed = False
 
     def read(self, size: int = -1) -> bytes:
         """Called by the reader's thread."""
         with self._changed:
             while self._ahead >= _BLOCKS_AHEAD and not self.closed:
-                if not self._changed.wait(_MOMENT) and self._wanted:
+                if not self._changed.wait(self._patience) and self._wanted:
+                    self._patience = _MOMENT
                     break
             self._ahead += 1
             if self.closed:
@@ -86,6 +90,7 @@ class _Held:
         finally:
             with self._changed:
                 self._wanted = False
+                self._patience = _LONGEST_PARSE
                 self._ahead = max(0, self._ahead - 1)
                 self._changed.notify_all()
 

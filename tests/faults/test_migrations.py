@@ -183,12 +183,12 @@ def test_a_migration_killed_at_any_step_changed_nothing_or_everything(
     request: pytest.FixtureRequest,
 ) -> None:
     begin(start)
-    before = picture(engine)
     migrator.wait(migrator.start(database_url, told=str(tmp_path / "told")))
     outcome, steps = json.loads((tmp_path / "told").read_text())
     assert "done" == outcome
     wipe(engine)
     begin(start)
+    before = picture(engine)
 
     # The last two are the COMMIT and the return of the connection; catalogue queries make steps many on PostgreSQL.
     every = request.config.getoption("--sweep") or steps < 150

@@ -40,7 +40,7 @@ class Instance:
         raise AssertionError(f"{method} {path} keeps answering {answer}")
 
     @staticmethod
-    def until(condition: Callable[[], Any], what: str, seconds: float = 90) -> Any:
+    def until(condition: Callable[[], Any], what: str, seconds: float = 240) -> Any:
         """Ask again until there is an answer, and return it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -68,7 +68,7 @@ class Instance:
         with urllib.request.urlopen(self.address + path, timeout=30) as answer:  # noqa: S310
             return answer.status, answer.read().decode()
 
-    def succeeded(self, dag_id: str, run_id: str, seconds: float = 90) -> dict[str, Any]:
+    def succeeded(self, dag_id: str, run_id: str, seconds: float = 240) -> dict[str, Any]:
         """The run once it has ended, which must be well; else the failed tasks' logs tell why."""
         run = self.finished(dag_id, run_id, seconds)
         if run["state"] != "success":
@@ -95,7 +95,7 @@ class Instance:
         answer = self.rest("POST", f"/dags/{dag_id}/dagRuns", body)
         assert answer.get("status") in (None, 409), answer
 
-    def finished(self, dag_id: str, run_id: str, seconds: float = 90) -> dict[str, Any]:
+    def finished(self, dag_id: str, run_id: str, seconds: float = 240) -> dict[str, Any]:
         """The run once it has ended."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}"
         run: dict[str, Any] = self.until(

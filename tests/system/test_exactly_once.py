@@ -52,7 +52,7 @@ def _begun(paced: Paced, name: str, day: int = DRIFTED, rounds: int = ENDLESS) -
 
 
 def _ended_well(paced: Paced, name: str, day: int = DRIFTED) -> None:
-    paced.instance.succeeded(paced.dag_id(name), f"day-{day}", seconds=240)
+    paced.instance.succeeded(paced.dag_id(name), f"day-{day}", seconds=480)
 
 
 def _task_cleared_once_is_done_again_and_leaves_the_same(paced: Paced, random: random.Random) -> None:
@@ -185,11 +185,11 @@ def _backfills_in_any_order_and_at_once_end_as_one_in_order(paced: Paced, random
     for day in order[:3]:
         _run_at(paced, twin, day)
     paced.start("shuffled", by_hand)
-    instance.until(lambda: _backfill(paced, dag, not backwards, "completed"), "the second backfill", 200)
+    instance.until(lambda: _backfill(paced, dag, not backwards, "completed"), "the second backfill", 480)
     for day in order[3:]:
         _run_at(paced, twin, day)
-    instance.until(lambda: _all_ended(paced, dag, len(DAYS) + 1), f"all runs of {dag}", 240)
-    instance.until(lambda: _all_ended(paced, twin, len(DAYS)), f"all runs of {twin}", 240)
+    instance.until(lambda: _all_ended(paced, dag, len(DAYS) + 1), f"all runs of {dag}", 600)
+    instance.until(lambda: _all_ended(paced, twin, len(DAYS)), f"all runs of {twin}", 600)
     states = Counter(attempt.state for day in DAYS for attempt in paced.ledger("shuffled").attempts(day))
     print(f"attempts: {dict(states)}")
     assert states["completed"] >= len(DAYS)

@@ -185,10 +185,10 @@ def test_parts_on_two_celery_workers(wide: Wide, subtests: pytest.Subtests) -> N
         assert [] == [path for path in (wide.storage / "staged").rglob("*") if path.is_file()]
     with subtests.test("a part that is cleared by itself changes nothing, the group runs anew"):
         _clear(instance, "first", ["run_job.profile_part", 1])
-        instance.succeeded("monitoring__wide", "first", 90)
+        instance.succeeded("monitoring__wide", "first", 240)
         assert 1 == wide.store.job(summary["job_id"]).snapshot_revision
         _clear(instance, "first", "run_job.claim")
-        instance.succeeded("monitoring__wide", "first", 120)
+        instance.succeeded("monitoring__wide", "first", 240)
         job = wide.store.job(summary["job_id"])
         assert (2, summary["content_hash"]) == (job.snapshot_revision, job.snapshot.content_hash)
         assert wide.rows() == summary["status_counts"]
