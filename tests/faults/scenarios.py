@@ -232,6 +232,8 @@ def frozen_at_every_step(
 
     :param at: these steps and no others.
     """
+    if at is not None and not (at := list(at)):
+        raise Violation("there is no step to freeze at")
     for step in itertools.count(first, every) if at is None else at:
         with bench.world(case) as world, told(world, f"frozen at step {step}"):
             sleeper = Child(_plan(world, "sleeper", at=step, do="STOP", idle=60.0, wait=3.0))

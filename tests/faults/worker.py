@@ -49,6 +49,8 @@ from faults.world import WRITER, World, window
 
 # A report with each batch, not with each second: the same attempt has the same steps however slow the machine is.
 progress.SECONDS_BETWEEN_REPORTS = -1.0
+# A module that is imported late would be compiled into a file of its own: a step that no other attempt has.
+sys.dont_write_bytecode = True
 
 FILE_EVENTS = {"os.rename", "os.remove", "os.mkdir", "fcntl.flock"}
 CHUNK = 25  # rows of a batch, so that a day has several
