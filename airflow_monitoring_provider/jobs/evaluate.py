@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+from datetime import datetime
 from typing import Any
 
 from airflow_monitoring_provider.definitions import (
@@ -21,6 +22,7 @@ from airflow_monitoring_provider.definitions import (
 )
 from airflow_monitoring_provider.exceptions import BatchLocked, CorruptData, NotFound, Superseded
 from airflow_monitoring_provider.jobs.baseline import stored_first_window
+from airflow_monitoring_provider.jobs.finishing import due
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
 from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.monitors.evaluate import Evaluation, Result, evaluate
@@ -224,13 +226,13 @@ def _compare_late(job: str, definition: JobDefinition, store: MonitoringStore) -
     except CorruptData as error:  # the first window's evaluation must not fail for another job's sake
         log.warning("Job %s is compared with no baseline until it runs again: %s", job, error)
         return False
-    values = _values(profile, reference.profile, definition, store.load_values(job))
+    values = _values(profile, reference.profile, definition, store.load_values(job), due(record))
     store.replace_values(job, record.snapshot_revision, values, baseline_version=reference.version)
     return True
 
 
 def _values(
-    profile: Profile, baseline: Profile, definition: JobDefinition, before: list[MetricValue]
+    profile: Profile, baseline: Profile, definition: JobDefinition, before: list[MetricValue], as_of: datetime
 ) -> list[MetricValue]:
     null_timestamps = next((value.value for value in before if value.name == "null_timestamps"), None)
     return compare(
@@ -239,6 +241,7 @@ def _values(
         ComparisonSettings.from_definition(definition),
         schema_changes=_changes(profile, baseline, definition.features),
         null_timestamps=int(null_timestamps or 0),
+        as_of=as_of,
     )
 
 

@@ -17,7 +17,7 @@ from airflow_monitoring_provider.metrics.compare import ComparisonSettings, comp
 from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.outputs.output import Receipt, RowWriter
 from airflow_monitoring_provider.profiles.serialise import FORMAT_VERSION, to_bytes
-from airflow_monitoring_provider.store.records import Claim, Snapshot
+from airflow_monitoring_provider.store.records import Claim, JobRecord, Snapshot
 from airflow_monitoring_provider.store.store import MonitoringStore
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,7 @@ def finish_job(
         ComparisonSettings.from_definition(definition),
         schema_changes=reading.schema_changes,
         null_timestamps=reading.null_timestamps,
+        as_of=due(store.job(claim.job_id)),
     )
     progress.stage("write", f"compared: {len(values)} values")
     receipt = _write(store, writer, claim, reading)  # 4 write
@@ -98,6 +99,11 @@ def finish_job(
         content_hash=snapshot.content_hash,
         baseline_version=snapshot.baseline_version,
     )
+
+
+def due(job: JobRecord) -> datetime:
+    """When the rows of a job were to be there: at the end of its window, or when it ran if that was earlier."""
+    return min(job.window.end, job.started_at)
 
 
 def committed_job(store: MonitoringStore, job_id: str) -> JobSummary:

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from datetime import datetime
 
+from airflow_monitoring_provider.metrics.batch_quality import batch_quality, row_counts
 from airflow_monitoring_provider.metrics.drift import column_drift
 from airflow_monitoring_provider.metrics.multiplicity import adjusted
 from airflow_monitoring_provider.metrics.performance import performance
 from airflow_monitoring_provider.metrics.predictions import predicted_shares
-from airflow_monitoring_provider.metrics.quality import batch_quality, column_quality, row_counts
+from airflow_monitoring_provider.metrics.quality import column_quality
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.metrics.values import MetricValue
@@ -36,6 +38,7 @@ def compare(
     *,
     schema_changes: SchemaChanges | None = None,
     null_timestamps: int = 0,
+    as_of: datetime | None = None,
 ) -> list[MetricValue]:
     """Everything two profiles say of each other, without a status.
 
@@ -43,9 +46,10 @@ def compare(
         performance are computed all the same.
     :param schema_changes: how the columns found differ from the frozen ones; None where nobody looked.
     :param null_timestamps: rows of the source without an event time, which belong to no window.
+    :param as_of: when the rows were to be there: the end of their window, or the moment of the job if it was earlier.
     """
     changes = schema_changes if schema_changes is not None else SchemaChanges()
-    values = batch_quality(current, baseline, changes, null_timestamps)
+    values = batch_quality(current, baseline, changes, null_timestamps, identified=settings.identified, as_of=as_of)
     for name in _columns(current, baseline, changes):
         values += _column(name, current, baseline, settings, changes)
     values += _target(current, baseline, settings)

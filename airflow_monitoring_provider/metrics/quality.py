@@ -1,12 +1,12 @@
-"""Whether the data is what it was meant to be: missing, unreadable, new and out-of-range values, rows and columns.
+"""Whether a column's values are what they were meant to be: missing, unreadable, new, out of range, all the same.
 
 Everything here is computed for every batch, with or without a baseline; what only a baseline can say is left out
 without one. Denominators: ``missing_rate``, ``type_mismatch_share`` and ``inf_rate`` over all rows; ``zero_rate``,
-``negative_rate`` and ``out_of_range_share`` over finite values; ``new_values_share`` and ``top_share`` over values.
-Shares carry Wilson's 95 % interval.
+``negative_rate`` and ``out_of_range_share`` over finite values; ``new_values_share``, ``unique_rate`` and ``top_share``
+over values. Shares carry Wilson's 95 % interval.
 
-Three values have a p-value, so that a threshold on them does not fire by chance: the change of the missing share, new
-values and values out of range. All are exact: see :mod:`.novelty`.
+Four values have a p-value, so that a threshold on them does not fire by chance: the change of the missing share, new
+values, values out of range and a column that became constant. All are exact: see :mod:`.novelty`.
 """
 
 from __future__ import annotations
@@ -15,45 +15,16 @@ import dataclasses
 import itertools
 from typing import Any
 
-from airflow_monitoring_provider.definitions.terms import ColumnKind, RowStatus
+from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.metrics.cells import missing_share
 from airflow_monitoring_provider.metrics.novelty import new_levels_p_value, out_of_range_p_value, share_change
-from airflow_monitoring_provider.metrics.precision import precision_of
+from airflow_monitoring_provider.metrics.precision import precision_of, shared_buckets
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.significance import wilson_interval
 from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind, direction_of
-from airflow_monitoring_provider.profiles.plan import SchemaChanges
-from airflow_monitoring_provider.profiles.profile import ColumnProfile, Profile
+from airflow_monitoring_provider.profiles.profile import ColumnProfile
 
 ALMOST_CONSTANT = 0.95
-
-_NAMED_COLUMNS = 50
-
-
-def batch_quality(
-    current: Profile, baseline: Profile | None, changes: SchemaChanges, null_timestamps: int = 0
-) -> list[MetricValue]:
-    """Quality of the batch as a whole: rows, rejected rows, columns that came, went or changed type."""
-    rejected = {s: n for s, n in sorted(current.status_counts.items()) if s != RowStatus.MONITORED.text}
-    rate = _share_value("rejected_rate", None, sum(rejected.values()), current.rows)
-    values = [
-        *row_counts(current, baseline),
-        dataclasses.replace(rate, details={**rate.details, "by_reason": rejected}),
-        _plain("null_timestamps", None, float(null_timestamps), m=current.rows),
-    ]
-    for name, columns in (
-        ("missing_columns", [{"column": column} for column in changes.missing]),
-        ("new_columns", [{"column": column} for column in changes.new]),
-        ("retyped_columns", [{"column": c, "from": was, "to": now} for c, was, now in changes.retyped]),
-    ):
-        found = _plain(name, None, float(len(columns)), m=current.rows)
-        values.append(dataclasses.replace(found, details={"columns": columns[:_NAMED_COLUMNS]}))
-    return values
-
-
-def row_counts(current: Profile, baseline: Profile | None) -> tuple[MetricValue, MetricValue]:
-    """``row_count`` and ``row_count_ratio``, of all rows or of a segment."""
-    return _row_count(current, baseline), _row_count_ratio(current, baseline)
 
 
 def column_quality(current: ColumnProfile, reference: ColumnProfile | None) -> list[MetricValue]:
@@ -70,7 +41,12 @@ def column_quality(current: ColumnProfile, reference: ColumnProfile | None) -> l
         ]
     if current.kind is ColumnKind.TEXT or current.kind is ColumnKind.TIMESTAMP:
         return values
-    values += [_distinct(current, reference), _top_share(current, reference)]
+    values += [
+        _distinct(current, reference),
+        _unique_rate(current, reference),
+        *_constant(current, reference),
+        _top_share(current, reference),
+    ]
     if reference is not None and reference.kind is current.kind:
         if current.kind is ColumnKind.NUMERIC:
             values.append(_out_of_range(current, reference))
@@ -96,7 +72,7 @@ def _missing_change(current: ColumnProfile, reference: ColumnProfile) -> MetricV
 
 def _rate(name: str, current: ColumnProfile, reference: ColumnProfile | None, counted: str, rows: int) -> MetricValue:
     """A share of ``rows`` with its interval, and the baseline's share in the details."""
-    value = _share_value(name, current.name, _hits(current, counted), rows)
+    value = share_value(name, current.name, _hits(current, counted), rows)
     blank = _blank(name, current, reference)
     details = blank.details
     if reference is not None:
@@ -129,6 +105,71 @@ def _distinct(current: ColumnProfile, reference: ColumnProfile | None) -> Metric
     return dataclasses.replace(blank, reason=Reason.LEVELS_TRUNCATED, details={**details, "at_least": found})
 
 
+def _unique_rate(current: ColumnProfile, reference: ColumnProfile | None) -> MetricValue:
+    """Distinct values over values: 1 where none repeats (one over the rows of the average value)."""
+    blank = _blank("unique_rate", current, reference)
+    rate, before = _unique(current), _unique(reference) if reference is not None else None
+    details = {**blank.details, **({} if before is None else {"baseline_value": before})}
+    if rate is None:
+        reason = Reason.LEVELS_TRUNCATED if current.count else Reason.NO_DATA
+        return dataclasses.replace(blank, m=current.count, reason=reason, details=details)
+    if not current.distinct_exact:
+        details["estimate"] = True
+    return dataclasses.replace(blank, value=rate, m=current.count, details=details)
+
+
+def _unique(column: ColumnProfile) -> float | None:
+    if not column.count or column.distinct is None or (column.levels is None and not column.distinct_exact):
+        return None
+    return min(column.distinct / column.count, 1.0)
+
+
+def _constant(current: ColumnProfile, reference: ColumnProfile | None) -> list[MetricValue]:
+    """Flags, 0 or 1: ``constant``, ``almost_constant``; with a baseline of the same kind ``became_constant``, too."""
+    comparable = reference is not None and reference.kind is current.kind
+    names = ("constant", "almost_constant", *(("became_constant",) if comparable else ()))
+    blanks = [dataclasses.replace(_blank(name, current, reference), m=current.count) for name in names]
+    share = _largest(current)
+    if share is None:
+        return [dataclasses.replace(blank, reason=Reason.NO_DATA) for blank in blanks]
+    constant = _is_constant(current)
+    flags = [
+        dataclasses.replace(blank, value=float(flag))
+        for blank, flag in zip(blanks, (constant, share >= ALMOST_CONSTANT), strict=False)
+    ]
+    if reference is None or not comparable:
+        return flags
+    if not reference.count:
+        return [*flags, dataclasses.replace(blanks[-1], n=0, reason=Reason.NO_DATA)]
+    became, p_value = constant and not _is_constant(reference), 1.0
+    if became:
+        hits = _rows_of_the_value(current, reference)
+        if hits is None:
+            return [*flags, dataclasses.replace(blanks[-1], n=reference.count, reason=Reason.NOT_RECORDED)]
+        p_value = share_change(hits, reference.count, current.count, current.count).p_value
+    details = {**blanks[-1].details, "test": "fisher_exact"}
+    last = dataclasses.replace(blanks[-1], value=float(became), n=reference.count, p_value=p_value, details=details)
+    return [*flags, last]
+
+
+def _is_constant(column: ColumnProfile) -> bool:
+    return column.distinct_exact and column.distinct == 1
+
+
+def _rows_of_the_value(constant: ColumnProfile, reference: ColumnProfile) -> int | None:
+    """Baseline rows with the one value of a constant column: where the baseline is coarse, of its whole bucket."""
+    if constant.levels is not None and reference.levels is not None:
+        if constant.levels.names != reference.levels.names:
+            return None
+        theirs, ours = constant.levels.align(reference.levels)
+        named = sum(ours.counts.get(level, 0) for level in theirs.counts)
+        return named + sum(ours.hashed.get(prefix, 0) for prefix in theirs.hashed)
+    if constant.histogram is None or reference.histogram is None:
+        return None
+    before, now = shared_buckets(reference.histogram, constant.histogram)
+    return int(before[now > 0].sum())
+
+
 def _top_share(current: ColumnProfile, reference: ColumnProfile | None) -> MetricValue:
     """Share of the most frequent value; of a coarse histogram that of the fullest bucket, which is no smaller."""
     blank = _blank("top_share", current, reference)
@@ -142,12 +183,7 @@ def _top_share(current: ColumnProfile, reference: ColumnProfile | None) -> Metri
         value=share,
         m=current.count,
         precision=precision_of(histogram, histogram) if histogram is not None else None,
-        details={
-            **blank.details,
-            "constant": current.distinct_exact and current.distinct == 1,
-            "almost_constant": share >= ALMOST_CONSTANT,
-            "baseline_value": baseline_value,
-        },
+        details={**blank.details, "baseline_value": baseline_value},
     )
 
 
@@ -218,24 +254,9 @@ def _levels_gained_and_lost(current: ColumnProfile, reference: ColumnProfile) ->
     return [count, share, vanished]
 
 
-def _row_count(current: Profile, baseline: Profile | None) -> MetricValue:
-    found = _plain("row_count", None, float(current.rows), m=current.rows)
-    if baseline is None:
-        return found
-    return dataclasses.replace(found, n=baseline.rows, details={"baseline_value": baseline.rows})
-
-
-def _row_count_ratio(current: Profile, baseline: Profile | None) -> MetricValue:
-    blank = _plain("row_count_ratio", None, None, m=current.rows)
-    if baseline is None:
-        return dataclasses.replace(blank, reason=Reason.BASELINE_MISSING)
-    if not baseline.rows:
-        return dataclasses.replace(blank, n=0, reason=Reason.ZERO_DENOMINATOR)
-    return dataclasses.replace(blank, n=baseline.rows, value=current.rows / baseline.rows)
-
-
-def _share_value(name: str, column: str | None, hits: int, rows: int) -> MetricValue:
-    blank = _plain(name, column, None, m=rows)
+def share_value(name: str, column: str | None, hits: int, rows: int) -> MetricValue:
+    """A share of rows with Wilson's interval."""
+    blank = plain(name, column, None, m=rows)
     if not rows:
         return dataclasses.replace(blank, reason=Reason.NO_DATA)
     low, high = wilson_interval(hits, rows)
@@ -245,7 +266,7 @@ def _share_value(name: str, column: str | None, hits: int, rows: int) -> MetricV
 def _blank(name: str, current: ColumnProfile, reference: ColumnProfile | None) -> MetricValue:
     details: dict[str, Any] = {"role": current.role.value}
     return dataclasses.replace(
-        _plain(name, current.name, None, m=current.rows),
+        plain(name, current.name, None, m=current.rows),
         n=reference.rows if reference is not None else None,
         missing_reference=missing_share(reference) if reference is not None else None,
         missing_current=missing_share(current),
@@ -253,7 +274,8 @@ def _blank(name: str, current: ColumnProfile, reference: ColumnProfile | None) -
     )
 
 
-def _plain(name: str, column: str | None, value: float | None, *, m: int) -> MetricValue:
+def plain(name: str, column: str | None, value: float | None, *, m: int) -> MetricValue:
+    """A data-quality value of current rows alone."""
     return MetricValue(
         name=name, kind=ResultKind.DATA_QUALITY, direction=direction_of(name), value=value, column=column, m=m
     )

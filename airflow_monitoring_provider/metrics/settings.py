@@ -24,6 +24,7 @@ class ComparisonSettings:
     :param labelled_rows: least rows with prediction and actual for a performance value.
     :param segment_rows: least rows of a segment for any value.
     :param per_class: least rows of each actual class for what is a rate within a class.
+    :param identified: rows have identifiers, so that repetitions were looked for.
     :param drift: what is measured for each column, and in which cells.
     """
 
@@ -36,6 +37,7 @@ class ComparisonSettings:
     labelled_rows: int = 100
     segment_rows: int = 50
     per_class: int = 10
+    identified: bool = False
     drift: DriftChoices = dataclasses.field(default_factory=DriftChoices)
 
     @classmethod
@@ -50,5 +52,6 @@ class ComparisonSettings:
             labelled_rows=definition.minimums.labelled_rows,
             segment_rows=definition.minimums.segment_rows,
             per_class=definition.minimums.per_class,
+            identified=bool(definition.monitoring_output_settings.unique_row_identifier_columns),
             drift=DriftChoices.from_definition(definition),
         )

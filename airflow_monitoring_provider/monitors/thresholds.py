@@ -10,7 +10,8 @@ Defaults:
   for the Jensen-Shannon distance of base 2. The others describe and have no default.
 - Data quality: what is almost never meant. A column of the baseline that is gone or has another type is critical, a new
   one a warning. Shares warn at 5 % and are critical at 20 %, of unreadable values at 1 % and 5 %; the missing share is
-  judged by its change against the baseline, so that a column that is always half empty is no news.
+  judged by its change against the baseline, so that a column that is always half empty is no news. A column that has
+  one value where the baseline has several is a warning.
 - A test that decides a column's verdict needs no limit: its adjusted p-value is compared with alpha.
 - Performance: none. How good is good enough is the owner's to say.
 """
@@ -57,6 +58,7 @@ DEFAULTS: Mapping[str, Limits] = MappingProxyType(
         "new_values_share": Limits(0.05, 0.20),
         "out_of_range_share": Limits(0.05, 0.20),
         "rejected_rate": Limits(0.05, 0.20),
+        "became_constant": Limits(1, None),
     }
 )
 

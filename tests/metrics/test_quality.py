@@ -1,17 +1,21 @@
-"""Data quality: rates with their denominators and intervals, what only a baseline can tell, and the batch itself."""
+"""Data quality of columns: rates with their denominators and intervals, and what only a baseline can tell."""
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind
-from airflow_monitoring_provider.metrics.quality import batch_quality, column_quality
+from airflow_monitoring_provider.metrics.quality import column_quality
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
-from airflow_monitoring_provider.profiles.plan import ProfilePlan, SchemaChanges
-from airflow_monitoring_provider.profiles.profile import ColumnProfile, Profile
+from airflow_monitoring_provider.profiles.profile import ColumnProfile
 
 CATEGORICAL = ColumnKind.CATEGORICAL
 
@@ -31,10 +35,6 @@ def quality(current: ColumnProfile, reference: ColumnProfile | None = None) -> d
     return {value.name: value for value in values}
 
 
-def batch(rows: int, statuses: dict[str, int] | None = None) -> Profile:
-    return Profile(ProfilePlan(()), rows, statuses if statuses is not None else {"monitored": rows})
-
-
 def test_rates_of_a_numeric_column_run_over_their_own_denominators() -> None:
     values = quality(numbers([0, 0, -1, 5, np.nan, np.inf, -np.inf, np.nan]))
 
@@ -45,6 +45,9 @@ def test_rates_of_a_numeric_column_run_over_their_own_denominators() -> None:
         "negative_rate": 1 / 4,
         "inf_rate": 2 / 8,
         "distinct": 3.0,
+        "unique_rate": 3 / 4,
+        "constant": 0.0,
+        "almost_constant": 0.0,
         "top_share": 0.5,
     }
     assert expected == {name: value.value for name, value in values.items()}
@@ -119,11 +122,76 @@ def test_an_unchanged_source_steps_out_of_range_by_chance_only() -> None:
 
 
 def test_a_constant_column_is_recognised() -> None:
-    constant = quality(numbers([2.0] * 10))["top_share"]
-    almost = quality(levels(*"a" * 96, *"bcde"))["top_share"]
+    constant = quality(numbers([2.0] * 10 + [np.nan]))
+    almost = quality(levels(*"a" * 96, *"bcde"))
 
-    assert (1.0, True) == (constant.value, constant.details["constant"])
-    assert (0.96, False, True) == (almost.value, almost.details["constant"], almost.details["almost_constant"])
+    expected = [(1.0, 1.0, 1.0), (0.0, 1.0, 0.96)]
+    assert expected == [
+        tuple(found[name].value for name in ("constant", "almost_constant", "top_share"))
+        for found in (constant, almost)
+    ]
+    assert "became_constant" not in constant
+
+
+@pytest.mark.parametrize(
+    ("current", "reference", "hits", "rows"),
+    [
+        (numbers([2.0] * 30), numbers([2.0] * 90 + [3.0] * 10), 90, 100),
+        (levels(*"a" * 30), levels(*"a" * 3, *"b" * 97), 3, 100),
+        (levels(*"x" * 30), levels(*"ab" * 50), 0, 100),
+        (levels(*"x" * 30, cap=4), levels(*"abcdefgh" * 10, cap=4, named_levels=("x",)), 0, 80),
+    ],
+)
+def test_a_column_that_became_constant_is_tested(
+    current: ColumnProfile, reference: ColumnProfile, hits: int, rows: int
+) -> None:
+    became = quality(current, reference)["became_constant"]
+
+    expected = stats.fisher_exact(np.array([[hits, rows - hits], [30, 0]])).pvalue
+    assert expected == pytest.approx(became.p_value, rel=1e-8)
+    assert (1.0, rows, 30) == (became.value, became.n, became.m)
+
+
+def test_a_column_that_always_was_constant_is_no_news() -> None:
+    became = quality(numbers([2.0] * 10), numbers([2.0] * 10))["became_constant"]
+
+    assert (0.0, 1.0) == (became.value, became.p_value)
+
+
+def test_a_short_batch_of_a_rare_event_is_constant_by_chance() -> None:
+    became = quality(numbers([0.0] * 50), numbers([0.0] * 990 + [1.0] * 10))["became_constant"]
+
+    assert 1.0 == became.value
+    assert 0.5 < (became.p_value or 0)
+
+
+@given(st.lists(st.sampled_from([None, "a", "b", "c"]), max_size=30), st.integers(0, 30), st.randoms())
+def test_flags_and_unique_rate_are_pandas_whatever_the_order_and_split(
+    values: list[str | None], cut: int, random: Random
+) -> None:
+    shuffled = random.sample(values, len(values))
+    merged = levels(*shuffled[cut:]).merge(levels(*shuffled[:cut]))
+
+    found = quality(merged)
+
+    series = pd.Series(values, dtype=object)
+    shares = series.value_counts(normalize=True)
+    if shares.empty:
+        assert {Reason.NO_DATA} == {found[name].reason for name in ("unique_rate", "constant", "almost_constant")}
+        return
+    assert series.nunique() / series.count() == found["unique_rate"].value
+    assert float(series.nunique() == 1) == found["constant"].value
+    assert float(shares.max() >= 0.95) == found["almost_constant"].value
+
+
+def test_a_unique_rate_past_what_is_kept_is_an_estimate_or_has_a_reason() -> None:
+    names = [f"name {i}" for i in range(3000)]
+    estimate = quality(levels(*names, cap=100))["unique_rate"]
+    coarse = quality(numbers(np.random.default_rng(0).normal(size=5000)))["unique_rate"]
+
+    assert 1.0 == pytest.approx(estimate.value, abs=0.1)
+    assert estimate.details["estimate"]
+    assert (None, Reason.LEVELS_TRUNCATED) == (coarse.value, coarse.reason)
 
 
 def test_more_distinct_numbers_than_a_histogram_keeps_apart_have_a_lower_bound() -> None:
@@ -138,33 +206,3 @@ def test_a_column_without_rows_has_reasons() -> None:
         values = quality(column, column)
         assert Reason.NO_DATA == values["missing_rate"].reason
         assert Reason.NO_DATA == values["missing_rate_change"].reason
-
-
-def test_the_batch_counts_rows_rejections_and_null_timestamps() -> None:
-    current = batch(50, {"monitored": 40, "rejected:bad_type": 3, "rejected:missing_prediction": 7})
-
-    values = {v.name: v for v in batch_quality(current, batch(200), SchemaChanges(), null_timestamps=4)}
-
-    assert (50.0, 0.25, 0.2, 4.0) == tuple(
-        values[name].value for name in ("row_count", "row_count_ratio", "rejected_rate", "null_timestamps")
-    )
-    assert {"rejected:bad_type": 3, "rejected:missing_prediction": 7} == values["rejected_rate"].details["by_reason"]
-    assert 200 == values["row_count"].details["baseline_value"]
-
-
-def test_changed_columns_are_counted_and_named() -> None:
-    changes = SchemaChanges(("age",), ("height", "weight"), (("city", "categorical", "numeric"),))
-
-    values = {v.name: v for v in batch_quality(batch(1), None, changes)}
-
-    assert (1.0, [{"column": "age"}]) == (values["missing_columns"].value, values["missing_columns"].details["columns"])
-    assert 2.0 == values["new_columns"].value
-    assert [{"column": "city", "from": "categorical", "to": "numeric"}] == values["retyped_columns"].details["columns"]
-
-
-def test_a_batch_without_rows_or_baseline_has_reasons() -> None:
-    values = {v.name: v for v in batch_quality(batch(0), None, SchemaChanges())}
-
-    assert Reason.NO_DATA == values["rejected_rate"].reason
-    assert Reason.BASELINE_MISSING == values["row_count_ratio"].reason
-    assert Reason.ZERO_DENOMINATOR == batch_quality(batch(1), batch(0), SchemaChanges())[1].reason
