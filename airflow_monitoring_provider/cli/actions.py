@@ -242,6 +242,8 @@ def _result_row(result: ResultRecord) -> dict[str, Any]:
         "column": value.column or "",
         "segment": value.segment or "",
         "value": value.value,
+        "low": value.low,
+        "high": value.high,
         "status": result.status.text if result.status is not None else "",
         "reason": result.status_reason or value.reason or "",
         "warning": result.warning,

@@ -54,7 +54,11 @@ class Significance(Part):
     """How much chance alone may do."""
 
     alpha: Number = Field(default=0.05, gt=0, lt=1, description="Share of false findings allowed.")
-    guard: Flag = Field(default=True, description="A drift finding needs its adjusted p-value at or under alpha, too.")
+    guard: Flag = Field(
+        default=True,
+        description="A finding needs its adjusted p-value at or under alpha, one of performance its whole interval "
+        "at or past the limit.",
+    )
     adjustment: Adjustment = Field(default=Adjustment.BH, description="bh, by, bonferroni or none.")
 
 

@@ -2,9 +2,10 @@
 
 A value is *detected* when it has reached its critical limit and a *potential detection* when it has reached its warning
 limit; where it has a p-value and the guard is on, the adjusted p-value must be at or under alpha as well, for primary
-and other values alike (a distance without a test of its own carries that of its column). Otherwise it is *no
-detection*, with reason ``not_significant`` if only the p-value spoke against it. Without a value or a limit it is
-*irrelevant*, with the reason: silence is never reported as good news.
+and other values alike (a distance without a test of its own carries that of its column). A performance value has no
+p-value but an interval, and is held to each limit by its better end: the whole interval must have reached it.
+Otherwise it is *no detection*, with reason ``not_significant`` if only p-value or interval spoke against it. Without a
+value or a limit it is *irrelevant*, with the reason: silence is never reported as good news.
 
 The batch takes the worst status of the values that decide: the primary drift value of each column (features,
 predictions, actuals), and every data-quality and performance value that has a limit. Other drift values describe. One
@@ -25,10 +26,10 @@ from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.definitions.model_score import ModelRule
 from airflow_monitoring_provider.definitions.terms import ResultStatus
 from airflow_monitoring_provider.metrics.reasons import Reason
-from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind
+from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
 from airflow_monitoring_provider.monitors import model_score
 from airflow_monitoring_provider.monitors.model_score import DRIFT_SHARE
-from airflow_monitoring_provider.monitors.thresholds import Limits, Rules, severity
+from airflow_monitoring_provider.monitors.thresholds import Limits, Rules, neutral_of, severity
 
 _DRIFT = (ResultKind.DATA_DRIFT, ResultKind.CONCEPT_DRIFT)
 
@@ -171,12 +172,23 @@ def _judged(value: MetricValue, limits: Limits, rules: Rules, significant: bool)
     }
     if all(amount is None for amount in past.values()):
         return _result(value, limits, ResultStatus.IRRELEVANT, Reason.BASELINE_MISSING)
-    for status, amount in past.items():
-        if amount is not None and amount >= 0:
-            if not significant:
-                return _result(value, limits, ResultStatus.NO_DETECTION, Reason.NOT_SIGNIFICANT)
+    reached = {status: amount for status, amount in past.items() if amount is not None and amount >= 0}
+    for status, amount in reached.items():
+        limit = limits.critical if status is ResultStatus.DETECTED else limits.warning
+        if significant and not (rules.guard and _may_be_within(value, limit)):
             return _result(value, limits, status, value.reason, amount)
-    return _result(value, limits, ResultStatus.NO_DETECTION, value.reason)
+    reason = Reason.NOT_SIGNIFICANT if reached else value.reason
+    return _result(value, limits, ResultStatus.NO_DETECTION, reason)
+
+
+def _may_be_within(value: MetricValue, limit: float | None) -> bool:
+    """The interval of a performance value holds some number that has not reached the limit."""
+    if value.kind is not ResultKind.MODEL_PERFORMANCE or value.low is None or value.high is None:
+        return False
+    ends = [severity(dataclasses.replace(value, value=end), limit) for end in (value.low, value.high)]
+    neutral = neutral_of(value)
+    between = value.direction is Direction.TWO_SIDED and neutral is not None and value.low <= neutral <= value.high
+    return between or any(end is not None and end < 0 for end in ends)
 
 
 def _significant(value: MetricValue, alpha: float) -> bool:

@@ -110,6 +110,14 @@ def test_results_show_filters(command: Callable[..., Any], completed_job: str) -
     assert {"no_detection"} == {row["status"] for row in healthy}
 
 
+def test_results_show_intervals_and_none_where_there_are_none(command: Callable[..., Any], completed_job: str) -> None:
+    rows = json.loads(command("results", "show", completed_job, "-o", "json").out)
+    with_interval = [row for row in rows if row["low"] is not None]
+    assert with_interval
+    assert all(row["low"] <= row["value"] <= row["high"] for row in with_interval if row["metric"] == "missing_rate")
+    assert {(None, None)} == {(row["low"], row["high"]) for row in rows if row["metric"] == "psi"}
+
+
 def test_abort_of_a_job_that_has_ended_says_so(command: Callable[..., Any], completed_job: str) -> None:
     answer = command("jobs", "abort", completed_job)
     assert (0, "The job is not running; nothing to do.\n") == (answer.code, answer.out)

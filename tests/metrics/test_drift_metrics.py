@@ -66,7 +66,7 @@ def test_the_registry_holds_every_metric_that_a_definition_may_name() -> None:
 
 def test_the_page_of_metrics_lists_every_one_with_its_range() -> None:
     page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
-    drift = page.split("# Data quality metrics")[0]
+    drift = page.split("# Performance metrics")[0]
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", drift, re.MULTILINE))
 
     assert {name: _range(name) for name in IDS} == {name: text.strip() for name, text in rows.items()}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from sklearn import metrics as sk
 
+from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.definitions.terms import TargetType
 from airflow_monitoring_provider.metrics.performance import performance
 from airflow_monitoring_provider.metrics.predictions import predicted_shares
@@ -62,6 +65,21 @@ def test_a_binary_target_gives_the_golden_numbers() -> None:
     assert 0.0 == values["roc_auc"].details["bound"]
 
 
+def test_the_page_of_metrics_lists_every_score_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
+    targets = [
+        binary([0.9, 0.4], [1, 0]),
+        ClassificationProfile.of(tuple("abc"), np.eye(3), [0, 1, 2]),
+        RegressionProfile.of([1.0, 2.0], [1.0, 3.0]),
+    ]
+    for heading, target in zip(("binary", "multiclass", "regression"), targets, strict=True):
+        table = page[page.index(f"| {heading} |") :].split("\n\n")[0]
+        listed = [name for row in table.splitlines()[2:] for name in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
+        assert found(target).keys() - {"label_coverage"} == set(listed)
+        assert len(listed) == len(set(listed))
+        assert set(listed) <= METRICS.keys()
+
+
 def test_a_regression_gives_the_golden_numbers() -> None:
     values = found(RegressionProfile.of([2.5, 0, 2, 8], [3, -0.5, 2, 7]))
 
@@ -101,7 +119,12 @@ def test_binary_scores_agree_with_scikit_learn(seed: int, threshold: float) -> N
         "specificity": tn / (tn + fp),
         "fpr": fp / (tn + fp),
         "fnr": fn / (fn + tp),
+        "tpr": sk.recall_score(actual, predicted),
+        "tnr": tn / (tn + fp),
+        "npv": sk.precision_score(actual, predicted, pos_label=0),
         "f1": sk.f1_score(actual, predicted),
+        "f0.5": sk.fbeta_score(actual, predicted, beta=0.5),
+        "f2": sk.fbeta_score(actual, predicted, beta=2),
         "mcc": sk.matthews_corrcoef(actual, predicted),
         "kappa": sk.cohen_kappa_score(actual, predicted),
         "roc_auc": sk.roc_auc_score(actual, scores),
@@ -114,6 +137,30 @@ def test_binary_scores_agree_with_scikit_learn(seed: int, threshold: float) -> N
         "label_coverage": 1.0,
     }
     assert expected == pytest.approx({name: values[name] for name in expected}, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("digits", [1, 6])
+def test_the_best_scored_rows_hold_what_the_mean_over_orders_of_their_ties_says(seed: int, digits: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = 237
+    actual = (rng.random(rows) < 0.3).astype(int)
+    scores = np.round(rng.beta(1 + actual, 2), digits)
+
+    values = numbers(found(binary(scores, actual)))
+
+    for share in (5, 10):
+        wanted, hits = rows * share / 100, []
+        for _ in range(400 if digits == 1 else 1):
+            order = np.lexsort((rng.random(rows), -scores))
+            whole = int(wanted)
+            hits.append(actual[order[:whole]].sum() + (wanted - whole) * actual[order[whole]])
+        expected = np.mean(hits)
+        tolerance = 4 * np.std(hits) / 20 + 1e-9
+        assert expected == pytest.approx((values[f"rate_top_{share}"] or 0) * wanted, abs=tolerance)
+        assert expected == pytest.approx((values[f"gain_top_{share}"] or 0) * actual.sum(), abs=tolerance)
+        lift = (values[f"rate_top_{share}"] or 0) / actual.mean()
+        assert lift == pytest.approx(values[f"lift_top_{share}"])
 
 
 def test_the_expected_calibration_error_follows_its_definition() -> None:
@@ -220,7 +267,8 @@ def test_errors_too_large_for_a_double_have_a_reason() -> None:
 def test_one_class_leaves_rates_within_classes_undefined(actual: list[int]) -> None:
     values = found(binary([0.2, 0.6, 0.9], actual))
 
-    for name in ("balanced_accuracy", "roc_auc", "gini", "average_precision", "ks_score"):
+    curve = ("roc_auc", "gini", "average_precision", "ks_score", "rate_top_5", "gain_top_5", "lift_top_10")
+    for name in ("balanced_accuracy", *curve):
         assert Reason.ONE_CLASS == values[name].reason
     assert values["accuracy"].value is not None
     assert values["log_loss"].value is not None

@@ -95,6 +95,44 @@ def test_performance_and_quality_count_where_they_have_limits() -> None:
     assert (POTENTIAL, "new_columns") == _status_and_worst([psi(0.0, 1.0), value("new_columns", 2.0)], Rules())
 
 
+@pytest.mark.parametrize(
+    ("expected", "metric", "number", "low", "high"),
+    [
+        (DETECTED, "accuracy", 0.75, 0.71, 0.8),
+        (POTENTIAL, "accuracy", 0.75, 0.69, 0.81),
+        (POTENTIAL, "accuracy", 0.85, 0.8, 0.9),
+        (QUIET, "accuracy", 0.75, 0.55, 0.91),
+        (QUIET, "accuracy", 0.91, 0.85, 0.95),
+        (DETECTED, "mae", 9.0, 8.0, 10.0),
+        (POTENTIAL, "mae", 9.0, 7.9, 10.0),
+        (QUIET, "mae", 9.0, 4.9, 13.0),
+        (DETECTED, "calibration", 1.6, 1.5, 1.7),
+        (DETECTED, "calibration", 0.4, 0.3, 0.5),
+        (POTENTIAL, "calibration", 0.4, 0.3, 0.6),
+        (QUIET, "calibration", 1.6, 1.1, 2.1),
+        (QUIET, "mean_error", 0.6, -2.0, 3.2),
+    ],
+)
+def test_performance_is_held_to_a_limit_by_its_whole_interval(
+    expected: ResultStatus, metric: str, number: float, low: float, high: float
+) -> None:
+    limits = {
+        "accuracy": Limits(0.9, 0.8),
+        "mae": Limits(5.0, 8.0),
+        "calibration": Limits(0.25, 0.5),
+        "mean_error": Limits(0.1, 0.5),
+    }
+    metric_value = value(metric, number, ResultKind.MODEL_PERFORMANCE, low=low, high=high)
+
+    found = judge(metric_value, Rules(limits))
+
+    assert expected is found.status
+    without = dataclasses.replace(metric_value, low=None, high=None)
+    assert judge(without, Rules(limits)).status is judge(metric_value, Rules(limits, guard=False)).status
+    if judge(without, Rules(limits)).status is not QUIET:
+        assert (expected is QUIET) == (found.reason == Reason.NOT_SIGNIFICANT)
+
+
 def test_one_drifting_column_is_enough_and_the_worst_is_named() -> None:
     values = [
         psi(0.0, 1.0, "a"),

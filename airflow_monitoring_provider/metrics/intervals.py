@@ -1,0 +1,195 @@
+"""How far chance alone may move a score: 95 % intervals from what a profile keeps. Pure functions.
+
+Wilson's interval of a plain share stands in :mod:`.significance`. Here are Student's t for means, DeLong's for the area
+under the ROC curve, and the percentile bootstrap for what has no formula of its own. A bootstrap draws counts and not
+rows: a confusion table or score histogram, resampled within each actual class, is what resampling the rows would give.
+Its randomness is seeded by the counts that it draws from, so the same rows always have the same interval, in whatever
+order or parts they came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import bdtrc, ndtri, stdtrit
+
+from airflow_monitoring_provider.metrics.curves import roc_auc
+from airflow_monitoring_provider.profiles.histogram import Histogram
+from airflow_monitoring_provider.profiles.moments import Moments
+
+Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Interval = tuple[float, float]
+Scores = Mapping[str, Floats]
+
+CONFIDENCE = 0.95
+RESAMPLES = 500
+_DEFINED = 0.9  # share of the resamples that must have a score for their percentiles to stand for all
+
+
+def t_interval(mean: float, variance: float, count: int) -> Interval | None:
+    """Of a mean, ``mean -+ t sqrt(variance / count)``; as ``scipy.stats.t.interval``.
+
+    :param variance: of the sample, ddof 1.
+    :returns: None for fewer than two values, or where the variance is no finite number.
+    """
+    if count < 2 or not math.isfinite(variance):
+        return None
+    half = float(stdtrit(count - 1, 0.5 + CONFIDENCE / 2)) * math.sqrt(max(variance, 0.0) / count)
+    return mean - half, mean + half
+
+
+def moments_interval(moments: Moments) -> Interval | None:
+    """:func:`t_interval` of the mean of values whose moments are known."""
+    if moments.count < 2:
+        return None
+    return t_interval(moments.mean, moments.m2 / (moments.count - 1), moments.count)
+
+
+def square_interval(errors: Moments) -> Interval | None:
+    """:func:`t_interval` of the mean square of values, from their first four moments; it does not go below 0."""
+    n, mean = errors.count, errors.mean
+    if n < 2:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        powers = np.array([errors.m2, errors.m3, errors.m4]) / n
+        squared = np.square(mean)  # of NumPy's, so that it overflows to infinity
+        square = float(powers[0] + squared)
+        fourth = powers[2] + 4 * mean * powers[1] + 6 * squared * powers[0] + squared * squared
+        variance = float((fourth - np.square(square)) * n / (n - 1))
+    found = t_interval(square, variance, n)
+    return None if found is None else (max(found[0], 0.0), found[1])
+
+
+def losses_interval(loss: float, own: Floats, rows: Counts, of: Callable[[Floats], Floats]) -> Interval | None:
+    """:func:`t_interval` of a mean loss that depends on the actual class's probability alone.
+
+    The mean is exact; the variance takes each probability for the middle of its bucket.
+
+    :param own: the probabilities that actual classes were given, ``(S,)``, and ``rows`` of each.
+    :param of: probabilities -> losses, both of shape ``(S,)``.
+    """
+    count = int(rows.sum())
+    if count < 2:
+        return None
+    return t_interval(loss, _variance(of(own), rows), count)
+
+
+def delong_variance(negatives: Counts, positives: Counts) -> float | None:
+    """Variance of the area under the ROC curve (DeLong, DeLong and Clarke-Pearson 1988), ties counting half.
+
+    From int64 counts of shape ``(S,)`` per score bucket; O(S) where the sum over pairs of rows is O(n m). It is that of
+    the bucketed scores, whose area is off by ``roc_auc_bound``. None with fewer than two rows of a class.
+    """
+    n, p = int(negatives.sum()), int(positives.sum())
+    if n < 2 or p < 2:
+        return None
+    of_positive = (np.cumsum(negatives) - negatives / 2) / n  # share of negatives that a positive outscores
+    of_negative = 1.0 - (np.cumsum(positives) - positives / 2) / p
+    return _variance(of_positive, positives) / p + _variance(of_negative, negatives) / n
+
+
+def delong_interval(negatives: Counts, positives: Counts) -> Interval | None:
+    """Of the area under the ROC curve: ``area -+ z sd`` by :func:`delong_variance`, within [0, 1].
+
+    None where the variance is undefined or 0: no variance (every positive outscores every negative, say) would claim a
+    certainty that no finite sample has.
+    """
+    return mean_area_interval([(negatives, positives)])
+
+
+def mean_area_interval(areas: Sequence[tuple[Counts, Counts]]) -> Interval | None:
+    """Of the mean area of several curves over the same rows, never too narrow; None where a variance is undefined or 0.
+
+    The standard deviation of a mean is at most the mean of the standard deviations, whatever their correlations.
+
+    :param areas: negatives and positives per score bucket, of each curve.
+    """
+    variances = [delong_variance(*pair) for pair in areas]
+    if not variances or not all(variances):
+        return None
+    mean = float(np.mean([roc_auc(*pair) for pair in areas]))
+    half = float(ndtri(0.5 + CONFIDENCE / 2)) * float(np.mean([math.sqrt(v) for v in variances if v]))
+    return max(mean - half, 0.0), min(mean + half, 1.0)
+
+
+def median_interval(histogram: Histogram) -> Interval | None:
+    """Percentile bootstrap of the median, without drawing: the limits that infinitely many resamples would give.
+
+    A resample's lower median is at or below ``v`` iff at least half of its rows are: binomial, with the share of rows
+    at or below ``v`` (Efron 1979). Within half a bucket where the histogram is coarse.
+    """
+    n = histogram.total
+    if n < 2:
+        return None
+    share = np.cumsum(histogram.counts) / n
+    # bdtrc is P(X > k), X binomial; undefined at a share of exactly 1, where it is certain.
+    reached = np.where(share >= 1.0, 1.0, bdtrc((n + 1) // 2 - 1, n, np.minimum(share, 1.0)))
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.searchsorted(reached, [tail, 1 - tail])
+    values = histogram.representatives()
+    last = values.size - 1
+    return float(values[min(int(low), last)]), float(values[min(int(high), last)])
+
+
+def bootstrap_table(confusion: Counts, scores: Callable[[Counts], Scores]) -> dict[str, Interval]:
+    """Percentile bootstrap of scores of a confusion table ``(K, K)``, stratified by actual class (its rows).
+
+    :param scores: tables ``(500, K, K)`` -> scores ``(500,)``, NaN where undefined.
+    """
+    draw = _generator(confusion)
+    return _percentiles(scores(np.stack([_resampled(draw, row) for row in confusion], axis=1)))
+
+
+def bootstrap_curve(
+    negatives: Counts, positives: Counts, scores: Callable[[Counts, Counts], Scores]
+) -> dict[str, Interval]:
+    """Percentile bootstrap of scores of two score histograms ``(S,)``, stratified by actual class.
+
+    :param scores: histograms ``(500, S)`` of both classes -> scores ``(500,)``, NaN where undefined.
+    """
+    draw = _generator(negatives, positives)
+    return _percentiles(scores(_resampled(draw, negatives), _resampled(draw, positives)))
+
+
+def bootstrap_rows(cells: Counts, scores: Callable[[Counts], Scores]) -> dict[str, Interval]:
+    """Percentile bootstrap of scores of rows counted in cells ``(C,)``, not stratified; as :func:`bootstrap_table`."""
+    return _percentiles(scores(_resampled(_generator(cells), cells)))
+
+
+def _resampled(draw: np.random.Generator, counts: Counts) -> Counts:
+    """int64 (500, S): as many rows as there are, drawn from them with replacement."""
+    total = int(counts.sum())
+    if not total:
+        return np.zeros((RESAMPLES, counts.size), np.int64)
+    return draw.multinomial(total, counts / total, size=RESAMPLES)
+
+
+def _generator(*counts: Counts) -> np.random.Generator:
+    digest = hashlib.sha256()
+    for array in counts:
+        digest.update(f"{array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array, "<i8").tobytes())
+    return np.random.default_rng(int.from_bytes(digest.digest()[:16], "little"))
+
+
+def _percentiles(samples: Scores) -> dict[str, Interval]:
+    """The middle 95 % of each score; none where more than a tenth of the resamples leave it undefined."""
+    tail = (1 - CONFIDENCE) / 2
+    result: dict[str, Interval] = {}
+    for name, sample in samples.items():
+        found = sample[~np.isnan(sample)]
+        if found.size >= _DEFINED * RESAMPLES:
+            low, high = np.quantile(found, [tail, 1 - tail])
+            result[name] = (float(low), float(high))
+    return result
+
+
+def _variance(values: Floats, counts: Counts) -> float:
+    total = int(counts.sum())
+    around = values - float(values @ counts) / total
+    return float(np.square(around) @ counts) / (total - 1)
