@@ -7,6 +7,7 @@ Light by rule: the standard library, pydantic and yaml (croniter once an instant
 from __future__ import annotations
 
 from airflow_monitoring_provider.definitions.baseline import Baseline, FirstWindowBaseline, ReferenceBaseline
+from airflow_monitoring_provider.definitions.checks import ColumnCheck
 from airflow_monitoring_provider.definitions.columns import (
     CsvSettings,
     MonitoringAggregation,
@@ -59,6 +60,7 @@ from airflow_monitoring_provider.definitions.window import Window, first_window,
 __all__ = [
     "Adjustment",
     "Baseline",
+    "ColumnCheck",
     "ColumnKind",
     "CsvSettings",
     "FileFormat",

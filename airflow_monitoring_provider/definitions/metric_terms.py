@@ -64,7 +64,7 @@ _EMBEDDINGS = {**_lower("centroid_euclidean", "mmd2"), **_lower("centroid_cosine
 
 _QUALITY = {
     **_lower("missing_rate", "inf_rate", "new_values_share", "out_of_range_share", "type_mismatch_share", high=1.0),
-    **_lower("rejected_rate", "drift_share", high=1.0),
+    **_lower("rejected_rate", "drift_share", "out_of_bounds_share", "not_allowed_share", high=1.0),
     "missing_rate_change": MetricTerm(LOWER_IS_BETTER, low=-1.0, high=1.0),
     **_lower("drift_score", "drifted_features"),
     **_lower("null_timestamps", "missing_columns", "new_columns", "retyped_columns"),

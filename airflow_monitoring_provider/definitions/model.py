@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from airflow_monitoring_provider.definitions.baseline import BASELINES, Baseline, ReferenceBaseline
+from airflow_monitoring_provider.definitions.checks import Checks
 from airflow_monitoring_provider.definitions.columns import (
     CsvSettings,
     MonitoringAggregation,
@@ -117,6 +118,9 @@ class JobDefinition(PredictionMembers):
     positive_class: Text | None = Field(default=None, description="The class a binary score speaks of.")
     prediction_threshold: Number = Field(default=0.5, ge=0, le=1, description="Scores at or over it predict the class.")
     thresholds: Thresholds = Field(default=FrozenDict(), description="Limits per metric id.")
+    checks: Checks = Field(
+        default=FrozenDict(), description="What the values of a column must be: kind, bounds, a list."
+    )
     drift: Drift = Field(default=Drift(), description="Which drift metrics, which one decides, in which cells.")
     significance: Significance = Significance()
     minimums: Minimums = Minimums()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from airflow_monitoring_provider.definitions.baseline import FirstWindowBaseline, ReferenceBaseline
+from airflow_monitoring_provider.definitions.checks import NOT_ALLOWED, OUT_OF_BOUNDS
 from airflow_monitoring_provider.definitions.drift import DEFAULT_LIMITS
 from airflow_monitoring_provider.definitions.identifiers import IDENTIFIER_BYTES, fault
 from airflow_monitoring_provider.definitions.intake import FileIntake, SqlIntake
@@ -17,7 +18,7 @@ from airflow_monitoring_provider.definitions.output import FileOutput, SqlOutput
 from airflow_monitoring_provider.definitions.parity import PARITY
 from airflow_monitoring_provider.definitions.part import PartPath
 from airflow_monitoring_provider.definitions.places import path_parts, suffix_of, would_read
-from airflow_monitoring_provider.definitions.terms import TargetType
+from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 
 if TYPE_CHECKING:
     from airflow_monitoring_provider.definitions.model import JobDefinition
@@ -30,7 +31,7 @@ Problems = Iterator[tuple[PartPath, str]]
 def broken_rules(definition: JobDefinition) -> list[tuple[PartPath, str]]:
     """Every rule the definition breaks, in the order of its fields."""
     rules = (_job, _aggregation, _roles, _target, _output_columns, _output_place, _times, _partitions, _drift)
-    return [problem for rule in (*rules, _segments, _engine) for problem in rule(definition)]
+    return [problem for rule in (*rules, _checks, _segments, _engine) for problem in rule(definition)]
 
 
 def _job(definition: JobDefinition) -> Problems:
@@ -224,6 +225,29 @@ def _drift(definition: JobDefinition) -> Problems:
     for path, metric in drift.deciding():
         if metric not in judged and not METRICS[metric].test:
             yield ("drift", *path), f"decides, but nothing says from where on: give `thresholds` for {metric}"
+
+
+def _checks(definition: JobDefinition) -> Problems:
+    """A check looks at a column that is profiled, as the kind that is profiled, and its limits stand in one place."""
+    columns = definition.monitoring_columns
+    judged = {*columns.prediction_column_names, columns.actuals_value_column, *(definition.features or ())}
+    roles = {column: ".".join(str(step) for step in path[:2]) for path, column in _role_columns(definition)}
+    for name, check in definition.checks.items():
+        if name not in judged and name in roles:
+            yield ("checks", name), f"names the column of `{roles[name]}`, whose values are not profiled"
+        elif name not in judged and (definition.features is not None or name in definition.passthrough_columns):
+            yield ("checks", name), "is not profiled: name the column in `features`, too"
+        kind = definition.column_types.get(name)
+        if kind is not None and check.kind not in (None, kind):
+            yield ("checks", name, "kind"), f"differs from `column_types`, which says {kind.value}"
+        if kind is not None and check.bounded and kind is not ColumnKind.NUMERIC:
+            yield ("checks", name), f"has bounds, which are for numbers, but `column_types` says {kind.value}"
+        if check.allowed_values is not None and definition.level_names == "drop":
+            yield ("checks", name, "allowed_values"), "cannot be compared where `level_names` is drop"
+        for metric in (OUT_OF_BOUNDS, NOT_ALLOWED) if check.limited else ():
+            if metric in definition.thresholds and name in definition.thresholds[metric].columns:
+                reason = f"has limits in `checks.{name}`, too: keep one of them"
+                yield ("thresholds", metric, "columns", name), reason
 
 
 def _engine(definition: JobDefinition) -> Problems:

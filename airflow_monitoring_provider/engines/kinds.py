@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 from collections.abc import Iterable
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from airflow_monitoring_provider.definitions.model import JobDefinition
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 from airflow_monitoring_provider.exceptions import SourceError
 from airflow_monitoring_provider.profiles.arrays import is_text
+from airflow_monitoring_provider.profiles.levels import LevelCounts
 from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan, SchemaChanges, TargetPlan
 from airflow_monitoring_provider.profiles.profile import Profile
 
@@ -53,7 +55,7 @@ def build_plan(definition: JobDefinition, schema: pa.Schema, source: str = "the 
     ]
     columns = [*features, *roles.values()]
     return ProfilePlan(
-        columns=tuple(_counting_edges(definition, column) for column in sorted(columns, key=lambda c: c.name)),
+        columns=tuple(counted_exactly(definition, column) for column in sorted(columns, key=lambda c: c.name)),
         target=target,
         timestamp_column=definition.timestamp_column,
         level_names=definition.level_names,
@@ -87,17 +89,39 @@ def feature_columns(definition: JobDefinition, schema: pa.Schema) -> tuple[str, 
 
 def schema_changes(definition: JobDefinition, plan: ProfilePlan, schema: pa.Schema) -> SchemaChanges:
     """What changed since the plan was frozen, for the quality results; a type counts where it no longer suggests the
-    planned kind.
+    planned kind, or is not of the kind that a check asks for.
     """
-    planned, there = {column.name: column for column in plan.columns}, frozenset(schema.names)
-    present = [column for name, column in sorted(planned.items()) if name in there]
+    planned, checked = {column.name: column for column in plan.columns}, checked_columns(definition, schema)
+    there, told = frozenset(schema.names), {name for name, _, _ in checked.retyped}
+    retyped = [
+        (name, column.kind.value, str(schema.field(name).type))
+        for name, column in planned.items()
+        if name in there
+        and name not in told
+        and not _suits(
+            column.kind,
+            schema.field(name).type,
+            # The target decides the kind of predictions and actuals, not their type: classes may be whole numbers.
+            declared=name in definition.column_types or column.role is not ColumnRole.FEATURE,
+        )
+    ]
     return SchemaChanges(
-        missing=tuple(sorted(planned.keys() - there)),
+        missing=tuple(sorted({*(planned.keys() - there), *checked.missing})),
         new=tuple(name for name in feature_columns(definition, schema) if name not in planned and name in there),
+        retyped=tuple(sorted([*retyped, *checked.retyped])),
+    )
+
+
+def checked_columns(definition: JobDefinition, schema: pa.Schema) -> SchemaChanges:
+    """What the definition's checks say of the columns, with or without a baseline."""
+    there = frozenset(schema.names)
+    asked = {name: check.kind for name, check in definition.checks.items() if check.kind is not None and name in there}
+    return SchemaChanges(
+        missing=tuple(sorted(definition.checks.keys() - there)),
         retyped=tuple(
-            (column.name, column.kind.value, str(schema.field(column.name).type))
-            for column in present
-            if not _suits(column.kind, schema.field(column.name).type, declared=column.name in definition.column_types)
+            (name, kind.value, str(schema.field(name).type))
+            for name, kind in sorted(asked.items())
+            if not _suits(kind, schema.field(name).type, declared=False)
         ),
     )
 
@@ -126,7 +150,9 @@ def name_levels(plan: ProfilePlan, baseline: Profile, most: int = NAMED_LEVELS) 
         columns=tuple(
             column
             if (found := baseline.columns.get(column.name)) is None or found.levels is None
-            else dataclasses.replace(column, named_levels=tuple(sorted(found.levels.top(most))))
+            else dataclasses.replace(
+                column, named_levels=tuple(sorted({*column.named_levels, *found.levels.top(most)}))
+            )
             for column in plan.columns
         ),
     )
@@ -190,13 +216,23 @@ def _special_columns(definition: JobDefinition, schema: pa.Schema, target: Targe
     return found
 
 
-def _counting_edges(definition: JobDefinition, column: ColumnPlan) -> ColumnPlan:
-    """A numeric column that is cut at a definition's own edges has them counted exactly, beside the histogram."""
-    own = definition.drift.columns.get(column.name)
-    edges = own.edges if own is not None and own.binning is not None else definition.drift.edges
-    if edges is None or column.kind is not ColumnKind.NUMERIC:
+def counted_exactly(definition: JobDefinition, column: ColumnPlan) -> ColumnPlan:
+    """The column with what a definition names of it: a number's edges and bounds are counted beside the histogram, and
+    allowed values keep their names past the level cap.
+    """
+    own, check = definition.drift.columns.get(column.name), definition.checks.get(column.name)
+    if column.kind is ColumnKind.NUMERIC:
+        edges = own.edges if own is not None and own.binning is not None else definition.drift.edges
+        wanted = {*column.edges, *(edges or ())}
+        if check is not None and check.minimum is not None:
+            wanted.add(check.minimum)
+        if check is not None and check.maximum is not None:
+            wanted.add(math.nextafter(check.maximum, math.inf))
+        return dataclasses.replace(column, edges=tuple(sorted(wanted)))
+    if check is None or check.allowed_values is None or column.kind is not ColumnKind.CATEGORICAL:
         return column
-    return dataclasses.replace(column, edges=tuple(sorted({*column.edges, *edges})))
+    allowed = LevelCounts.of(check.levels, names=definition.level_names).counts
+    return dataclasses.replace(column, named_levels=tuple(sorted({*column.named_levels, *allowed})))
 
 
 def _kind(definition: JobDefinition, schema: pa.Schema, name: str) -> ColumnKind:

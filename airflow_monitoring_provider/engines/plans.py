@@ -9,6 +9,8 @@ import pyarrow as pa
 from airflow_monitoring_provider.definitions.model import JobDefinition
 from airflow_monitoring_provider.engines.kinds import (
     build_plan,
+    checked_columns,
+    counted_exactly,
     name_levels,
     restrict_plan,
     role_columns,
@@ -50,10 +52,10 @@ def current_plan(
     :raises SourceError: a column that has a role is not there.
     """
     if baseline is None:
-        return build_plan(definition, schema, source), SchemaChanges()
+        return build_plan(definition, schema, source), checked_columns(definition, schema)
     named = definition.features
     frozen = [
-        column
+        counted_exactly(definition, column)
         for column in baseline.plan.columns
         if column.role is ColumnRole.FEATURE and (named is None or column.name in named)
     ]

@@ -239,25 +239,30 @@ def _values(
         profile,
         baseline,
         ComparisonSettings.from_definition(definition),
-        schema_changes=_changes(profile, baseline, definition.features),
+        schema_changes=_changes(profile, baseline, definition),
         null_timestamps=int(null_timestamps or 0),
         as_of=as_of,
     )
 
 
-def _changes(profile: Profile, baseline: Profile, named: tuple[str, ...] | None) -> SchemaChanges:
-    """How the features of two profiles differ; of the baseline's, those that the definition still names."""
+def _changes(profile: Profile, baseline: Profile, definition: JobDefinition) -> SchemaChanges:
+    """How the features of two profiles differ, of the baseline's those that the definition still names; and how the
+    columns differ from what its checks say.
+    """
     now, then = (
         {name: column.kind for name, column in side.columns.items() if column.role is ColumnRole.FEATURE}
         for side in (profile, baseline)
     )
-    then = {name: kind for name, kind in then.items() if named is None or name in named}
+    then = {name: kind for name, kind in then.items() if definition.features is None or name in definition.features}
+    checks = {name: check.kind for name, check in definition.checks.items()}
+    expected = then | {name: kind for name, kind in checks.items() if kind is not None and name in profile.columns}
+    found = {name: column.kind for name, column in profile.columns.items()}
     return SchemaChanges(
-        missing=tuple(sorted(then.keys() - now.keys())),
+        missing=tuple(sorted({*(then.keys() - now.keys()), *(checks.keys() - found.keys())})),
         new=tuple(sorted(now.keys() - then.keys())),
         retyped=tuple(
-            (name, then[name].value, now[name].value)
-            for name in sorted(now.keys() & then.keys())
-            if now[name] != then[name]
+            (name, expected[name].value, found[name].value)
+            for name in sorted(expected.keys() & found.keys())
+            if found[name] != expected[name]
         ),
     )

@@ -15,6 +15,7 @@ import math
 from datetime import datetime
 
 from airflow_monitoring_provider.metrics.batch_quality import batch_quality, row_counts
+from airflow_monitoring_provider.metrics.checks import column_checks
 from airflow_monitoring_provider.metrics.drift import column_drift
 from airflow_monitoring_provider.metrics.multiplicity import adjusted
 from airflow_monitoring_provider.metrics.performance import performance
@@ -131,7 +132,10 @@ def _column(
         reason = Reason.COLUMN_RETYPED
     show_levels = all(p.plan.level_names == "keep" for p in (current, baseline) if p is not None)
     values = column_drift(reference, column, settings, reason=reason, show_levels=show_levels)
-    return values if column is None else values + column_quality(column, reference)
+    if column is None:
+        return values
+    check = settings.checks.get(name)
+    return values + column_quality(column, reference) + (column_checks(column, check) if check is not None else [])
 
 
 def _target(current: Profile, baseline: Profile | None, settings: ComparisonSettings) -> list[MetricValue]:

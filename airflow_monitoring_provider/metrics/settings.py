@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airflow_monitoring_provider.definitions.verdict import Adjustment
 from airflow_monitoring_provider.metrics.choice import DriftChoices
 
 if TYPE_CHECKING:
+    from airflow_monitoring_provider.definitions.checks import ColumnCheck
     from airflow_monitoring_provider.definitions.model import JobDefinition
 
 
@@ -25,6 +27,7 @@ class ComparisonSettings:
     :param segment_rows: least rows of a segment for any value.
     :param per_class: least rows of each actual class for what is a rate within a class.
     :param identified: rows have identifiers, so that repetitions were looked for.
+    :param checks: column -> what the definition says of its values.
     :param drift: what is measured for each column, and in which cells.
     """
 
@@ -38,6 +41,7 @@ class ComparisonSettings:
     segment_rows: int = 50
     per_class: int = 10
     identified: bool = False
+    checks: Mapping[str, ColumnCheck] = dataclasses.field(default_factory=dict)
     drift: DriftChoices = dataclasses.field(default_factory=DriftChoices)
 
     @classmethod
@@ -53,5 +57,6 @@ class ComparisonSettings:
             segment_rows=definition.minimums.segment_rows,
             per_class=definition.minimums.per_class,
             identified=bool(definition.monitoring_output_settings.unique_row_identifier_columns),
+            checks=definition.checks,
             drift=DriftChoices.from_definition(definition),
         )

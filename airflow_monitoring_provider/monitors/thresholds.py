@@ -1,7 +1,8 @@
 """From where on a value is worth a warning, and from where on critical: defaults, and what a definition says instead.
 
 What a definition says of a metric replaces the metric's default as a whole; what it says of a column replaces both. A
-limit counts as reached at equality. Which side is worse is the metric's direction; a two-sided metric is measured by
+limit counts as reached at equality, but one that is the best value the metric can have only by what is worse: a limit
+of 0 on a share means any row at all. Which side is worse is the metric's direction; a two-sided metric is measured by
 its distance from its neutral value (1 for a ratio, 0 for a signed error), or from the baseline's value.
 
 Defaults:
@@ -12,6 +13,7 @@ Defaults:
   one a warning. Shares warn at 5 % and are critical at 20 %, of unreadable values at 1 % and 5 %; the missing share is
   judged by its change against the baseline, so that a column that is always half empty is no news. A column that has
   one value where the baseline has several is a warning.
+- Checks of the definition: any value that breaks one is critical.
 - A test that decides a column's verdict needs no limit: its adjusted p-value is compared with alpha.
 - Performance: none. How good is good enough is the owner's to say.
 """
@@ -19,10 +21,12 @@ Defaults:
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from airflow_monitoring_provider.definitions.checks import NOT_ALLOWED, OUT_OF_BOUNDS
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.definitions.parity import PARITY
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue
@@ -59,6 +63,8 @@ DEFAULTS: Mapping[str, Limits] = MappingProxyType(
         "out_of_range_share": Limits(0.05, 0.20),
         "rejected_rate": Limits(0.05, 0.20),
         "became_constant": Limits(1, None),
+        "out_of_bounds_share": Limits(None, 0),
+        "not_allowed_share": Limits(None, 0),
     }
 )
 
@@ -82,7 +88,7 @@ class Rules:
 
     @classmethod
     def from_definition(cls, definition: JobDefinition) -> Rules:
-        """The rules that a definition's ``thresholds``, ``significance`` and ``drift.parity`` make."""
+        """The rules that a definition's ``thresholds``, ``checks``, ``significance`` and ``drift.parity`` make."""
         parity = definition.drift.parity
         said = PARITY[parity].limits if parity is not None else {}
         limits = {metric: Limits(*pair) for metric, pair in said.items()}
@@ -94,6 +100,9 @@ class Rules:
             columns[metric] = {
                 column: Limits(other.warning, other.critical) for column, other in threshold.columns.items()
             }
+        for column, check in definition.checks.items():
+            for metric in (OUT_OF_BOUNDS, NOT_ALLOWED) if check.limited else ():
+                columns.setdefault(metric, {})[column] = Limits(check.warning, check.critical)
         significance = definition.resolved_significance
         return cls(limits, columns, significance.alpha, significance.guard, definition.model_score)
 
@@ -112,6 +121,8 @@ class Rules:
 def severity(value: MetricValue, limit: float | None) -> float | None:
     """How far past its limit a value is, in units of the limit: >= 0 means reached. None where that is undefined.
 
+    The best value that a metric can have reaches no limit, not even one at that value: -1.
+
     Undefined: no value, no limit, or a two-sided metric without a value to measure its distance from.
     """
     if limit is None or value.value is None:
@@ -125,7 +136,19 @@ def severity(value: MetricValue, limit: float | None) -> float | None:
         past = abs(value.value - neutral) - limit
     else:
         past = value.value - limit
+    if past == 0 and limit == _best(value):
+        return -1.0
     return past / abs(limit) if limit else past
+
+
+def _best(value: MetricValue) -> float:
+    """The limit that nothing is better than: of a two-sided metric no distance at all."""
+    if value.direction is Direction.TWO_SIDED:
+        return 0.0
+    term = METRICS.get(value.name)
+    if value.direction is Direction.HIGHER_IS_BETTER:
+        return math.inf if term is None else term.high
+    return -math.inf if term is None else term.low
 
 
 def neutral_of(value: MetricValue) -> float | None:

@@ -104,6 +104,11 @@ def payloads(draw: st.DrawFn) -> dict[str, Any]:
                     optional={"columns": st.dictionaries(COLUMNS, st.fixed_dictionaries({"critical": SHARES}))},
                 ),
             ),
+            checks=st.dictionaries(
+                COLUMNS,
+                some(minimum=st.just(-1.5), maximum=st.just(2.5), allowedValues=st.just([1, "b", True])).filter(bool),
+                max_size=2,
+            ),
             significance=some(alpha=st.just(0.01), guard=st.booleans(), adjustment=st.sampled_from(["by", "none"])),
             minimums=some(perClass=st.integers(0, 50)),
             maxRejectedShare=SHARES,
@@ -112,6 +117,12 @@ def payloads(draw: st.DrawFn) -> dict[str, Any]:
             columnNamesRemapping=st.dictionaries(COLUMNS, NAMES, max_size=2),
         )
     )
+    watched = payload.setdefault("features", [next(columns)])
+    payload["checks"] = {
+        name: payload["checks"][key] for name, key in zip(watched, payload.get("checks", ()), strict=False)
+    }
+    for name in watched:
+        payload.get("columnTypes", {}).pop(name, None)
     if {"schedule", "startDate"} <= payload.keys() and draw(st.booleans()):
         payload["baseline"] = {"type": "firstWindow"}
     return {**payload, "deploymentId": draw(NAMES), "monitoringColumns": roles}

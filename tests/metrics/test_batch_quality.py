@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from airflow_monitoring_provider.definitions.checks import NOT_ALLOWED, OUT_OF_BOUNDS
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.metrics.batch_quality import batch_quality
@@ -107,5 +108,5 @@ def test_the_page_of_metrics_lists_every_quality_metric() -> None:
     kinds = [ColumnProfile.of([], kind=kind) for kind in ColumnKind]
     computed = {value.name for column in kinds for value in column_quality(column, column)}
 
-    assert computed | quality(batch(1)).keys() | {"label_coverage"} == listed
+    assert computed | quality(batch(1)).keys() | {"label_coverage", OUT_OF_BOUNDS, NOT_ALLOWED} == listed
     assert listed <= METRICS.keys()

@@ -73,10 +73,17 @@ def test_rules_are_read_from_a_definition() -> None:
         (False, "zero_rate", 0.6, 0.3, {"baseline_value": 0.5}),
         (True, "r2", -1.0, 0.0, {}),
         (True, "missing_columns", 1.0, 1.0, {}),
-        (True, "psi", 0.0, 0.0, {}),
+        (False, "psi", 0.0, 0.0, {}),
+        (True, "psi", 0.001, 0.0, {}),
+        (False, "missing_rate", 0.0, 0.0, {}),
+        (True, "missing_rate", 1e-9, 0.0, {}),
+        (False, "label_coverage", 1.0, 1.0, {}),
+        (True, "label_coverage", 0.999, 1.0, {}),
+        (False, "row_count_ratio", 1.0, 0.0, {}),
+        (True, "row_count_ratio", 0.99, 0.0, {}),
     ],
 )
-def test_a_limit_is_reached_at_equality_on_the_worse_side(
+def test_a_limit_is_reached_at_equality_on_the_worse_side_but_never_by_the_best_value(
     expected: bool, name: str, number: float, limit: float, details: dict[str, float]
 ) -> None:
     amount = severity(value(name, number, **details), limit)
