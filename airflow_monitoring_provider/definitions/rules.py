@@ -254,10 +254,14 @@ def _engine(definition: JobDefinition) -> Problems:
     """What the database cannot compute for this definition, whatever its table holds."""
     if definition.engine != "sql":
         return
-    columns = definition.monitoring_columns
+    columns, output = definition.monitoring_columns, definition.output_settings
+    table = output if isinstance(output, SqlOutput) else None
+    finding = (StatementType.UPDATE, StatementType.INSERT_UPDATE)
     reasons = {
         "the intake is no database": not isinstance(definition.intake_settings, SqlIntake),
-        "each row's status is written to `output_settings`, for which rows are read": definition.output_settings,
+        "each row's status is written to no database": output is not None and table is None,
+        "statementType finds the output's rows one by one": table is not None and table.statement_type in finding,
+        "`commit_interval` asks for several transactions": table is not None and table.commit_interval,
         "parts are read row by row (`partitions`)": definition.partitions,
         "rows are told apart one by one (`segments`)": definition.segments,
         "predictions are kept for actuals that come later (`association_id_column`)": columns.association_id_column,

@@ -18,9 +18,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind, RowStatus, TargetType
+from airflow_monitoring_provider.engines.arrow import SCORED
 from airflow_monitoring_provider.engines.columns import add_counted
 from airflow_monitoring_provider.engines.sql_bits import EXACT, prepare
 from airflow_monitoring_provider.engines.sql_numbers import number_columns, of_numbers
+from airflow_monitoring_provider.engines.sql_rows import status_of
 from airflow_monitoring_provider.engines.sql_target import binary_target
 from airflow_monitoring_provider.intake.source import CannotPushDown, Selection
 from airflow_monitoring_provider.profiles.arrays import fixed_width, is_text
@@ -55,22 +57,23 @@ def check_plan(plan: ProfilePlan, selection: Selection) -> None:
             raise CannotPushDown(f"column {column.name!r} is measured as text and arrives as {arrives}")
 
 
-def profile_in_database(plan: ProfilePlan, selection: Selection, identifiers: Sequence[str] = ()) -> Profile:
+def profile_in_database(
+    plan: ProfilePlan, selection: Selection, identifiers: Sequence[str] = (), copied: Sequence[str] = ()
+) -> Profile:
     """The profile of the selected rows.
 
     :param identifiers: columns that tell rows apart; a null in one gives the row its status.
+    :param copied: columns that go to an output; so does a value that no output can hold.
     :raises CannotPushDown: :func:`check_plan`'s reasons; or identifiers repeat, so that the order of rows decides.
     """
     check_plan(plan, selection)
     selection.check_values([column.name for column in plan.columns])
     prepare(selection.connection)
     _refuse_duplicates(selection, identifiers)
-    rows = _with_status(plan, selection, identifiers)
+    rows = _with_status(plan, selection, identifiers, copied)
     counted = sa.select(rows.c[_STATUS], sa.func.count()).group_by(rows.c[_STATUS])
     counts = {int(status): int(count) for status, count in selection.connection.execute(counted)}
-    rejected = [
-        int(s) for s in RowStatus if s in counts and s not in (RowStatus.MONITORED, RowStatus.MISSING_IDENTIFIER)
-    ]
+    rejected = [int(s) for s in RowStatus if s in counts and s not in SCORED]
     scored = sa.select(rows).where(rows.c[_STATUS].not_in(rejected)).subquery("scored") if rejected else rows
     numeric = [column for column in plan.columns if column.kind is ColumnKind.NUMERIC]
     profiles: dict[str, ColumnProfile] = {}
@@ -105,16 +108,11 @@ def _refuse_duplicates(selection: Selection, identifiers: Sequence[str]) -> None
         )
 
 
-def _with_status(plan: ProfilePlan, selection: Selection, identifiers: Sequence[str]) -> sa.Subquery:
-    """The rows and the status of each, by the rules of :class:`~airflow_monitoring_provider.engines.screen.Screen`."""
-    reasons: list[tuple[RowStatus, sa.ColumnElement[bool]]] = []
-    for _, name in plan.target.prediction_columns if plan.target is not None else ():
-        score = selection.double(selection.column(name))
-        reasons.append((RowStatus.MISSING_PREDICTION, sa.or_(score.is_(None), selection.is_nan(score))))
-        reasons.append((RowStatus.INVALID_PREDICTION, sa.or_(score < 0.0, score > 1.0)))
-    reasons += [(RowStatus.MISSING_IDENTIFIER, selection.column(name).is_(None)) for name in identifiers]
-    whens = [(reason, int(status)) for status, reason in sorted(reasons, key=lambda pair: pair[0])]
-    status = sa.case(*whens, else_=int(RowStatus.MONITORED)) if whens else sa.literal(0, sa.Integer())
+def _with_status(
+    plan: ProfilePlan, selection: Selection, identifiers: Sequence[str], copied: Sequence[str]
+) -> sa.Subquery:
+    """The rows and the status of each."""
+    status = status_of(plan, selection, identifiers, copied)
     names = dict.fromkeys(column.name for column in plan.columns)
     if plan.target is not None:
         names |= dict.fromkeys(name for _, name in plan.target.prediction_columns)

@@ -19,8 +19,9 @@ from airflow_monitoring_provider.intake.files import FileSource
 from airflow_monitoring_provider.intake.parquet_rows import ParquetRows
 from airflow_monitoring_provider.intake.parts import CHANGED, PartSeen, SourcePart, SourceParts, cut_evenly
 from airflow_monitoring_provider.intake.paths import Files, SharedFile
-from airflow_monitoring_provider.intake.source import TimeFilter, WindowCut
+from airflow_monitoring_provider.intake.source import TimeFilter
 from airflow_monitoring_provider.intake.survey import Survey
+from airflow_monitoring_provider.intake.window_cut import WindowCut
 
 
 def cut_files(

@@ -38,11 +38,11 @@ from airflow_monitoring_provider.intake.source import (
     BatchStretch,
     Stretch,
     TimeFilter,
-    WindowCut,
     checked_columns,
     gathered,
 )
 from airflow_monitoring_provider.intake.survey import Survey, survey_csv, survey_json, survey_parquet
+from airflow_monitoring_provider.intake.window_cut import WindowCut
 from airflow_monitoring_provider.profiles.arrays import BoolArray
 from airflow_monitoring_provider.profiles.instants import instants
 

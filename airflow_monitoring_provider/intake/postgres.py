@@ -58,9 +58,13 @@ def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A read-only transaction that sees one moment."""
     with engine.connect() as plain:
         connection = plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        settings = [sa.func.set_config(name, value, True) for name, value in _SETTINGS.items()]
-        connection.execute(sa.select(*settings))
+        prepare(connection)
         yield connection
+
+
+def prepare(connection: sa.Connection) -> None:
+    """Make texts of a transaction be those of every other one."""
+    connection.execute(sa.select(*(sa.func.set_config(name, value, True) for name, value in _SETTINGS.items())))
 
 
 def resolved(_connection: sa.Connection, relation: Relation) -> Relation:

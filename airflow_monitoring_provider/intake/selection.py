@@ -12,6 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from airflow_monitoring_provider.intake.copied import copied_column
 from airflow_monitoring_provider.intake.prefilter import skew
 from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type
 from airflow_monitoring_provider.intake.source import CannotPushDown, TimeFilter
@@ -123,6 +124,27 @@ class SqlSelection:
         driver: Any = self.connection.connection.driver_connection
         driver.create_function("monitoring_ln", 1, math.log, deterministic=True)
         return sa.func.monitoring_ln(double, type_=sa.Double())
+
+    def copied(self, name: str) -> tuple[Expression, sa.ColumnElement[bool] | None]:
+        """See ``Selection``."""
+        return copied_column(self.column(name), self.relation.types[name], self.connection.dialect.name)
+
+    def check_copied(self, names: Sequence[str]) -> None:
+        """See ``Selection``."""
+        for name in names:
+            self.copied(name)
+        self.check_values(names)
+        if self.connection.dialect.name != "sqlite":
+            return
+        texts = [name for name in names if pa.types.is_string(self.types.field(name).type)]
+        odd = [sa.func.count(sa.case((sa.func.typeof(self.column(n)).not_in(["text", "null"]), 1))) for n in texts]
+        for name, count in zip(texts, self.connection.execute(self.rows(*odd)).one() if odd else (), strict=True):
+            if count:
+                raise CannotPushDown(f"column {name!r} is text and holds values that are none")
+
+    def prepare(self, connection: sa.Connection) -> None:
+        """See ``Selection``."""
+        self.reader.prepare(connection)
 
     def instants(self, bounds: sa.Select[Any], name: str) -> tuple[int | None, int | None]:
         """See ``Selection``."""

@@ -20,7 +20,7 @@ import pyarrow as pa
 from airflow_monitoring_provider.definitions import CsvSettings, FileIntake, IntakeSettings, Partitions, SqlIntake
 from airflow_monitoring_provider.exceptions import ConfigurationError, SourceError, WindowError
 from airflow_monitoring_provider.intake.parts import PartSource, SourcePart, SourceParts
-from airflow_monitoring_provider.profiles.arrays import BoolArray, fixed_width, from_truth, truth_values, valid_flags
+from airflow_monitoring_provider.profiles.arrays import fixed_width, from_truth, valid_flags
 from airflow_monitoring_provider.profiles.instants import instants, microseconds
 
 if TYPE_CHECKING:
@@ -84,48 +84,6 @@ class TimeFilter:
         if self.end is not None:
             inside &= values < microseconds(self.end)
         return from_truth(inside)
-
-
-class WindowCut:
-    """Cuts batches down to a window and counts what it saw of the timestamp column.
-
-    :ivar seen: rows seen; ``nulls``: rows without a timestamp; ``unreadable``: timestamps that are not times.
-    """
-
-    def __init__(self, window: TimeFilter) -> None:
-        self.window = window
-        self.seen = self.nulls = self.unreadable = 0
-
-    @property
-    def readable(self) -> int:
-        """How many timestamps are times."""
-        return self.seen - self.nulls - self.unreadable
-
-    @property
-    def nothing_readable(self) -> bool:
-        """There were timestamps, and none of them is a time: the wrong column, or a form nobody can read."""
-        return 0 < self.unreadable == self.seen - self.nulls
-
-    def cut(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The rows of a batch that lie in the window; the batch must hold the window's column."""
-        inside = self.inside(batch.column(batch.schema.get_field_index(self.window.column)))
-        return batch if inside.all() else batch.filter(from_truth(inside))
-
-    def inside(self, column: pa.Array) -> BoolArray:
-        """(n,), True for the values of the window's column that lie in the window."""
-        times = self.window.times(column)
-        nulls = column.null_count
-        self.seen += len(column)
-        self.nulls += nulls
-        self.unreadable += times.null_count - nulls
-        return truth_values(self.window.inside(times))
-
-    def unreadable_error(self, label: str, kind: pa.DataType) -> SourceError:
-        """What to say when :attr:`nothing_readable`."""
-        return SourceError(
-            f"timestamp column {self.window.column!r} of {label} has type {kind} and none of its {self.unreadable} "
-            "values is a time; name another column, or store ISO 8601 text, a timestamp, or seconds since 1970"
-        )
 
 
 class RowSource(Protocol):
@@ -287,6 +245,21 @@ class Selection(Protocol):
 
     def logarithm(self, double: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """The natural logarithm."""
+
+    def copied(self, name: str) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[bool] | None]:
+        """A column as an output of the same database takes it, and where a value is lost because no output holds it.
+
+        :raises CannotPushDown: the database would copy something else than rows that are read bring.
+        """
+
+    def check_copied(self, names: Sequence[str]) -> None:
+        """Refuse columns with values of other types than :meth:`copied` looks for.
+
+        :raises CannotPushDown: names the first one.
+        """
+
+    def prepare(self, connection: sa.Connection) -> None:
+        """Let expressions of this selection mean the same in another transaction of its database."""
 
     def instants(self, bounds: sa.Select[Any], name: str) -> tuple[int | None, int | None]:
         """What ``bounds``, a row of two values of a timestamp column, gives, in microseconds since 1970 UTC."""

@@ -23,14 +23,8 @@ from airflow_monitoring_provider.intake.prefilter import unreadable_text
 from airflow_monitoring_provider.intake.query import checked_query
 from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type, find_table
 from airflow_monitoring_provider.intake.selection import SqlSelection, exact_condition
-from airflow_monitoring_provider.intake.source import (
-    CannotPushDown,
-    TimeFilter,
-    WindowCut,
-    checked_columns,
-    gathered,
-    listed,
-)
+from airflow_monitoring_provider.intake.source import CannotPushDown, TimeFilter, checked_columns, gathered, listed
+from airflow_monitoring_provider.intake.window_cut import WindowCut
 
 _READERS: dict[str, Any] = {"postgresql": postgres, "sqlite": sqlite}
 

@@ -25,8 +25,9 @@ from airflow_monitoring_provider.definitions import Partitions
 from airflow_monitoring_provider.exceptions import SourceError
 from airflow_monitoring_provider.intake.parts import CHANGED, PartSeen, SourcePart, SourceParts
 from airflow_monitoring_provider.intake.relation import Relation, arrow_type
-from airflow_monitoring_provider.intake.source import TimeFilter, WindowCut
+from airflow_monitoring_provider.intake.source import TimeFilter
 from airflow_monitoring_provider.intake.sql import SqlSource
+from airflow_monitoring_provider.intake.window_cut import WindowCut
 
 _FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "bytes": bytes.fromhex,

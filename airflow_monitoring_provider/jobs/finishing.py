@@ -8,14 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_monitoring_provider.definitions import JobDefinition, RowStatus
+from airflow_monitoring_provider.engines.sql_rows import ProfiledRows
 from airflow_monitoring_provider.exceptions import NotFound, OutcomeUnknown, OutputUnavailable, Superseded
 from airflow_monitoring_provider.jobs.baseline import Reference
 from airflow_monitoring_provider.jobs.claiming import attempt_of
 from airflow_monitoring_provider.jobs.progress import Progress
-from airflow_monitoring_provider.jobs.reading import Reading
+from airflow_monitoring_provider.jobs.reading import Reading, Rows
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
 from airflow_monitoring_provider.metrics.values import MetricValue
-from airflow_monitoring_provider.outputs.output import Receipt, RowWriter
+from airflow_monitoring_provider.outputs.output import Attempt, Receipt, RowWriter
+from airflow_monitoring_provider.outputs.selected import SelectingWriter
 from airflow_monitoring_provider.profiles.serialise import FORMAT_VERSION, to_bytes
 from airflow_monitoring_provider.store.records import Claim, JobRecord, Snapshot
 from airflow_monitoring_provider.store.store import MonitoringStore
@@ -136,7 +138,7 @@ def _write(store: MonitoringStore, writer: RowWriter | None, claim: Claim, readi
     if writer is None or reading.rows is None:
         return None
     try:
-        receipt = writer.write(reading.rows.batches(), attempt_of(store, claim), schema=reading.rows.schema)
+        receipt = _receipt(writer, reading.rows, attempt_of(store, claim))
     except Superseded:
         store.confirm(claim)  # says the same, unless the attempt that took the marker is one the store forgot
         raise OutputUnavailable(
@@ -146,6 +148,14 @@ def _write(store: MonitoringStore, writer: RowWriter | None, claim: Claim, readi
     if receipt.unmatched:
         log.warning("Job %s %s", claim.job_id, _told_output(receipt))
     return receipt
+
+
+def _receipt(writer: RowWriter, rows: Rows | ProfiledRows, attempt: Attempt) -> Receipt:
+    if not isinstance(rows, ProfiledRows):
+        return writer.write(rows.batches(), attempt, schema=rows.schema)
+    if not isinstance(writer, SelectingWriter):  # or the database had not been asked for a profile
+        raise TypeError(f"{type(writer).__name__} cannot be filled by a database")
+    return writer.write_selected(rows, attempt)
 
 
 def _told_output(receipt: Receipt | None) -> str:

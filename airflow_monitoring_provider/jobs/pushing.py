@@ -15,21 +15,28 @@ and driver at once.
 ``auto`` looks at a clock, so two runs over the same rows may go both ways; counts, histograms and content hash are then
 equal, moments, log loss and the like to 1e-9 only. That is why it has to be asked for.
 
-Rows that are not read leave nothing to write: a definition with an output or with an association id, whose predictions
-wait for actuals, reads them.
+An output in the same database is filled by it as well, by ``INSERT … SELECT``
+(:mod:`~airflow_monitoring_provider.outputs.selected`). Rows that are not read leave nothing for another output, or for
+the prediction log: a definition with an association id, whose predictions wait for actuals, reads them.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pyarrow as pa
+
 from airflow_monitoring_provider.definitions import JobDefinition
 from airflow_monitoring_provider.engines.sql import check_plan, profile_in_database
+from airflow_monitoring_provider.engines.sql_rows import ProfiledRows, SelectedRows
 from airflow_monitoring_provider.exceptions import ConfigurationError
 from airflow_monitoring_provider.intake.source import CannotPushDown, RowSource, Selection, TimeFilter, select_in
 from airflow_monitoring_provider.jobs.progress import Progress
+from airflow_monitoring_provider.outputs.output import RowWriter
+from airflow_monitoring_provider.outputs.selected import SelectingWriter
 from airflow_monitoring_provider.profiles.plan import ProfilePlan
 from airflow_monitoring_provider.profiles.profile import Profile
 
@@ -38,11 +45,29 @@ SLOW = 2e-6
 """Seconds a value from which on reading rows costs more than having the database count them."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pushed:
+    """What the database computed.
+
+    :param rows: the row results that it can select; None where the definition has no output.
+    """
+
+    profile: Profile
+    rows: ProfiledRows | None
+
+
 def pushed_profile(
-    definition: JobDefinition, plan: ProfilePlan, source: RowSource, window: TimeFilter | None, progress: Progress
-) -> Profile | None:
+    definition: JobDefinition,
+    plan: ProfilePlan,
+    copied: pa.Schema,
+    source: RowSource,
+    window: TimeFilter | None,
+    writer: RowWriter | None,
+    progress: Progress,
+) -> Pushed | None:
     """The profile that the database computed; None where rows are to be read.
 
+    :param copied: the output's columns, where the definition has an output.
     :raises ConfigurationError: the definition says ``sql`` and the database cannot; the message gives the reason.
     """
     if definition.engine == "arrow":
@@ -51,11 +76,16 @@ def pushed_profile(
     try:
         with _selected(definition, source, window) as selection:
             check_plan(plan, selection)
+            rows = None
+            if writer is not None:
+                _check_output(writer, copied, selection)
+                rows = SelectedRows(plan, selection, identifiers, copied)
             names = [column.name for column in plan.columns]
             if definition.engine == "auto" and seconds_a_value(selection, names) < SLOW:
                 return None
             progress.note(f"the database of {source.label} computes the profile")
-            return profile_in_database(plan, selection, identifiers)
+            profile = profile_in_database(plan, selection, identifiers, rows.copied if rows else ())
+            return Pushed(profile, ProfiledRows.of(rows) if rows else None)
     except CannotPushDown as reason:
         if definition.engine == "sql":
             raise ConfigurationError(
@@ -77,8 +107,6 @@ def seconds_a_value(selection: Selection, names: list[str]) -> float:
 
 @contextmanager
 def _selected(definition: JobDefinition, source: RowSource, window: TimeFilter | None) -> Iterator[Selection]:
-    if definition.output_settings is not None:
-        raise CannotPushDown("each row's status is written to the output, for which rows are read")
     columns = definition.monitoring_columns
     if columns.predictions_columns is None and columns.actuals_value_column is not None:
         raise CannotPushDown("actuals join predictions row by row")
@@ -86,3 +114,12 @@ def _selected(definition: JobDefinition, source: RowSource, window: TimeFilter |
         raise CannotPushDown("predictions are kept for actuals that come later, for which rows are read")
     with select_in(source, window) as selection:
         yield selection
+
+
+def _check_output(writer: RowWriter, copied: pa.Schema, selection: Selection) -> None:
+    if not isinstance(writer, SelectingWriter):
+        raise CannotPushDown("each row's status is written to files, for which rows are read")
+    reason = writer.cannot_select(copied, selection.connection)
+    if reason is not None:
+        raise CannotPushDown(reason)
+    selection.check_copied(copied.names[:-1])

@@ -24,6 +24,7 @@ from airflow_monitoring_provider.engines.kinds import read_columns
 from airflow_monitoring_provider.engines.plans import current_plan
 from airflow_monitoring_provider.engines.screen import Duplicates, Screen
 from airflow_monitoring_provider.engines.segment_plans import with_segments
+from airflow_monitoring_provider.engines.sql_rows import ProfiledRows
 from airflow_monitoring_provider.exceptions import TooManyRejectedRows
 from airflow_monitoring_provider.intake.parts import PartSource
 from airflow_monitoring_provider.intake.source import RowSource, TimeFilter, open_stretches
@@ -34,6 +35,7 @@ from airflow_monitoring_provider.jobs.predictions import PredictionLog
 from airflow_monitoring_provider.jobs.progress import Progress
 from airflow_monitoring_provider.jobs.pushing import pushed_profile
 from airflow_monitoring_provider.jobs.spool import Spool, scratch_folder
+from airflow_monitoring_provider.outputs.output import RowWriter
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.store.records import Claim, PredictionFile
@@ -71,23 +73,31 @@ class RowPlan:
 class Reading:
     """What one pass over a window gave.
 
-    :param rows: identifiers, passthrough columns and status of every row; None where the definition has no output.
+    :param rows: identifiers, passthrough columns and status of every row, or how the output's own database selects
+        them; None where the definition has no output.
     :param null_timestamps: rows of the source that are in no window because their timestamp is null.
     """
 
     profile: Profile
     schema_changes: SchemaChanges
-    rows: Rows | None
+    rows: Rows | ProfiledRows | None
     null_timestamps: int
     prediction_files: tuple[PredictionFile, ...]
 
 
 @contextmanager
 def read_rows(
-    definition: JobDefinition, window: Window, ports: Ports, claim: Claim, reference: Reference, progress: Progress
+    definition: JobDefinition,
+    window: Window,
+    ports: Ports,
+    claim: Claim,
+    writer: RowWriter | None,
+    reference: Reference,
+    progress: Progress,
 ) -> Iterator[Reading]:
     """Read the window; the spooled rows live as long as the context.
 
+    :param writer: of the output, which a database that profiles the rows may fill by itself.
     :raises SourceError: a column that the definition needs is not there.
     :raises SourceUnavailable: the rows changed while they were read.
     :raises TooManyRejectedRows: more rows were rejected than ``max_rejected_share`` allows.
@@ -96,17 +106,20 @@ def read_rows(
     window_filter = time_filter(definition, window)
     planned = plan_rows(definition, source, window_filter, reference.profile)
     progress.stage("read", f"reading {source.label}")
-    profile = pushed_profile(definition, planned.profile, source, window_filter, progress)
+    copied = CopiedColumns(definition, planned.schema).schema
+    pushed = pushed_profile(definition, planned.profile, copied, source, window_filter, writer, progress)
     with ExitStack() as resources:
         scratch = resources.enter_context(scratch_folder())
         duplicates = resources.enter_context(
-            find_duplicates(source, () if profile else identifiers_of(definition), window_filter, scratch, progress)
+            find_duplicates(source, () if pushed else identifiers_of(definition), window_filter, scratch, progress)
         )
         spool = None
-        if definition.output_settings is not None:
-            spool = Spool(CopiedColumns(definition, planned.schema).schema, scratch)
+        if definition.output_settings is not None and pushed is None:
+            spool = Spool(copied, scratch)
         predictions = resources.enter_context(PredictionLog(definition, planned.profile, ports.store.storage, claim))
-        if profile is None:
+        if pushed is not None:
+            profile = pushed.profile
+        else:
             profile = pass_over(definition, planned, source, window_filter, duplicates, spool, predictions, progress)
         check_rejected(definition, profile)
         if spool is not None:
@@ -116,7 +129,7 @@ def read_rows(
         yield Reading(
             profile=profile,
             schema_changes=planned.changes,
-            rows=spool,
+            rows=spool if pushed is None else pushed.rows,
             null_timestamps=source.null_timestamps(column) if column else 0,
             prediction_files=() if file is None else (file,),
         )

@@ -24,6 +24,10 @@ output                    step 4, and what is weaker
 table                     as above. With ``commitInterval`` each further transaction confirms the marker first, and
                           the marker stays ``writing`` until the last: readers of the table may see a prefix, and a
                           retry removes it.
+table in the database     with ``engine: sql`` the rows never leave it: it profiles them in one transaction, and step 4
+of the intake             is one ``INSERT … SELECT`` after the marker. That sees a later moment, so a fingerprint of
+                          what goes in is held against that of what was profiled; if rows changed meanwhile, nothing is
+                          written.
 table, no right to make   ``insert_update`` on columns with a unique constraint only, each row once: the write replaces
 the marker tables         itself. An attempt that freezes between its question to the store and COMMIT holds the locks
                           of its rows, so a newer one waits for it or ends retryable; rows that only the frozen one
@@ -88,5 +92,5 @@ def run_job(
     with settled(store, claim):
         progress = Progress(store, claim, cancelled, expected_rows=rows_last_time(store, claim))
         reference = find_reference(definition, window, ports, progress)
-        with read_rows(definition, window, ports, claim, reference, progress) as reading:  # 2 profile
+        with read_rows(definition, window, ports, claim, writer, reference, progress) as reading:  # 2 profile
             return finish_job(definition, store, claim, writer, reading, reference, progress)  # 3 4 5

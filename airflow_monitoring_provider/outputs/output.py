@@ -72,6 +72,7 @@ class Receipt:
 
     :param rows: row results taken; an insert wrote that many rows.
     :param checksum: SHA-256, as hex, of the values in order; the same rows give the same one however they were batched.
+        Of rows that a database selected: ``selected-`` and 128 bits, as hex, that do not depend on their order.
     :param location: ``table results of connection warehouse``, or the file's path below its root.
     :param unmatched: of an ``update``, rows that no row of the table matched; they were not added.
     :param skipped: of an ``update`` or ``insert_update``, rows that repeat the identifiers of an earlier one.

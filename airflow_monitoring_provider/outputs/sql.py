@@ -22,6 +22,7 @@ from airflow_monitoring_provider.outputs.checksum import RowChecksum
 from airflow_monitoring_provider.outputs.keyed import Keyed
 from airflow_monitoring_provider.outputs.markers import Markers, Progress
 from airflow_monitoring_provider.outputs.output import DEFAULT_STATUS_COLUMN, Attempt, Receipt
+from airflow_monitoring_provider.outputs.selected import SelectedRows, insert_selected, unlike
 from airflow_monitoring_provider.outputs.statements import Append, Statement, Update, Upsert
 from airflow_monitoring_provider.outputs.tables import (
     JOB_COLUMN,
@@ -84,6 +85,28 @@ class SqlWriter:
         interval = self._output.commit_interval or 0
         writing = _Writing(self._database, markers, attempt, statement, interval, self._status, self._clock)
         return writing.write(batches)
+
+    def cannot_select(self, schema: pa.Schema, connection: sa.Connection) -> str | None:
+        """See :meth:`SelectingWriter.cannot_select`."""
+        if connection.engine.url != self._database.engine.url:
+            return "the output is in another database, or has another login"
+        if self._output.statement_type not in (StatementType.INSERT, StatementType.CREATE_TABLE):
+            return f"{self._output.statement_type.value} finds the output's rows one by one"
+        if self._output.commit_interval:
+            return "commitInterval asks for several transactions, and a database selects rows in one"
+        target = find_target(connection, self._output)
+        return None if target is None else unlike(target, schema)
+
+    def write_selected(self, rows: SelectedRows, attempt: Attempt) -> Receipt:
+        """See :meth:`SelectingWriter.write_selected`."""
+        check_names(self._output, rows.schema.names, self._database.engine.dialect)
+        markers = self._markers(attempt)
+        target = self._target(markers, rows.schema)
+        if target is None:
+            raise OutputError(f"{self.label} does not exist, and its columns' types are not known")
+        statement = self._statement(target, markers, attempt, rows.schema)
+        writing = _Writing(self._database, markers, attempt, statement, 0, self._status, self._clock)
+        return writing.select(rows, target, attempt.job_id)
 
     def _markers(self, attempt: Attempt) -> Markers | None:
         with self._database.transaction() as connection, faults.translated(self.label):
@@ -210,7 +233,7 @@ class _Writing:
                 more = self._take(connection, batches)
                 with faults.translated(self._database.label):
                     self._statement.settle(connection)
-                    left = self._leave(connection, last=not more)
+                    left = self._leave(connection, last=not more, checksum=self._checksum.hexdigest())
                 self._commit(connection, left)
             first = False
         return Receipt(
@@ -220,6 +243,17 @@ class _Writing:
             unmatched=self._statement.unmatched,
             skipped=self._statement.skipped,
         )
+
+    def select(self, rows: SelectedRows, target: Target, job_id: str) -> Receipt:
+        """The same in one transaction, with rows that the database has already."""
+        checksum = f"selected-{rows.checksum}"
+        with self._database.transaction() as connection:
+            with faults.translated(self._database.label):
+                self._enter(connection, first=True)
+                self._rows = insert_selected(connection, target, job_id, rows)
+                left = self._leave(connection, last=True, checksum=checksum)
+            self._commit(connection, left)
+        return Receipt(self._rows, checksum, self._database.label)
 
     def _enter(self, connection: sa.Connection, *, first: bool) -> None:
         """The marker first: nobody else can write this job's rows until the transaction ends."""
@@ -245,7 +279,7 @@ class _Writing:
                 return True
         return False
 
-    def _leave(self, connection: sa.Connection, *, last: bool) -> Progress | None:
+    def _leave(self, connection: sa.Connection, *, last: bool, checksum: str) -> Progress | None:
         """Ask the store whether the rows may stay, then say in the marker how far they go.
 
         A newer attempt may have claimed the job and given up at this one's lock: then these rows are nobody's.
@@ -254,7 +288,7 @@ class _Writing:
         if self._markers is None:
             return None
         if last:
-            return self._markers.complete(connection, self._rows, self._checksum.hexdigest())
+            return self._markers.complete(connection, self._rows, checksum)
         return self._markers.advance(connection, self._rows)
 
     def _commit(self, connection: sa.Connection, left: Progress | None) -> None:

@@ -475,14 +475,29 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
     "negative minimum": ({"minimums": {"perClass": -1}}, "minimums.perClass", "must be at least 0"),
     "unknown level names": ({"levelNames": "show"}, "levelNames", "must be 'keep', 'hash' or 'drop', not 'show'"),
     "unknown engine": ({"engine": "duckdb"}, "engine", "must be 'auto', 'arrow' or 'sql', not 'duckdb'"),
-    "push-down with an output": (
+    "push-down into files": (
         {
             "engine": "sql",
             "intakeSettings": {"type": "jdbc", "dataStoreId": "db", "table": "t"},
-            "outputSettings": {"type": "jdbc", "dataStoreId": "db", "table": "o", "statementType": "insert"},
+            "outputSettings": {"type": "s3", "url": "s3://bucket/results.csv"},
         },
         "engine",
-        "cannot be sql: each row's status is written",
+        "cannot be sql: each row's status is written to no database",
+    ),
+    "push-down into rows that are there": (
+        {
+            "engine": "sql",
+            "intakeSettings": {"type": "jdbc", "dataStoreId": "db", "table": "t"},
+            "outputSettings": {
+                "type": "jdbc",
+                "dataStoreId": "db",
+                "table": "o",
+                "statementType": "update",
+                "whereColumns": ["id"],
+            },
+        },
+        "engine",
+        "cannot be sql: statementType finds the output's rows one by one",
     ),
     "push-down of files": (
         {"engine": "sql", "intakeSettings": {"type": "s3", "url": "s3://bucket/a.csv"}},

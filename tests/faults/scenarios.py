@@ -46,6 +46,7 @@ CASES = (
     Case("postgres", "parquet", "-", POSTGRES),
     Case("jsonl", "csv", "-", SQLITE, fresh=True),
     Case("parquet", "none", "-", POSTGRES),
+    Case("postgres", "pushed", POSTGRES, SQLITE),
 )
 BY_NAME = {case.name: case for case in CASES}
 

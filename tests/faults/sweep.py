@@ -38,6 +38,7 @@ EVERY_STEP = {
     "sqlite-keyed@sqlite-sqlite",
     "postgres-interval@postgres-postgres",
     "jsonl-csv-sqlite-fresh",
+    "postgres-pushed@postgres-sqlite",
 }
 
 

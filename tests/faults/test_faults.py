@@ -18,6 +18,7 @@ CREATED = BY_NAME["csv-create_table@postgres-sqlite"]
 KEYED = BY_NAME["sqlite-keyed@sqlite-sqlite"]
 UPSERT = BY_NAME["postgres-upsert@postgres-postgres"]
 UPDATE = BY_NAME["csv-update@sqlite-postgres"]
+PUSHED = BY_NAME["postgres-pushed@postgres-sqlite"]
 INTERVAL = BY_NAME["postgres-interval@postgres-postgres"]
 PARQUET = BY_NAME["postgres-parquet-postgres"]
 CSV = BY_NAME["jsonl-csv-sqlite-fresh"]
@@ -34,7 +35,9 @@ def injected(request: pytest.FixtureRequest, bench: Bench) -> Iterator[None]:
         assert bench.faults > before
 
 
-@pytest.mark.parametrize(("case", "every"), [(INTO_SQLITE, 13), (INTO_POSTGRES, 17), (UPDATE, 29), (CSV, 17)], ids=str)
+@pytest.mark.parametrize(
+    ("case", "every"), [(INTO_SQLITE, 13), (INTO_POSTGRES, 17), (UPDATE, 29), (CSV, 17), (PUSHED, 23)], ids=str
+)
 def test_killed_at_a_step_and_retried(bench: Bench, case: scenarios.Case, every: int) -> None:
     scenarios.killed_at_every_step(bench, case, every=every, first=7)
     assert bench.faults > 3
@@ -50,12 +53,12 @@ def test_out_of_time_at_a_step_and_out_of_memory(bench: Bench) -> None:
     scenarios.starved(bench, CSV, megabytes=(0, 2, 10))
 
 
-@pytest.mark.parametrize("case", [INTO_POSTGRES, KEYED, PARQUET], ids=str)
+@pytest.mark.parametrize("case", [INTO_POSTGRES, KEYED, PARQUET, PUSHED], ids=str)
 def test_frozen_beside_its_own_retry_over_a_changed_source(bench: Bench, case: scenarios.Case) -> None:
     scenarios.frozen_at_every_step(bench, case, every=29, first=20)
 
 
-@pytest.mark.parametrize("case", [CREATED, CSV], ids=str)
+@pytest.mark.parametrize("case", [CREATED, CSV, PUSHED], ids=str)
 def test_frozen_inside_of_its_output(bench: Bench, case: scenarios.Case) -> None:
     scenarios.frozen_at_every_step(bench, case, at=bench.output_steps(case)[-8:-1])
 

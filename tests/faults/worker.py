@@ -32,7 +32,7 @@ import airflow_monitoring_provider.outputs.disk
 import airflow_monitoring_provider.outputs.sql
 from airflow_monitoring_provider.definitions import FileOutput, JobDefinition, SqlOutput
 from airflow_monitoring_provider.exceptions import JobInterrupted
-from airflow_monitoring_provider.intake.source import open_source
+from airflow_monitoring_provider.intake.source import open_source, select_in
 from airflow_monitoring_provider.jobs import progress
 from airflow_monitoring_provider.jobs.evaluate import evaluate_job
 from airflow_monitoring_provider.jobs.parts import PartReference, claim_job, merge_and_commit, profile_part
@@ -126,6 +126,11 @@ class Chunked:
 
     def seen(self) -> Any:
         return self._inner.seen()
+
+    @contextmanager
+    def selection(self, window: Any) -> Iterator[Any]:
+        with select_in(self._inner, window) as selection:
+            yield selection
 
     @contextmanager
     def read(self, columns: Sequence[str], window: Any) -> Iterator[Iterator[pa.RecordBatch]]:

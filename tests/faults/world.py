@@ -47,7 +47,8 @@ class Case:
 
     :param intake: ``sqlite postgres csv parquet jsonl``.
     :param output: ``none``, a file format, or how rows meet a table: ``insert create_table keyed update upsert
-        upsert_unique interval keyed_interval``, and ``unmarked``: an upsert by a login that may not make tables.
+        upsert_unique interval keyed_interval``, ``unmarked``: an upsert by a login that may not make tables, and
+        ``pushed``: the intake's database profiles the rows and inserts their statuses by itself.
     :param database: ``sqlite`` or ``postgres``: where the output table is.
     :param store: ``sqlite`` or ``postgres``.
     :param fresh: nothing was run before: no store row, no output table, no markers, no baseline.
@@ -80,8 +81,8 @@ class Case:
 
     @property
     def clean(self) -> bool:
-        """Rows have unique identifiers, because this output finds its rows by them."""
-        return self.has_own_table
+        """Rows have unique identifiers, because this output finds its rows by them, or no row is read to tell."""
+        return self.has_own_table or self.output == "pushed"
 
     @property
     def one_transaction(self) -> bool:
@@ -130,6 +131,9 @@ class Case:
         }
         if self.output != "none":
             payload["output_settings"] = self._output(files)
+        if self.output == "pushed":
+            payload["engine"] = "sql"
+            del payload["monitoring_columns"]["association_id_column"]
         return load_definition(payload | changes)
 
     def _output(self, files: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +145,7 @@ class Case:
             "table": "results",
             "statement_type": "insert",
         }
-        if self.output in ("insert", "interval"):
+        if self.output in ("insert", "interval", "pushed"):
             table["create_table_if_not_exists"] = True
         elif self.output == "create_table":
             table["statement_type"] = "create_table"

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from airflow_monitoring_provider.exceptions import SourceError, WindowError
 from airflow_monitoring_provider.intake.prefilter import skew
-from airflow_monitoring_provider.intake.source import TimeFilter, WindowCut
+from airflow_monitoring_provider.intake.source import TimeFilter
+from airflow_monitoring_provider.intake.window_cut import WindowCut
 from airflow_monitoring_provider.profiles.instants import EPOCH, INSTANT
 
 NOON = datetime(2013, 7, 4, 12, tzinfo=UTC)
