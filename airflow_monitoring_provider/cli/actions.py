@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.cli.simple_table import AirflowConsole
 from airflow.utils.cli import suppress_logs_and_warning
 
-from airflow_monitoring_provider.exceptions import DefinitionError, MonitoringError
+from airflow_monitoring_provider.cli.console import as_text, open_store, plain_errors, print_rows
+from airflow_monitoring_provider.exceptions import DefinitionError
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from airflow_monitoring_provider.definitions import JobDefinition
     from airflow_monitoring_provider.store.records import JobRecord, ResultRecord
-    from airflow_monitoring_provider.store.store import MonitoringStore
 
 MOST_RESULTS = 1000
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """This package's errors are sentences for people; a traceback would hide them."""
-    try:
-        yield
-    except MonitoringError as error:
-        raise SystemExit(f"airflow monitoring: {error}") from None
-
-
-@contextmanager
-def _store(args: Namespace) -> Iterator[MonitoringStore]:
-    # Commands run beside Airflow's own database, as its other commands do; this is how the SDK is told to look
-    # connections up there and not only in the environment.
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
-
-    with _plain_errors(), MonitoringStoreHook(args.store_conn_id).get_conn() as store:
-        yield store
 
 
 @suppress_logs_and_warning
@@ -53,7 +30,7 @@ def validate_definitions(args: Namespace) -> None:
         for field, message in problems:
             valid = not isinstance(loaded, DefinitionError)
             rows.append({"file": path, "valid": str(valid).lower(), "field": field, "problem": message})
-    _print(args, rows)
+    print_rows(args, rows)
     if any(row["valid"] == "false" for row in rows):
         sys.exit(1)
 
@@ -64,12 +41,12 @@ def list_definitions(args: Namespace) -> None:
     if args.folder:
         from airflow_monitoring_provider.definitions import read_definition_folder
 
-        with _plain_errors():
+        with plain_errors():
             rows = [_file_row(str(path), loaded) for path, loaded in read_definition_folder(args.folder).items()]
-        _print(args, rows)
+        print_rows(args, rows)
         return
-    with _store(args) as store:
-        _print(
+    with open_store(args) as store:
+        print_rows(
             args,
             [
                 {
@@ -91,7 +68,7 @@ def list_jobs(args: Namespace) -> None:
     """Jobs, newest window first."""
     from airflow_monitoring_provider.definitions import JobState
 
-    with _store(args) as store, _plain_errors():
+    with open_store(args) as store, plain_errors():
         definition_id = store.definition(args.definition)[0].id if args.definition else None
         page = store.jobs(
             definition_id=definition_id,
@@ -100,13 +77,13 @@ def list_jobs(args: Namespace) -> None:
             limit=args.limit,
             order="-window",
         )
-        _print(args, [_job_row(job) for job in page])
+        print_rows(args, [_job_row(job) for job in page])
 
 
 @suppress_logs_and_warning
 def show_job(args: Namespace) -> None:
     """One job: its facts, counts and log."""
-    with _store(args) as store:
+    with open_store(args) as store:
         job = store.job(args.job_id)
     facts = _job_row(job) | {
         "reason": job.reason or "",
@@ -122,9 +99,9 @@ def show_job(args: Namespace) -> None:
         "log": [f"{line.at.isoformat(timespec='seconds')} {line.line}" for line in job.log],
     }
     if args.output in ("json", "yaml"):
-        _print(args, [facts])
+        print_rows(args, [facts])
     else:
-        _print(args, [{"field": key, "value": _text(value)} for key, value in facts.items()])
+        print_rows(args, [{"field": key, "value": as_text(value)} for key, value in facts.items()])
 
 
 @suppress_logs_and_warning
@@ -132,7 +109,7 @@ def abort_job(args: Namespace) -> None:
     """Set the abort flag of a running job."""
     import getpass
 
-    with _store(args) as store:
+    with open_store(args) as store:
         running = store.request_abort(args.job_id, by=getpass.getuser())
     print("The job was asked to end." if running else "The job is not running; nothing to do.")
 
@@ -143,7 +120,7 @@ def show_results(args: Namespace) -> None:
     from airflow_monitoring_provider.definitions import ResultStatus
 
     status = [ResultStatus[args.status.upper()]] if args.status else []
-    with _store(args) as store:
+    with open_store(args) as store:
         page = store.results(
             args.job_id,
             name=args.metric,
@@ -152,7 +129,7 @@ def show_results(args: Namespace) -> None:
             status=status,
             limit=MOST_RESULTS,
         )
-    _print(args, [_result_row(result) for result in page])
+    print_rows(args, [_result_row(result) for result in page])
     if page.total > len(page):
         print(
             f"{page.total - len(page)} more results; narrow with --metric, --column, --segment or --status.",
@@ -163,7 +140,7 @@ def show_results(args: Namespace) -> None:
 @suppress_logs_and_warning
 def migrate_store(args: Namespace) -> None:
     """Create or upgrade the store's tables."""
-    with _store(args) as store:
+    with open_store(args) as store:
         changed = store.migrate()
     print("The store's tables are up to date now." if changed else "The store's tables were up to date already.")
 
@@ -171,7 +148,7 @@ def migrate_store(args: Namespace) -> None:
 @suppress_logs_and_warning
 def check_store(args: Namespace) -> None:
     """Reach the store and say whether its tables fit; the command fails unless they do."""
-    with _store(args) as store:
+    with open_store(args) as store:
         store.check()
     print("The store answers and its tables are up to date.")
 
@@ -181,7 +158,7 @@ def adopt_store(args: Namespace) -> None:
     """Continue a lost store."""
     import getpass
 
-    with _store(args) as store:
+    with open_store(args) as store:
         added = store.adopt(args.lost_store_id, by=getpass.getuser())
     print(
         "This store continues that one now: it may write what that one wrote."
@@ -253,26 +230,3 @@ def _result_row(result: ResultRecord) -> dict[str, Any]:
         "n": value.n,
         "m": value.m,
     }
-
-
-def _print(args: Namespace, rows: list[dict[str, Any]]) -> None:
-    """As Airflow's own commands print, but JSON and YAML keep numbers, and null for what is absent."""
-    console: Any = AirflowConsole()  # its annotations say dict and mean a list of them
-    if args.output == "json":
-        console.print_as_json(rows)
-    elif args.output == "yaml":
-        console.print_as_yaml(rows)
-    else:
-        console.print_as(data=[{key: _text(value) for key, value in row.items()} for row in rows], output=args.output)
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list):
-        return "\n".join(str(item) for item in value)
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {count}" for key, count in sorted(value.items()))
-    return str(value)

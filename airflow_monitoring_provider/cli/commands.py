@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg, GroupCommand, lazy_load_command
 
 _ACTIONS = "airflow_monitoring_provider.cli.actions"
+_DEPLOYMENTS = "airflow_monitoring_provider.cli.deployments"
 
 ARG_STORE = Arg(
     ("--store-conn-id",),
@@ -31,6 +32,24 @@ ARG_STATUS = Arg(
     help="only results of this status",
     choices=("irrelevant", "no_detection", "potential_detection", "detected"),
 )
+
+ARG_DEPLOYMENT_ID = Arg(("deployment_id",), help="id of a deployment")
+ARG_SEARCH = Arg(("--search",), help="only those with this text in label or description, or with this very id")
+ARG_MOST = Arg(("--limit",), help="at most this many (default 100)", type=int, default=100)
+ARG_SETTINGS = Arg(("--settings",), help='JSON of the settings to change, as {"dailyBatchLimit": "off"}')
+ARG_DEPLOYMENT_STATUS = Arg(("--status",), help="its status", choices=("active", "inactive", "archived"))
+_DESCRIBED = (
+    Arg(("--label",), help="name shown to people"),
+    Arg(("--description",), help="what it is for"),
+    Arg(("--importance",), help="how much it matters", choices=("LOW", "MODERATE", "HIGH", "CRITICAL")),
+    Arg(("--target-type",), help="what it predicts", choices=("Binary", "Multiclass", "Regression")),
+    Arg(("--model-id",), help="the model in use; another one ends the time of the one before"),
+    Arg(("--model-version",), help="version of the model in use"),
+    ARG_SETTINGS,
+)
+ARG_NUMBER = Arg(("number",), help="number of the entry, as models shows it", type=int)
+ARG_START = Arg(("--start-time",), help="ISO 8601; from then on the model was in use")
+ARG_END = Arg(("--end-time",), help="ISO 8601; until then")
 
 _READ = (ARG_STORE, ARG_OUTPUT, ARG_VERBOSE)
 
@@ -74,6 +93,7 @@ def get_cli_commands() -> list[GroupCommand]:
                         *_READ,
                     ),
                 ),
+                _deployments(),
                 _group(
                     "db",
                     "The monitoring store's tables",
@@ -99,9 +119,27 @@ def get_cli_commands() -> list[GroupCommand]:
     ]
 
 
+def _deployments() -> GroupCommand:
+    one, write = ARG_DEPLOYMENT_ID, (ARG_STORE, ARG_VERBOSE)
+
+    def command(name: str, text: str, function: str, *arguments: Arg) -> ActionCommand:
+        return _action(name, text, function, *arguments, module=_DEPLOYMENTS)
+
+    return _group(
+        "deployments",
+        "What is monitored, and how it is set",
+        command("list", "List deployments", "list_deployments", ARG_SEARCH, ARG_MOST, *_READ),
+        command("show", "Show one deployment and its settings", "show_deployment", one, *_READ),
+        command("create", "Make a deployment known", "create_deployment", one, *_DESCRIBED, *write),
+        command("change", "Change a deployment", "change_deployment", one, *_DESCRIBED, ARG_DEPLOYMENT_STATUS, *write),
+        command("models", "List the models it had in use", "list_models", one, *_READ),
+        command("move-model", "Say when a model was in use", "move_model", one, ARG_NUMBER, ARG_START, ARG_END, *write),
+    )
+
+
 def _group(name: str, text: str, *commands: ActionCommand) -> GroupCommand:
     return GroupCommand(name=name, help=text, subcommands=list(commands))
 
 
-def _action(name: str, text: str, function: str, *arguments: Arg) -> ActionCommand:
-    return ActionCommand(name=name, help=text, func=lazy_load_command(f"{_ACTIONS}.{function}"), args=arguments)
+def _action(name: str, text: str, function: str, *arguments: Arg, module: str = _ACTIONS) -> ActionCommand:
+    return ActionCommand(name=name, help=text, func=lazy_load_command(f"{module}.{function}"), args=arguments)

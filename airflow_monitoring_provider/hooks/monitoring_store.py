@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
     from sqlalchemy.engine import URL
 
+    from airflow_monitoring_provider.store.deployment_records import DeploymentRecord
     from airflow_monitoring_provider.store.store import MonitoringStore
 
 _LOCAL_EXECUTORS = ("LocalExecutor", "SequentialExecutor", "DebugExecutor", "InProcessExecutor")
@@ -73,6 +74,16 @@ class MonitoringStoreHook(BaseHook):
         except MonitoringError as error:
             return False, str(error)
         return True, "The store answers and its tables are up to date."
+
+    def get_deployment(self, deployment_id: str) -> DeploymentRecord:
+        """A deployment with its settings. Raises :class:`NotFound`."""
+        with self.get_conn() as store:
+            return store.deployment(deployment_id)
+
+    def change_deployment(self, deployment_id: str, **changes: Any) -> DeploymentRecord:
+        """Change what is given (``label``, ``model_id``, ``settings``, …), as the store's own method does."""
+        with self.get_conn() as store:
+            return store.change_deployment(deployment_id, **changes)
 
     def _connection(self) -> Connection | None:
         from airflow_monitoring_provider.hooks.connections import find_connection

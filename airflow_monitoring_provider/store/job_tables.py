@@ -25,6 +25,20 @@ deployments = sa.Table(
     comment="What is monitored: one model in use.",
 )
 
+deployment_models = sa.Table(
+    "monitoring_deployment_models",
+    col.metadata,
+    col.name("deployment_id", sa.ForeignKey(deployments.c.id), key=True),
+    col.count("number", "from 1, in the order in which the models were put in use", key=True),
+    col.name("model_id"),
+    col.name("model_version", null=True),
+    col.time("start_time", "inclusive; may be moved to where historical data begins", null=False),
+    col.time("end_time", "exclusive; null: still in use"),
+    col.time("created_at", null=False),
+    col.time("updated_at", null=False),
+    comment="Which model a deployment had in use, and when.",
+)
+
 job_definitions = sa.Table(
     "monitoring_job_definitions",
     col.metadata,

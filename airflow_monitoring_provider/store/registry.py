@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.exceptions import DefinitionError, NotFound
-from airflow_monitoring_provider.store import texts
+from airflow_monitoring_provider.store import model_history, texts
 from airflow_monitoring_provider.store.engine import insert
 from airflow_monitoring_provider.store.records import DefinitionRecord, Page
 from airflow_monitoring_provider.store.tables import audit, definition_revisions, deployments, job_definitions
@@ -187,11 +187,14 @@ def _add_deployment(connection: sa.Connection, new: Registration, now: dt.dateti
 def _describe_deployment(connection: sa.Connection, new: Registration, now: dt.datetime) -> None:
     """The deployment's model is the one its newest definition names."""
     told = {"target_type": new.target_type, "model_id": new.model_id, "model_version": new.model_version}
-    known = {column: value for column, value in told.items() if value is not None}
+    known: dict[str, str | None] = {column: value for column, value in told.items() if value is not None}
+    if new.model_id is not None:
+        known["model_version"] = new.model_version  # never that of another model
     if known:
         connection.execute(
             deployments.update().where(deployments.c.id == new.deployment_id).values(**known, updated_at=now)
         )
+        model_history.follow(connection, new.deployment_id, now)
 
 
 def _upsert(connection: sa.Connection, new: Registration, now: dt.datetime) -> Any:

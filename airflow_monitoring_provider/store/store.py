@@ -37,7 +37,7 @@ from airflow_monitoring_provider.store import (
     registry,
     schema,
 )
-from airflow_monitoring_provider.store.part_store import PartStore
+from airflow_monitoring_provider.store.deployment_store import DeploymentStore
 from airflow_monitoring_provider.store.reader import utcnow
 from airflow_monitoring_provider.store.records import (
     Alert,
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 _ANY_TOKEN = 2**62
 
 
-class MonitoringStore(PartStore):
+class MonitoringStore(DeploymentStore):
     """What is remembered, in one database and one storage folder; reading is inherited.
 
     :param storage: where the prediction log lives.

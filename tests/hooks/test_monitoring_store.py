@@ -24,6 +24,14 @@ def test_embedded_store_makes_itself(own_home: Path) -> None:
     assert (own_home / "monitoring" / "store.sqlite").exists()
 
 
+def test_a_deployment_is_read_and_changed_in_one_call(own_home: Path) -> None:
+    hook = MonitoringStoreHook()
+    with hook.get_conn() as store:
+        store.create_deployment("dep-1", model_id="m-1")
+    changed = hook.change_deployment("dep-1", model_id="m-2", by="retrain")
+    assert ("m-2", changed) == (changed.model_id, hook.get_deployment("dep-1"))
+
+
 def test_named_connection_must_exist(own_home: Path) -> None:
     with pytest.raises(ConfigurationError, match="monitoring store: there is no Airflow connection 'mine'"):
         MonitoringStoreHook("mine").get_conn()

@@ -1,0 +1,62 @@
+"""What every command does: open the store, put errors into sentences, print rows as Airflow's own commands do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow.cli.simple_table import AirflowConsole
+
+from airflow_monitoring_provider.exceptions import MonitoringError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from airflow_monitoring_provider.store.store import MonitoringStore
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """This package's errors are sentences for people; a traceback would hide them."""
+    try:
+        yield
+    except MonitoringError as error:
+        raise SystemExit(f"airflow monitoring: {error}") from None
+
+
+@contextmanager
+def open_store(args: Namespace) -> Iterator[MonitoringStore]:
+    """The store of the command's connection."""
+    # Commands run beside Airflow's own database, as its other commands do; this is how the SDK is told to look
+    # connections up there and not only in the environment.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
+
+    with plain_errors(), MonitoringStoreHook(args.store_conn_id).get_conn() as store:
+        yield store
+
+
+def print_rows(args: Namespace, rows: list[dict[str, Any]]) -> None:
+    """As Airflow's own commands print, but JSON and YAML keep numbers, and null for what is absent."""
+    console: Any = AirflowConsole()  # its annotations say dict and mean a list of them
+    if args.output == "json":
+        console.print_as_json(rows)
+    elif args.output == "yaml":
+        console.print_as_yaml(rows)
+    else:
+        console.print_as(data=[{key: as_text(value) for key, value in row.items()} for row in rows], output=args.output)
+
+
+def as_text(value: Any) -> str:
+    """A value as a cell of a table."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return "\n".join(str(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {count}" for key, count in sorted(value.items()))
+    return str(value)
