@@ -64,6 +64,29 @@ def list_definitions(args: Namespace) -> None:
 
 
 @suppress_logs_and_warning
+def suggest_checks(args: Namespace) -> None:
+    """Print checks and thresholds that the baseline of a definition suggests, as a part of a definition."""
+    import json
+
+    import yaml
+
+    from airflow_monitoring_provider.definitions import dump_definition, load_definition
+    from airflow_monitoring_provider.jobs.suggesting import with_suggested_checks
+
+    with open_store(args) as store:
+        definition = load_definition(store.definition(args.definition)[1])
+        suggested = with_suggested_checks(definition, store, job=args.job, rows=args.rows)
+    as_json = args.output == "json"
+    whole = dump_definition(suggested, "payload" if as_json else "python")
+    part = {key: whole[key] for key in ("checks", "thresholds") if key in whole}
+    print(
+        json.dumps(part, ensure_ascii=False, indent=2)
+        if as_json
+        else yaml.safe_dump(part, allow_unicode=True, width=120)
+    )
+
+
+@suppress_logs_and_warning
 def list_jobs(args: Namespace) -> None:
     """Jobs, newest window first."""
     from airflow_monitoring_provider.definitions import JobState

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from airflow.cli.cli_config import ARG_OUTPUT, ARG_VERBOSE, ActionCommand, Arg, GroupCommand, lazy_load_command
+from airflow.cli.cli_config import (
+    ARG_OUTPUT,
+    ARG_VERBOSE,
+    ActionCommand,
+    Arg,
+    GroupCommand,
+    lazy_load_command,
+    positive_int,
+)
 
 _ACTIONS = "airflow_monitoring_provider.cli.actions"
 _DEPLOYMENTS = "airflow_monitoring_provider.cli.deployments"
@@ -23,6 +31,16 @@ ARG_STATE = Arg(
     choices=("claimed", "running", "completed", "aborted", "failed", "superseded"),
 )
 ARG_LIMIT = Arg(("--limit",), help="at most this many jobs, newest window first (default 100)", type=int, default=100)
+ARG_NAMED_DEFINITION = Arg(("definition",), help="id or name of a definition")
+ARG_PROFILED_JOB = Arg(("--job",), help="look at the rows of this job instead of the baseline's")
+ARG_ROWS = Arg(
+    ("--rows",),
+    help="rows of the smallest batch to expect (default: the fewest of the last hundred jobs)",
+    type=positive_int(allow_zero=False),
+)
+ARG_PART_OUTPUT = Arg(
+    ("--output", "-o"), help="form of the part (default: yaml)", choices=("yaml", "json"), default="yaml"
+)
 ARG_LOST_STORE = Arg(("lost_store_id",), help="id of the lost store, as the failed job's message gives it")
 ARG_METRIC = Arg(("--metric",), help="only this metric")
 ARG_COLUMN = Arg(("--column",), help="only this column")
@@ -68,6 +86,17 @@ def get_cli_commands() -> list[GroupCommand]:
                         "validate", "Check definition files", "validate_definitions", ARG_PATHS, ARG_OUTPUT, ARG_VERBOSE
                     ),
                     _action("list", "List definitions", "list_definitions", ARG_FOLDER, *_READ),
+                    _action(
+                        "suggest-checks",
+                        "Print checks and thresholds that fit a definition's baseline, to be added to it",
+                        "suggest_checks",
+                        ARG_NAMED_DEFINITION,
+                        ARG_PROFILED_JOB,
+                        ARG_ROWS,
+                        ARG_STORE,
+                        ARG_PART_OUTPUT,
+                        ARG_VERBOSE,
+                    ),
                 ),
                 _group(
                     "jobs",

@@ -85,6 +85,16 @@ def find_reference(definition: JobDefinition, window: Window, ports: Ports, prog
     return Reference()
 
 
+def stored_reference(definition: JobDefinition, store: MonitoringStore) -> Reference:
+    """The baseline that the store holds by now; nothing is read or made."""
+    baseline = definition.baseline
+    if isinstance(baseline, ReferenceBaseline):
+        return _loaded(store.load_baseline(definition.id, baseline_key(definition, baseline))) or Reference()
+    if isinstance(baseline, FirstWindowBaseline):
+        return stored_first_window(definition, store)
+    return Reference()
+
+
 def stored_first_window(
     definition: JobDefinition, store: MonitoringStore, note: Callable[[str], None] = lambda text: None
 ) -> Reference:

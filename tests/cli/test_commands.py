@@ -14,6 +14,8 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
+from airflow_monitoring_provider.definitions import load_definition
+
 READING = [
     ("definitions", "list"),
     ("jobs", "list"),
@@ -252,3 +254,24 @@ def _connect(set_connection: Callable[..., None], postgres_url: str) -> None:
         login=url.username,
         password=url.password,
     )
+
+
+@pytest.mark.parametrize("form", [("yaml", ()), ("json", ("-o", "json"))], ids=lambda form: form[0])
+def test_suggested_checks_are_a_part_of_a_definition_that_loads(
+    form: tuple[str, tuple[str, ...]], command: Callable[..., Any], completed_job: str, churn_payload: dict[str, Any]
+) -> None:
+    answer = command("definitions", "suggest-checks", "churn", "--job", completed_job, "--rows", "100", *form[1])
+
+    assert 0 == answer.code, answer.err
+    part = json.loads(answer.out) if form[0] == "json" else yaml.safe_load(answer.out)
+    definition = load_definition({**churn_payload, **part})
+    assert definition.checks
+    assert {"checks", "thresholds"} == part.keys()
+    assert definition.thresholds["missing_rate"].columns
+
+
+def test_suggesting_for_what_is_not_there_says_so(command: Callable[..., Any], completed_job: str) -> None:
+    answer = command("definitions", "suggest-checks", "nobody")
+
+    assert "no definition has this id or name" in answer.code
+    assert 2 == command("definitions", "suggest-checks", "churn", "--rows", "0").code

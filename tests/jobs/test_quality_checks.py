@@ -11,6 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions import ResultStatus
+from airflow_monitoring_provider.exceptions import NotFound
+from airflow_monitoring_provider.jobs.suggesting import with_suggested_checks
 from airflow_monitoring_provider.metrics.values import ResultKind
 
 WATCHED = {
@@ -216,3 +218,31 @@ def test_freshness_is_the_time_to_the_windows_end(small_world: Any, define: Any,
     job = world.run(define()).job_id
     latest = max(row["at"] for row in tools.day_rows(0, dirty=False)).replace(tzinfo=dt.UTC)
     assert (tools.window(0).end - latest).total_seconds() == world.value(job, "freshness").value
+
+
+def test_suggested_checks_are_silent_on_clean_batches_and_tell_broken_ones(
+    small_world: Any, define: Any, tools: Any
+) -> None:
+    world = small_world
+    bare = define(output_settings=None, features=None, passthrough_columns=None)
+    days = [tools.day_rows(day, dirty=False) for day in range(3)]
+    days[2] = of_column("region", lambda i, value: "the moon" if i % 4 == 0 else value)(days[2])
+    world.table("scores", [row for rows in days for row in rows])
+    world.run(bare)
+
+    watched = with_suggested_checks(bare, world.store)
+
+    assert ("far east", "north", "south", "west") == watched.checks["region"].allowed_values
+    assert {"amount", "region"} == watched.thresholds["missing_rate"].columns.keys()
+    jobs = [world.run(watched, day) for day in (1, 2)]
+    found = [(world.evaluate(watched, job), fired(world, job.job_id))[1] for job in jobs]
+    assert [{}, {("new_values_share", "region"): "detected", ("not_allowed_share", "region"): "detected"}] == found
+    of_job = with_suggested_checks(bare, world.store, job=jobs[0].job_id, rows=400)
+    assert watched.checks["region"].allowed_values == of_job.checks["region"].allowed_values
+
+
+def test_without_a_stored_profile_nothing_is_suggested(small_world: Any, define: Any, tools: Any) -> None:
+    with pytest.raises(NotFound, match="run its job first"):
+        with_suggested_checks(define(), small_world.store)
+    with pytest.raises(NotFound, match="job"):
+        with_suggested_checks(define(), small_world.store, job="nothing")
