@@ -92,16 +92,15 @@ _CLASSIFICATION = {
 }
 
 _REGRESSION = {
-    **_lower("mae", "mse", "rmse", "rmsle", "medae", "max_error", "mape", "wape", "mase"),
+    **_lower("mae", "mse", "rmse", "rmsle", "medae", "max_error", "mape", "wape"),
     **_lower("smape", high=2.0),
     **_lower("poisson_deviance", "gamma_deviance", "tweedie_deviance", "pinball"),
     **_higher("r2", low=-math.inf),
-    **_higher("interval_coverage"),
-    **_two_sided("mean_error", neutral=0.0),
+    "mean_error": MetricTerm(TWO_SIDED, low=-math.inf, neutral=0.0),
 }
 
-_RANKING_AND_FAIRNESS = {
-    **_higher("ndcg_at_k", "map_at_k", "mrr", "recall_at_k", "precision_at_k", "group_auc"),
+_GROUPS = {
+    **_higher("group_auc"),
     **_lower("selection_rate_difference", "tpr_difference", "fpr_difference", high=1.0),
     **_higher("selection_rate_ratio"),
 }
@@ -109,6 +108,9 @@ _RANKING_AND_FAIRNESS = {
 DRIFT_METRICS = frozenset(_DRIFT)
 """Ids that a definition's ``drift`` may name; ``metrics.drift_metrics`` computes each."""
 
+OF_ROWS = frozenset({"mase", "ndcg_at_k", "map_at_k", "mrr", "recall_at_k", "precision_at_k"})
+"""Names that users of other tools may look for: they need rows in order or by query, which no profile keeps."""
+
 METRICS: Mapping[str, MetricTerm] = MappingProxyType(
-    {**_DRIFT, **_EMBEDDINGS, **_QUALITY, **_CLASSIFICATION, **_REGRESSION, **_RANKING_AND_FAIRNESS}
+    {**_DRIFT, **_EMBEDDINGS, **_QUALITY, **_CLASSIFICATION, **_REGRESSION, **_GROUPS}
 )

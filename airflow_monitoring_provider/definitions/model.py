@@ -117,6 +117,9 @@ class JobDefinition(PredictionMembers):
     )
     positive_class: Text | None = Field(default=None, description="The class a binary score speaks of.")
     prediction_threshold: Number = Field(default=0.5, ge=0, le=1, description="Scores at or over it predict the class.")
+    prediction_quantile: Number = Field(
+        default=0.5, gt=0, lt=1, description="The quantile of the actuals that a regression predicts, for pinball."
+    )
     thresholds: Thresholds = Field(default=FrozenDict(), description="Limits per metric id.")
     checks: Checks = Field(
         default=FrozenDict(), description="What the values of a column must be: kind, bounds, a list."

@@ -7,7 +7,13 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from airflow_monitoring_provider.definitions.metric_terms import HIGHER_IS_BETTER, METRICS, TWO_SIDED, MetricTerm
+from airflow_monitoring_provider.definitions.metric_terms import (
+    HIGHER_IS_BETTER,
+    METRICS,
+    OF_ROWS,
+    TWO_SIDED,
+    MetricTerm,
+)
 from airflow_monitoring_provider.definitions.part import (
     Column,
     Flag,
@@ -105,6 +111,8 @@ def _faults(term: MetricTerm, limits: Limits) -> list[tuple[PartPath, str]]:
 def _unknown(metric: str) -> str:
     from difflib import get_close_matches
 
+    if metric.lower() in OF_ROWS:
+        return "needs rows in order or by query, and results are computed from profiles, which keep neither"
     close = get_close_matches(metric.lower(), METRICS, n=1)
     return f"is not a known metric{f'; did you mean {close[0]}?' if close else ''}"
 

@@ -15,11 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtrc, ndtri, stdtrit
+from scipy.special import ndtri, stdtrit
 
 from airflow_monitoring_provider.metrics.curves import roc_auc
-from airflow_monitoring_provider.profiles.histogram import Histogram
-from airflow_monitoring_provider.profiles.moments import Moments
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -41,28 +39,6 @@ def t_interval(mean: float, variance: float, count: int) -> Interval | None:
         return None
     half = float(stdtrit(count - 1, 0.5 + CONFIDENCE / 2)) * math.sqrt(max(variance, 0.0) / count)
     return mean - half, mean + half
-
-
-def moments_interval(moments: Moments) -> Interval | None:
-    """:func:`t_interval` of the mean of values whose moments are known."""
-    if moments.count < 2:
-        return None
-    return t_interval(moments.mean, moments.m2 / (moments.count - 1), moments.count)
-
-
-def square_interval(errors: Moments) -> Interval | None:
-    """:func:`t_interval` of the mean square of values, from their first four moments; it does not go below 0."""
-    n, mean = errors.count, errors.mean
-    if n < 2:
-        return None
-    with np.errstate(over="ignore", invalid="ignore"):
-        powers = np.array([errors.m2, errors.m3, errors.m4]) / n
-        squared = np.square(mean)  # of NumPy's, so that it overflows to infinity
-        square = float(powers[0] + squared)
-        fourth = powers[2] + 4 * mean * powers[1] + 6 * squared * powers[0] + squared * squared
-        variance = float((fourth - np.square(square)) * n / (n - 1))
-    found = t_interval(square, variance, n)
-    return None if found is None else (max(found[0], 0.0), found[1])
 
 
 def losses_interval(loss: float, own: Floats, rows: Counts, of: Callable[[Floats], Floats]) -> Interval | None:
@@ -115,25 +91,6 @@ def mean_area_interval(areas: Sequence[tuple[Counts, Counts]]) -> Interval | Non
     mean = float(np.mean([roc_auc(*pair) for pair in areas]))
     half = float(ndtri(0.5 + CONFIDENCE / 2)) * float(np.mean([math.sqrt(v) for v in variances if v]))
     return max(mean - half, 0.0), min(mean + half, 1.0)
-
-
-def median_interval(histogram: Histogram) -> Interval | None:
-    """Percentile bootstrap of the median, without drawing: the limits that infinitely many resamples would give.
-
-    A resample's lower median is at or below ``v`` iff at least half of its rows are: binomial, with the share of rows
-    at or below ``v`` (Efron 1979). Within half a bucket where the histogram is coarse.
-    """
-    n = histogram.total
-    if n < 2:
-        return None
-    share = np.cumsum(histogram.counts) / n
-    # bdtrc is P(X > k), X binomial; undefined at a share of exactly 1, where it is certain.
-    reached = np.where(share >= 1.0, 1.0, bdtrc((n + 1) // 2 - 1, n, np.minimum(share, 1.0)))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.searchsorted(reached, [tail, 1 - tail])
-    values = histogram.representatives()
-    last = values.size - 1
-    return float(values[min(int(low), last)]), float(values[min(int(high), last)])
 
 
 def bootstrap_table(confusion: Counts, scores: Callable[[Counts], Scores]) -> dict[str, Interval]:

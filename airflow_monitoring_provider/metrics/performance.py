@@ -32,7 +32,7 @@ def performance(current: Target, baseline: Target | None, settings: ComparisonSe
     """Every performance value of a target, in a fixed order, and the share of scored rows that have an actual."""
     theirs = _scores(baseline, settings) if baseline is not None and _same_target(current, baseline) else {}
     values = [_label_coverage(current)]
-    ends = intervals_of(current, settings.per_class) if _too_few(current, settings) is None else {}
+    ends = intervals_of(current, settings) if _too_few(current, settings) is None else {}
     for name, scored in _scores(current, settings).items():
         reference = theirs.get(name)
         before = reference.score if reference is not None else None
@@ -53,7 +53,7 @@ def _scores(target: Target, settings: ComparisonSettings) -> dict[str, Scored]:
     if isinstance(target, RegressionProfile):
         if reason is not None:
             return {name: Scored(reason) for name in REGRESSION_SCORES}
-        return regression(target)
+        return regression(target, settings.quantile)
     two = len(target.classes) == 2
     found = binary(target) if two else multiclass(target, settings.per_class)
     if reason is not None:

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     ONE_CLASS = "one_class"
     ZERO_DENOMINATOR = "zero_denominator"
     NEGATIVE_VALUES = "negative_values"
+    OUT_OF_DOMAIN = "out_of_domain"
     NOT_FINITE = "not_finite"
     NO_THRESHOLD = "no_threshold"
     NOT_SIGNIFICANT = "not_significant"
@@ -49,6 +50,7 @@ _SENTENCES: dict[Reason, str] = {
     Reason.ONE_CLASS: "All actual values belong to one class.",
     Reason.ZERO_DENOMINATOR: "The metric divides by a count or sum that is zero here.",
     Reason.NEGATIVE_VALUES: "The metric takes logarithms and some value is at or below -1.",
+    Reason.OUT_OF_DOMAIN: "Some prediction or actual is negative or zero, where the metric is not defined.",
     Reason.NOT_FINITE: "The values are too large for the result to be a finite number.",
     Reason.NOT_SIGNIFICANT: "The value has reached its threshold, but chance alone could have brought it there.",
     Reason.NOT_APPLICABLE: "The metric is not defined for values like those of the column.",

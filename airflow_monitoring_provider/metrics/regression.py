@@ -13,12 +13,16 @@ from airflow_monitoring_provider.profiles.profile import RegressionProfile
 Score = float | Reason
 
 
-def regression_scores(target: RegressionProfile) -> dict[str, Score]:
+def regression_scores(target: RegressionProfile, quantile: float = 0.5) -> dict[str, Score]:
     """Every score, in a fixed order.
+
+    :param quantile: of the actuals, that the predictions aim at; ``pinball`` is its loss, in the target's unit:
+        ``quantile (y - p)`` below the actual and ``(1 - quantile) (p - y)`` above, on the mean.
 
     ``medae`` is the median of the error histogram: exact up to its number of buckets, else within half a bucket.
     ``mape`` runs over non-zero actuals, where scikit-learn divides by a tiny number instead. Units are those of the
-    target, except ``mse`` (squared), ``r2``, ``mape``, ``wape`` and ``smape`` (none).
+    target, except ``mse`` (squared), ``tweedie_deviance`` (of power 1.5; its root), ``r2``, ``mape``, ``wape``,
+    ``smape`` and ``gamma_deviance`` (none).
     """
     rows = target.labelled
     if not rows:
@@ -38,10 +42,28 @@ def regression_scores(target: RegressionProfile) -> dict[str, Score]:
         "mape": percentages.mean if percentages.count else Reason.ZERO_DENOMINATOR,
         "wape": _share(target.absolute_errors.sum, target.absolute_actual_sum),
         "smape": target.smape_sum / rows,
+        "pinball": (quantile - 0.5) * -target.errors.mean + target.absolute_errors.mean / 2,
+        **_deviances(target),
     }
 
 
-REGRESSION_SCORES = ("mean_error", "mae", "mse", "rmse", "rmsle", "medae", "max_error", "r2", "mape", "wape", "smape")
+DEVIANCES = ("poisson_deviance", "tweedie_deviance", "gamma_deviance")
+REGRESSION_SCORES = (
+    *("mean_error", "mae", "mse", "rmse", "rmsle", "medae", "max_error", "r2", "mape", "wape", "smape", "pinball"),
+    *DEVIANCES,
+)
+
+
+def _deviances(target: RegressionProfile) -> dict[str, Score]:
+    """Mean deviances; undefined as a whole where one row has none, as in scikit-learn."""
+    sums, rows = target.sums, target.labelled
+    if sums is None:
+        return dict.fromkeys(DEVIANCES, Reason.NOT_RECORDED)
+    return {
+        "poisson_deviance": Reason.OUT_OF_DOMAIN if sums.poisson_undefined else sums.poisson / rows,
+        "tweedie_deviance": Reason.OUT_OF_DOMAIN if sums.poisson_undefined else sums.tweedie / rows,
+        "gamma_deviance": Reason.OUT_OF_DOMAIN if sums.gamma_undefined else sums.gamma / rows,
+    }
 
 
 def _rmsle(target: RegressionProfile) -> Score:

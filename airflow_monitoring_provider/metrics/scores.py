@@ -37,16 +37,21 @@ class Scored:
     precision: dict[str, float] | None = None
 
 
-def regression(target: RegressionProfile) -> dict[str, Scored]:
-    """Every score of a regression, in a fixed order."""
+def regression(target: RegressionProfile, quantile: float) -> dict[str, Scored]:
+    """Every score of a regression, in a fixed order; ``quantile`` is the one that its predictions aim at."""
     errors = target.absolute_error_histogram
     details: dict[str, dict[str, Any]] = {
         "mape": {"rows": target.percentage_errors.count, "zero_actuals": target.zero_actuals},
         "rmsle": {"rows_at_or_below_minus_one": target.log_undefined},
+        "pinball": {"quantile": quantile},
     }
+    if target.sums is not None:
+        outside = {"rows_out_of_domain": target.sums.poisson_undefined}
+        details |= {"poisson_deviance": outside, "tweedie_deviance": {"power": 1.5, **outside}}
+        details["gamma_deviance"] = {"rows_out_of_domain": target.sums.gamma_undefined}
     return {
         name: Scored(score, details.get(name, {}), precision=precision_of(errors, errors) if name == "medae" else None)
-        for name, score in regression_scores(target).items()
+        for name, score in regression_scores(target, quantile).items()
     }
 
 

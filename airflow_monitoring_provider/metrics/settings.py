@@ -28,6 +28,7 @@ class ComparisonSettings:
     :param per_class: least rows of each actual class for what is a rate within a class.
     :param identified: rows have identifiers, so that repetitions were looked for.
     :param checks: column -> what the definition says of its values.
+    :param quantile: of the actuals, that a regression's predictions aim at.
     :param drift: what is measured for each column, and in which cells.
     """
 
@@ -40,6 +41,7 @@ class ComparisonSettings:
     labelled_rows: int = 100
     segment_rows: int = 50
     per_class: int = 10
+    quantile: float = 0.5
     identified: bool = False
     checks: Mapping[str, ColumnCheck] = dataclasses.field(default_factory=dict)
     drift: DriftChoices = dataclasses.field(default_factory=DriftChoices)
@@ -56,6 +58,7 @@ class ComparisonSettings:
             labelled_rows=definition.minimums.labelled_rows,
             segment_rows=definition.minimums.segment_rows,
             per_class=definition.minimums.per_class,
+            quantile=definition.prediction_quantile,
             identified=bool(definition.monitoring_output_settings.unique_row_identifier_columns),
             checks=definition.checks,
             drift=DriftChoices.from_definition(definition),

@@ -1,11 +1,10 @@
 """Which score has which 95 % interval; the formulas stand in :mod:`.intervals`.
 
-The area under the ROC curve and gini have DeLong's, means Student's t, the median of the absolute errors and what
-depends on a whole table or curve the percentile bootstrap. (Plain shares have Wilson's, from their counts.) A mean of
-areas has the mean of their standard deviations, which is the most that its own can be: profiles do not keep how the
-scores of two classes go together. There is none where a profile does not keep what it takes: ``r2``, ``wape``,
-``smape``, ``rmsle`` and the Brier score of more than two classes; none for ``max_error`` and ``ece``, whose resamples
-are all biased; none for tables of more than 20 classes.
+The area under the ROC curve and gini have DeLong's, means Student's t, and what depends on a whole table or curve the
+percentile bootstrap. (Plain shares have Wilson's, from their counts; a regression's are in :mod:`.error_intervals`.) A
+mean of areas has the mean of their standard deviations, which is the most that its own can be: profiles do not keep how
+the scores of two classes go together. There is none for ``ece``, whose resamples are all biased upwards, for the Brier
+score of more than two classes, which a profile keeps as a mean only, and for tables of more than 20 classes.
 """
 
 from __future__ import annotations
@@ -17,9 +16,11 @@ import numpy as np
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.metrics import curves, intervals, tables
 from airflow_monitoring_provider.metrics.classification import F_SCORES
+from airflow_monitoring_provider.metrics.error_intervals import regression_intervals
 from airflow_monitoring_provider.metrics.intervals import Counts, Floats, Interval
 from airflow_monitoring_provider.metrics.precision import shared_buckets
 from airflow_monitoring_provider.metrics.scores import binary_table, compared_areas, positive_class
+from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.profiles.profile import ClassificationProfile, RegressionProfile
 
 _TABLE_CLASSES = 20
@@ -28,33 +29,23 @@ _CURVE_BUCKETS = 100
 _EPS = float(np.finfo(np.float64).eps)
 
 
-def intervals_of(target: ClassificationProfile | RegressionProfile, per_class: int) -> dict[str, Interval]:
-    """Score -> low and high within the metric's range, where it has an interval here; a function of the profile alone.
+def intervals_of(
+    target: ClassificationProfile | RegressionProfile, settings: ComparisonSettings
+) -> dict[str, Interval]:
+    """Score -> low and high within the metric's range, where it has an interval; a function of its arguments.
 
-    :param per_class: rows a class needs on both sides to take part in ``macro_roc_auc``.
+    :param settings: rows that a class needs to take part in ``macro_roc_auc``, and the quantile of ``pinball``.
     """
     if isinstance(target, RegressionProfile):
-        found = _regression(target)
+        found = regression_intervals(target, settings.quantile)
     elif len(target.classes) == 2:
         found = _binary(target)
     else:
-        found = _multiclass(target, per_class)
+        found = _multiclass(target, settings.per_class)
     return {
         name: (max(ends[0], METRICS[name].low), min(ends[1], METRICS[name].high))
         for name, ends in found.items()
         if ends is not None and all(map(math.isfinite, ends))
-    }
-
-
-def _regression(target: RegressionProfile) -> dict[str, Interval | None]:
-    square = intervals.square_interval(target.errors)
-    return {
-        "mean_error": intervals.moments_interval(target.errors),
-        "mae": intervals.moments_interval(target.absolute_errors),
-        "mse": square,
-        "rmse": None if square is None else (math.sqrt(square[0]), math.sqrt(square[1])),
-        "mape": intervals.moments_interval(target.percentage_errors),
-        "medae": intervals.median_interval(target.absolute_error_histogram),
     }
 
 

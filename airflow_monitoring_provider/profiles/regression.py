@@ -6,6 +6,7 @@ Counts, the histogram and the largest error merge exactly, moments and sums to 1
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,42 @@ from airflow_monitoring_provider.profiles.moments import Moments
 FloatArray = npt.NDArray[np.float64]
 
 _NONE = Moments()
+_BLOCK = 1 << 13  # rows whose intermediate arrays stay in the cache; of more, BLAS starts threads for a dot product
+
+
+@dataclasses.dataclass(frozen=True)
+class ErrorSums:
+    """What deviances, and the intervals of ratios and of means without moments, are made of.
+
+    y actuals, p predictions, e errors; the deviances are unit deviances, ``sklearn.metrics.mean_tweedie_deviance`` of
+    power 1, 1.5 and 2, each with the sum of its squares. Poisson and Tweedie leave out ``poisson_undefined`` rows
+    (y < 0 or p <= 0), gamma ``gamma_undefined`` (y <= 0 or p <= 0). Sums past the range of a double are infinite.
+    """
+
+    signed_squares: float = 0.0  # e |e|
+    error_times_actual: float = 0.0  # |e y|
+    square_times_actual: float = 0.0  # e^2 y
+    square_times_square: float = 0.0  # e^2 y^2
+    smape_squares: float = 0.0
+    log_error_fourths: float = 0.0  # fourth powers of the differences of logarithms
+    poisson: float = 0.0
+    poisson_squares: float = 0.0
+    tweedie: float = 0.0
+    tweedie_squares: float = 0.0
+    gamma: float = 0.0
+    gamma_squares: float = 0.0
+    poisson_undefined: int = 0
+    gamma_undefined: int = 0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if math.isnan(getattr(self, field.name)):  # infinity less infinity: a profile must equal itself
+                object.__setattr__(self, field.name, math.inf)
+
+    def merge(self, *others: ErrorSums) -> ErrorSums:
+        """The sums over all sets of rows."""
+        fields = [field.name for field in dataclasses.fields(self)]
+        return ErrorSums(**{name: sum(getattr(one, name) for one in (self, *others)) for name in fields})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +71,7 @@ class RegressionProfile:
     :param squared_log_error_sum: of ``(ln(1 + prediction) - ln(1 + y))**2`` where both are above -1;
         ``log_undefined`` rows are not.
     :param absolute_actual_sum: of ``|y|``.
+    :param sums: what further scores and intervals are made of; None where an older version did not record it.
     """
 
     scored: int = 0
@@ -52,6 +90,7 @@ class RegressionProfile:
     squared_log_error_sum: float = 0.0
     log_undefined: int = 0
     absolute_actual_sum: float = 0.0
+    sums: ErrorSums | None = ErrorSums()
 
     @classmethod
     def of(
@@ -79,6 +118,8 @@ class RegressionProfile:
             mine, theirs = getattr(self, field.name), [getattr(other, field.name) for other in others]
             if field.name == "max_error":
                 values[field.name] = max((error for error in (mine, *theirs) if error is not None), default=None)
+            elif field.name == "sums":
+                values[field.name] = None if mine is None or None in theirs else mine.merge(*theirs)
             elif isinstance(mine, Moments | Histogram):
                 values[field.name] = mine.merge(*theirs)
             else:
@@ -134,4 +175,59 @@ class RegressionBuilder:
                 squared_log_error_sum=float(np.square(logs).sum()),
                 log_undefined=int(y.size - np.count_nonzero(defined)),
                 absolute_actual_sum=float(np.abs(y).sum()),
+                sums=_sums(y, p, errors, ratio[scale > 0], logs),
             )
+
+
+def _sums(y: FloatArray, p: FloatArray, errors: FloatArray, ratios: FloatArray, logs: FloatArray) -> ErrorSums:
+    blocks = range(0, max(y.size, 1), _BLOCK)
+    first = ErrorSums(
+        smape_squares=float(np.square(ratios).sum()), log_error_fourths=float(np.square(np.square(logs)).sum())
+    )
+    return first.merge(*(_block(*(x[start : start + _BLOCK] for x in (y, p, errors))) for start in blocks))
+
+
+def _block(y: FloatArray, p: FloatArray, errors: FloatArray) -> ErrorSums:
+    squares, product = np.square(errors), errors * y
+    poisson, tweedie, gamma, zeros = _deviances(y, p)
+    negative = int(np.count_nonzero((y < 0) | (p <= 0)))
+    return ErrorSums(
+        signed_squares=float(errors @ np.abs(errors)),
+        error_times_actual=float(np.abs(product).sum()),
+        square_times_actual=float(squares @ y),
+        square_times_square=_squares(product),
+        poisson=float(poisson.sum()),
+        poisson_squares=_squares(poisson),
+        tweedie=float(tweedie.sum()),
+        tweedie_squares=_squares(tweedie),
+        gamma=float(gamma.sum()),
+        gamma_squares=_squares(gamma),
+        poisson_undefined=negative,
+        gamma_undefined=negative + zeros,
+    )
+
+
+def _deviances(y: FloatArray, p: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, int]:
+    """Unit deviances of Poisson, of Tweedie with power 1.5, and gamma, of the rows that have them; rows with y = 0 only
+    have the first two, and are counted.
+    """
+    both = (y > 0) & (p > 0)
+    zero = p[(y == 0) & (p > 0)]
+    if not both.all():
+        y, p = y[both], p[both]
+    ratio = y / p
+    log_ratio = np.log(ratio)
+    if not np.isfinite(log_ratio).all():  # the ratio left the range of doubles
+        log_ratio = np.log(y) - np.log(p)
+    poisson = 2.0 * np.maximum(y * log_ratio - y + p, 0.0)
+    root = np.sqrt(p)
+    tweedie = 4.0 * np.square(np.sqrt(y) - root) / root
+    gamma = 2.0 * np.maximum(ratio - 1.0 - log_ratio, 0.0)
+    if zero.size:
+        poisson = np.concatenate((poisson, 2.0 * zero))
+        tweedie = np.concatenate((tweedie, 4.0 * np.sqrt(zero)))
+    return poisson, tweedie, gamma, int(zero.size)
+
+
+def _squares(values: FloatArray) -> float:
+    return float(values @ values)

@@ -26,7 +26,7 @@ from airflow_monitoring_provider.profiles.levels import LevelCounts
 from airflow_monitoring_provider.profiles.moments import Moments
 from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan
 from airflow_monitoring_provider.profiles.profile import Profile
-from airflow_monitoring_provider.profiles.regression import RegressionProfile
+from airflow_monitoring_provider.profiles.regression import ErrorSums, RegressionProfile
 from airflow_monitoring_provider.profiles.varints import Packer, Unpacker
 
 MAGIC = b"AMPF"
@@ -238,6 +238,7 @@ def _write_rounded_target(target: ClassificationProfile | RegressionProfile | No
         return {
             **{field: _write_moments(getattr(target, field)) for field in _REGRESSION_MOMENTS},
             **{field: getattr(target, field) for field in _REGRESSION_SUMS},
+            "sums": None if target.sums is None else dataclasses.asdict(target.sums),
         }
     return {
         "log_loss_sum": target.log_loss_sum,
@@ -320,6 +321,8 @@ def _read_target(raw: Any, rounded: Any, unpacker: Unpacker) -> ClassificationPr
         fields: dict[str, Any] = {field: raw[field] for field in _EXACT_REGRESSION}
         fields |= {field: rounded[field] for field in _REGRESSION_SUMS}
         fields |= {field: _read_moments(rounded[field]) for field in _REGRESSION_MOMENTS}
+        sums = rounded.get("sums")  # profiles of the first versions have none
+        fields["sums"] = None if sums is None else ErrorSums(**sums)
         return RegressionProfile(**fields, absolute_error_histogram=histogram)
     k = len(raw["classes"])
     fields = {field: raw[field] for field in _EXACT_CLASSIFICATION}

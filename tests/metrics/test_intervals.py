@@ -88,7 +88,7 @@ def test_an_area_without_variance_claims_no_certainty() -> None:
 def test_means_have_students_interval(seed: int) -> None:
     rng = np.random.default_rng(seed)
     actual = rng.normal(3, 2, 400)
-    predicted = actual + rng.normal(0.2, 1, 400)
+    predicted = actual + rng.normal(-0.2, 1, 400)
     errors = predicted - actual
 
     values = found(RegressionProfile.of(predicted, actual))
@@ -103,6 +103,56 @@ def test_means_have_students_interval(seed: int) -> None:
     assert np.sqrt(expected(errors**2)) == pytest.approx(ends(values["rmse"]), rel=1e-9)
     low, high = expected(np.abs(errors / actual))
     assert (max(low, 0), high) == pytest.approx(ends(values["mape"]), rel=1e-9)
+    smape = 2 * np.abs(errors) / (np.abs(actual) + np.abs(predicted))
+    assert expected(smape) == pytest.approx(ends(values["smape"]), rel=1e-7)
+    assert expected(np.abs(errors) / 2) == pytest.approx(ends(values["pinball"]), rel=1e-7)
+
+
+def test_means_of_positive_targets_have_students_interval() -> None:
+    rng = np.random.default_rng(5)
+    actual = rng.gamma(2, 3, 500)
+    predicted = actual * rng.lognormal(0, 0.3, 500)
+    unit = {
+        "poisson_deviance": [sk.mean_poisson_deviance(actual[i : i + 1], predicted[i : i + 1]) for i in range(500)],
+        "gamma_deviance": [sk.mean_gamma_deviance(actual[i : i + 1], predicted[i : i + 1]) for i in range(500)],
+    }
+    logs = np.square(np.log1p(predicted) - np.log1p(actual))
+
+    values = found(RegressionProfile.of(predicted, actual))
+
+    for name, losses in unit.items():
+        expected = stats.t.interval(0.95, 499, np.mean(losses), stats.sem(losses))
+        assert expected == pytest.approx(ends(values[name]), rel=1e-7)
+    expected = np.sqrt(stats.t.interval(0.95, 499, logs.mean(), stats.sem(logs)))
+    assert expected == pytest.approx(ends(values["rmsle"]), rel=1e-7)
+
+
+@pytest.mark.parametrize("centre", [0.5, 290.0])
+def test_ratios_of_means_have_the_interval_of_rows_drawn_again(centre: float) -> None:
+    rng = np.random.default_rng(6)
+    rows = 800
+    actual = rng.normal(centre, 2, rows)
+    predicted = centre + 0.8 * (actual - centre) + rng.normal(0, 1, rows)
+    drawn = []
+    for _ in range(2000):
+        place = rng.integers(0, rows, rows)
+        y, p = actual[place], predicted[place]
+        error = p - y
+        r2 = 1 - np.square(error).sum() / np.square(y - y.mean()).sum()
+        drawn.append((r2, np.abs(error).sum() / np.abs(y).sum()))
+
+    values = found(RegressionProfile.of(predicted, actual))
+
+    for name, sample in zip(("r2", "wape"), np.transpose(drawn), strict=True):
+        expected = np.quantile(sample, [0.025, 0.975])
+        assert expected == pytest.approx(ends(values[name]), abs=0.35 * np.std(sample)), name
+
+
+def test_the_largest_error_has_no_interval() -> None:
+    rng = np.random.default_rng(7)
+    values = found(RegressionProfile.of(rng.gamma(2, 1, 200), rng.gamma(2, 1, 200)))
+
+    assert {"max_error"} == {name for name, value in values.items() if value.low is None}
 
 
 def test_losses_have_students_interval_over_rows() -> None:
@@ -286,3 +336,19 @@ def test_an_interval_is_ordered_within_its_range_and_around_what_has_a_formula(r
             assert term.low <= value.low <= value.high <= term.high
             if name in ("accuracy", "precision", "recall", "roc_auc", "gini", "log_loss", "brier"):
                 assert value.low - 1e-12 <= value.value <= value.high + 1e-12
+
+
+numbers = st.sampled_from([-1e308, -1e160, -2.0, -1.0, -1e-300, 0.0, 1e-300, 0.1, 1.0, 1.5, 3.0, 1e160, 1.7e308])
+
+
+@given(rows=st.lists(st.tuples(numbers, numbers)))
+@settings(max_examples=60, deadline=None)
+def test_any_numbers_have_scores_and_intervals_in_range_or_a_reason(rows: list[tuple[float, float]]) -> None:
+    values = found(RegressionProfile.of([p for p, _ in rows], [y for _, y in rows]))
+
+    for name, value in values.items():
+        term = METRICS[name]
+        assert (value.value is None) == (value.reason is not None)
+        assert value.value is None or term.low <= value.value <= term.high
+        if value.low is not None and value.high is not None:
+            assert term.low <= value.low <= value.high <= term.high

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from pathlib import Path
@@ -244,8 +245,41 @@ def test_regression_scores_agree_with_scikit_learn(seed: int) -> None:
         "max_error": sk.max_error(actual, predicted),
         "r2": sk.r2_score(actual, predicted),
         "mape": sk.mean_absolute_percentage_error(actual, predicted),
+        "pinball": sk.mean_pinball_loss(actual, predicted, alpha=0.5),
+        "poisson_deviance": sk.mean_poisson_deviance(actual, predicted),
+        "tweedie_deviance": sk.mean_tweedie_deviance(actual, predicted, power=1.5),
+        "gamma_deviance": sk.mean_gamma_deviance(actual, predicted),
     }
     assert expected == pytest.approx({name: values[name] for name in expected}, rel=1e-9)
+
+
+@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.95])
+def test_the_pinball_loss_is_of_the_quantile_that_predictions_aim_at(quantile: float) -> None:
+    rng = np.random.default_rng(2)
+    actual, predicted = rng.normal(size=300), rng.normal(0.3, 1, 300)
+    value = found(RegressionProfile.of(predicted, actual), None, dataclasses.replace(ANY_SIZE, quantile=quantile))
+
+    assert sk.mean_pinball_loss(actual, predicted, alpha=quantile) == pytest.approx(value["pinball"].value)
+    assert {"quantile": quantile} == value["pinball"].details
+
+
+def test_deviances_are_undefined_where_a_row_has_none() -> None:
+    below, zero = found(RegressionProfile.of([1.0, -1.0], [1.0, 1.0])), found(RegressionProfile.of([1.0], [0.0]))
+
+    for name in ("poisson_deviance", "tweedie_deviance", "gamma_deviance"):
+        assert (None, Reason.OUT_OF_DOMAIN) == (below[name].value, below[name].reason)
+        assert 1 == below[name].details["rows_out_of_domain"]
+    assert (2.0, Reason.OUT_OF_DOMAIN) == (zero["poisson_deviance"].value, zero["gamma_deviance"].reason)
+
+
+def test_a_profile_of_an_older_version_lacks_what_it_did_not_record() -> None:
+    old = dataclasses.replace(RegressionProfile.of([1.0, 2.0, 3.0], [1.5, 2.5, 2.0]), sums=None)
+    values = found(old)
+
+    assert Reason.NOT_RECORDED == values["gamma_deviance"].reason
+    assert values["r2"].value is not None
+    assert values["r2"].low is None
+    assert values["mae"].low is not None
 
 
 def test_undefined_regression_scores_have_reasons() -> None:

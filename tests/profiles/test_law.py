@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -212,3 +213,7 @@ def assert_same_target(
     if isinstance(whole, RegressionProfile):
         for name in ("errors", "absolute_errors", "predicted", "actual", "percentage_errors"):
             assert_close(getattr(whole, name), getattr(merged.target, name))
+        assert whole.sums is not None
+        assert dataclasses.asdict(whole.sums) == pytest.approx(
+            dataclasses.asdict(merged.target.sums), rel=1e-9, abs=1e-12
+        )

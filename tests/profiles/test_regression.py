@@ -58,3 +58,42 @@ def test_huge_errors_neither_raise_nor_become_nan() -> None:
     assert math.inf == profile.squared_error_sum
     assert 4.0 == profile.smape_sum
     assert np.finfo(np.float64).max == profile.max_error
+
+
+@pytest.mark.parametrize("rows", [1, 300, 20_000])
+def test_deviances_equal_scikit_learn(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    actual = rng.gamma(2, 10, rows)
+    predicted = actual * rng.lognormal(0, 0.4, rows)
+    sums = RegressionProfile.of(predicted, actual).sums
+    assert sums is not None
+    expected = [sk.mean_tweedie_deviance(actual, predicted, power=power) for power in (1, 1.5, 2)]
+    assert expected == pytest.approx([total / rows for total in (sums.poisson, sums.tweedie, sums.gamma)], rel=1e-10)
+    assert (0, 0) == (sums.poisson_undefined, sums.gamma_undefined)
+
+
+def test_actuals_of_zero_have_a_poisson_and_no_gamma_deviance() -> None:
+    actual, predicted = np.array([0.0, 1.0, 0.0, 4.0]), np.array([0.5, 1.5, 2.0, 3.0])
+    sums = RegressionProfile.of(predicted, actual).sums
+    assert sums is not None
+    assert sk.mean_poisson_deviance(actual, predicted) == pytest.approx(sums.poisson / 4)
+    assert sk.mean_tweedie_deviance(actual, predicted, power=1.5) == pytest.approx(sums.tweedie / 4)
+    assert sk.mean_gamma_deviance(actual[[1, 3]], predicted[[1, 3]]) == pytest.approx(sums.gamma / 2)
+    assert (0, 2) == (sums.poisson_undefined, sums.gamma_undefined)
+
+
+def test_rows_outside_the_domain_of_a_deviance_are_counted() -> None:
+    sums = RegressionProfile.of([0.0, -1.0, 2.0, 1.0], [1.0, 1.0, -3.0, 1.0]).sums
+    assert sums is not None
+    assert (3, 3, 0.0) == (sums.poisson_undefined, sums.gamma_undefined, sums.poisson)
+
+
+def test_ratios_outside_the_range_of_a_double_keep_their_deviance() -> None:
+    sums = RegressionProfile.of([1e200], [1e-200]).sums
+    assert sums is not None
+    assert 2e200 == pytest.approx(sums.poisson)  # y ln(y / p) and y vanish beside p
+    assert 2 * (400 * math.log(10) - 1) == pytest.approx(sums.gamma)
+    huge = RegressionProfile.of([1.7e308, 1e300], [0.0, -1e300]).sums
+    assert huge is not None
+    assert math.inf == huge.square_times_actual
+    assert huge == huge.merge()

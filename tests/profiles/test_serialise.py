@@ -59,6 +59,18 @@ def test_profile_reads_back_equal() -> None:
         assert other == from_bytes(to_bytes(other))
 
 
+def test_errors_without_the_newer_sums_read_back_and_merge_without_them() -> None:
+    old = dataclasses.replace(RegressionProfile.of([1.0, 2.0], [1.5, 3.0]), sums=None)
+    profile = dataclasses.replace(sample(), target=old)
+
+    read = from_bytes(to_bytes(profile)).target
+
+    assert old == read
+    assert isinstance(read, RegressionProfile)
+    assert read.merge(RegressionProfile.of([1.0], [2.0])).sums is None
+    assert RegressionProfile.of([1.0], [2.0]).merge(read).sums is None
+
+
 def test_equal_profiles_give_equal_bytes() -> None:
     assert to_bytes(sample()) == to_bytes(sample())
     assert to_bytes(sample()) == to_bytes(from_bytes(to_bytes(sample())))
