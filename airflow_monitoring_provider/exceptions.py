@@ -22,6 +22,7 @@
         ├── TooManyRejectedRows   more rows were rejected than the definition allows
         ├── JobAborted            somebody asked for the job to end
         ├── BatchLocked           the job's batch takes no more rows
+        ├── BatchLimitReached     the deployment was given all the batches of a day
         ├── NotFound              an id names nothing in the store
         ├── UnstorableError       code hands the store a NaN, a naive time or a type without a form there
         └── Superseded            a newer attempt owns this window; this one wrote nothing
@@ -121,6 +122,10 @@ class JobAborted(TerminalError):
 
 class BatchLocked(TerminalError):
     """The batch of this job is locked and takes no more rows."""
+
+
+class BatchLimitReached(TerminalError):
+    """The deployment was given all the batches that its daily limit allows."""
 
 
 class NotFound(TerminalError):

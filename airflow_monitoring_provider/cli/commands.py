@@ -14,6 +14,7 @@ from airflow.cli.cli_config import (
 
 _ACTIONS = "airflow_monitoring_provider.cli.actions"
 _DEPLOYMENTS = "airflow_monitoring_provider.cli.deployments"
+_BATCHES = "airflow_monitoring_provider.cli.batches"
 
 ARG_STORE = Arg(
     ("--store-conn-id",),
@@ -69,6 +70,21 @@ ARG_NUMBER = Arg(("number",), help="number of the entry, as models shows it", ty
 ARG_START = Arg(("--start-time",), help="ISO 8601; from then on the model was in use")
 ARG_END = Arg(("--end-time",), help="ISO 8601; until then")
 
+ARG_BATCH = Arg(("batch_id",), help="id of a batch")
+ARG_BATCH_MODEL = Arg(("--model-id",), help="of the model; leave out where the definition names none")
+ARG_YES = Arg(("-y", "--yes"), help="do not ask", action="store_true")
+_FILTERS = (
+    ARG_SEARCH,
+    Arg(("--created-by",), help="only those that this person or DAG made"),
+    Arg(("--created-after",), help="only those made from then on (ISO 8601)"),
+    Arg(("--created-before",), help="only those made before"),
+    Arg(("--start-after",), help="only those whose earliest prediction is from then on"),
+    Arg(("--end-before",), help="only those whose latest prediction is before"),
+    Arg(("--deleted",), help="deleted ones, too", action="store_true"),
+    Arg(("--order",), help="name, created, earliest or latest, with - for descending", default="-created"),
+)
+_BATCH = (Arg(("--description",), help="what it is"), Arg(("--external-url",), help="where more is said about it"))
+
 _READ = (ARG_STORE, ARG_OUTPUT, ARG_VERBOSE)
 
 
@@ -123,6 +139,7 @@ def get_cli_commands() -> list[GroupCommand]:
                     ),
                 ),
                 _deployments(),
+                _batches(),
                 _group(
                     "db",
                     "The monitoring store's tables",
@@ -163,6 +180,37 @@ def _deployments() -> GroupCommand:
         command("change", "Change a deployment", "change_deployment", one, *_DESCRIBED, ARG_DEPLOYMENT_STATUS, *write),
         command("models", "List the models it had in use", "list_models", one, *_READ),
         command("move-model", "Say when a model was in use", "move_model", one, ARG_NUMBER, ARG_START, ARG_END, *write),
+    )
+
+
+def _batches() -> GroupCommand:
+    one, of, write = ARG_BATCH, ARG_DEPLOYMENT_ID, (ARG_STORE, ARG_VERBOSE)
+    name = "name shown to people"
+
+    def command(word: str, text: str, function: str, *arguments: Arg) -> ActionCommand:
+        return _action(word, text, function, *arguments, module=_BATCHES)
+
+    return _group(
+        "batches",
+        "Predictions that belong together",
+        command("list", "List a deployment's batches", "list_batches", of, *_FILTERS, ARG_MOST, *_READ),
+        command("show", "Show one batch, its jobs and models", "show_batch", one, *_READ),
+        command("create", "Make an empty batch", "create_batch", of, Arg(("name",), help=name), *_BATCH, *write),
+        command("change", "Describe a batch anew", "change_batch", one, Arg(("--name",), help=name), *_BATCH, *write),
+        command("lock", "Let a batch take no more predictions", "lock_batch", one, *write),
+        command("unlock", "Let a batch take predictions again", "unlock_batch", one, *write),
+        command("delete", "Remove a batch's predictions for good", "delete_batch", one, ARG_YES, *write),
+        command(
+            "date",
+            "Say what time its predictions are of",
+            "date_batch",
+            one,
+            ARG_BATCH_MODEL,
+            ARG_START,
+            ARG_END,
+            *write,
+        ),
+        command("limits", "Show how many batches may be made today", "show_limits", of, *_READ),
     )
 
 

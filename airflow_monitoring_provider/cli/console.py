@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.cli.simple_table import AirflowConsole
 
-from airflow_monitoring_provider.exceptions import MonitoringError
+from airflow_monitoring_provider.exceptions import DefinitionError, MonitoringError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -60,3 +61,14 @@ def as_text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}: {count}" for key, count in sorted(value.items()))
     return str(value)
+
+
+def as_instant(text: str | None, field: str) -> dt.datetime | None:
+    """An argument in ISO 8601, in UTC where it names no zone."""
+    if text is None:
+        return None
+    try:
+        instant = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise DefinitionError(f"{field} must be ISO 8601, such as 2026-01-31T00:00:00Z", field=field) from None
+    return instant if instant.tzinfo is not None else instant.replace(tzinfo=dt.UTC)

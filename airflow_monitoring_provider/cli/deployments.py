@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import getpass
 import json
 from collections.abc import Mapping
@@ -10,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.utils.cli import suppress_logs_and_warning
 
-from airflow_monitoring_provider.cli.console import as_text, open_store, plain_errors, print_rows
-from airflow_monitoring_provider.exceptions import DefinitionError
+from airflow_monitoring_provider.cli.console import as_instant, as_text, open_store, plain_errors, print_rows
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -80,7 +78,7 @@ def list_models(args: Namespace) -> None:
 def move_model(args: Namespace) -> None:
     """Say when a model was in use."""
     with open_store(args) as store, plain_errors():
-        times = {name: _instant(getattr(args, name), name) for name in ("start_time", "end_time")}
+        times = {name: as_instant(getattr(args, name), name) for name in ("start_time", "end_time")}
         store.move_model(args.deployment_id, args.number, **times, by=getpass.getuser())
     print("The model's time was changed.")
 
@@ -92,16 +90,6 @@ def _settings(args: Namespace) -> dict[str, Any] | None:
 
     payload: dict[str, Any] = read_json(args.settings)
     return payload
-
-
-def _instant(text: str | None, field: str) -> dt.datetime | None:
-    if text is None:
-        return None
-    try:
-        instant = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise DefinitionError(f"{field} must be ISO 8601, such as 2026-01-31T00:00:00Z", field=field) from None
-    return instant if instant.tzinfo is not None else instant.replace(tzinfo=dt.UTC)
 
 
 def _row(record: DeploymentRecord) -> dict[str, Any]:

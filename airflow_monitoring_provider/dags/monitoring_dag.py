@@ -68,6 +68,7 @@ def monitoring_dag(
             "window_start": "{{ params.window_start or '' }}",
             "window_end": "{{ params.window_end or '' }}",
             "batch_name": "{{ params.batch_name or '' }}",
+            "batch_id": "{{ params.batch_id or '' }}",
             "monitoring_store_conn_id": monitoring_store_conn_id,
         }
         job: BaseOperator | TaskGroup
@@ -124,6 +125,13 @@ def _trigger_form(definition: JobDefinition) -> dict[str, Param]:
             maxLength=200,
             title="Batch name",
             description="Name of this run's batch. Leave empty for the prefix and the window.",
+        ),
+        "batch_id": Param(
+            None,
+            type=["null", "string"],
+            maxLength=255,
+            title="Batch id",
+            description="An existing batch to add the rows to. Leave empty for a batch of this run's own.",
         ),
     }
 

@@ -31,6 +31,7 @@ def monitoring_task_group(
     window_start: str | None = None,
     window_end: str | None = None,
     batch_name: str | None = None,
+    batch_id: str | None = None,
     monitoring_store_conn_id: str = MonitoringStoreHook.default_conn_name,
     part_kwargs: Mapping[str, Any] | None = None,
     **task_kwargs: Any,
@@ -67,6 +68,7 @@ def monitoring_task_group(
             window_start=window_start,
             window_end=window_end,
             batch_name=batch_name,
+            batch_id=batch_id,
             **common,
         )
         parts = MonitoringPartOperator.partial(task_id="profile_part", **{**common, **(part_kwargs or {})}).expand(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from airflow_monitoring_provider.store.deployment_records import DeploymentRecord
+    from airflow_monitoring_provider.store.records import BatchRecord
     from airflow_monitoring_provider.store.store import MonitoringStore
 
 _LOCAL_EXECUTORS = ("LocalExecutor", "SequentialExecutor", "DebugExecutor", "InProcessExecutor")
@@ -84,6 +85,21 @@ class MonitoringStoreHook(BaseHook):
         """Change what is given (``label``, ``model_id``, ``settings``, …), as the store's own method does."""
         with self.get_conn() as store:
             return store.change_deployment(deployment_id, **changes)
+
+    def create_batch(self, deployment_id: str, name: str, **described: Any) -> BatchRecord:
+        """An empty batch that jobs and running code can add predictions to, as the store's own method makes it."""
+        with self.get_conn() as store:
+            return store.create_batch(deployment_id, name, **described)
+
+    def lock_batch(self, batch_id: str, *, locked: bool = True, by: str | None = None) -> BatchRecord:
+        """Let a batch take no more predictions, or take them again."""
+        with self.get_conn() as store:
+            return store.lock_batch(batch_id, locked=locked, by=by)
+
+    def delete_batch(self, batch_id: str, *, by: str | None = None) -> None:
+        """Remove a batch's predictions from everything, for good."""
+        with self.get_conn() as store:
+            store.delete_batch(batch_id, by=by)
 
     def _connection(self) -> Connection | None:
         from airflow_monitoring_provider.hooks.connections import find_connection

@@ -18,7 +18,12 @@ log = logging.getLogger(__name__)
 
 
 def claim_window(
-    definition: JobDefinition, window: Window, ports: Ports, run: RunInfo | None, batch_name: str | None
+    definition: JobDefinition,
+    window: Window,
+    ports: Ports,
+    run: RunInfo | None,
+    batch_name: str | None,
+    batch_id: str | None,
 ) -> tuple[Claim, RowWriter | None]:
     """The claim, and the writer of the output if there is one, whose marker the claim's token is past."""
     store = ports.store
@@ -29,6 +34,7 @@ def claim_window(
         window,
         run=run,
         batch_name=batch_name or f"{prefix} {window.label:%Y-%m-%d %H:%M:%S}",
+        batch_id=batch_id,
         model_id=definition.model_id,
         model_version=definition.model_version,
         environment=definition.environment,

@@ -112,6 +112,7 @@ def claim_job(
     *,
     run: RunInfo | None = None,
     batch_name: str | None = None,
+    batch_id: str | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     on_claim: Callable[[Claim], None] = lambda claim: None,
 ) -> tuple[PartReference, ...]:
@@ -123,7 +124,7 @@ def claim_job(
     :raises SourceError: the rows cannot be cut so.
     """
     store = ports.store
-    claim, _ = claim_window(definition, window, ports, run, batch_name)
+    claim, _ = claim_window(definition, window, ports, run, batch_name, batch_id)
     on_claim(claim)
     with settled(store, claim):
         progress = Progress(store, claim, cancelled, expected_rows=None)

@@ -73,6 +73,7 @@ def run_job(
     *,
     run: RunInfo | None = None,
     batch_name: str | None = None,
+    batch_id: str | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     on_claim: Callable[[Claim], None] = lambda claim: None,
 ) -> JobSummary:
@@ -80,6 +81,7 @@ def run_job(
 
     :param run: which Airflow run and try this is; recorded with the attempt.
     :param batch_name: name of the job's batch instead of prefix + window.
+    :param batch_id: an existing batch to add the rows to; None: one of the job's own.
     :param cancelled: polled while rows are read; true ends the job as aborted.
     :param on_claim: called with the claim as soon as there is one.
     :raises RetryableError: intake, output or store could not be reached; the same call may succeed later.
@@ -87,7 +89,7 @@ def run_job(
         attempt owns the window.
     """
     store = ports.store
-    claim, writer = claim_window(definition, window, ports, run, batch_name)  # 1 claim
+    claim, writer = claim_window(definition, window, ports, run, batch_name, batch_id)  # 1 claim
     on_claim(claim)
     with settled(store, claim):
         progress = Progress(store, claim, cancelled, expected_rows=rows_last_time(store, claim))

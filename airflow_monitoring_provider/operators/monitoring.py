@@ -68,6 +68,7 @@ class MonitoringJobOperator(_MonitoringOperator):
         partition key, then the last complete interval of the schedule.
     :param window_end: end of the window, exclusive (templated).
     :param batch_name: name of the job's batch (templated); empty means prefix and window.
+    :param batch_id: an existing batch to add the rows to (templated); empty means one of the job's own.
     :param monitoring_store_conn_id: connection of type ``monitoring_store`` (templated).
     :returns: JSON-clean summary: ``job_id``, ``batch_id``, ``batch_name``, window, ``rows``, ``status_counts``, …
     """
@@ -77,6 +78,7 @@ class MonitoringJobOperator(_MonitoringOperator):
         "window_start",
         "window_end",
         "batch_name",
+        "batch_id",
         "monitoring_store_conn_id",
     )
     operator_extra_links = (MonitoringReportLink(),)
@@ -87,12 +89,14 @@ class MonitoringJobOperator(_MonitoringOperator):
         window_start: str | None = None,
         window_end: str | None = None,
         batch_name: str | None = None,
+        batch_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.window_start = window_start
         self.window_end = window_end
         self.batch_name = batch_name
+        self.batch_id = batch_id
         self._cancelled = False
         self._claim: Claim | None = None
 
@@ -109,6 +113,7 @@ class MonitoringJobOperator(_MonitoringOperator):
                 ports,
                 run=run_info(context),
                 batch_name=self.batch_name or None,
+                batch_id=self.batch_id or None,
                 cancelled=self._is_cancelled,
                 on_claim=self._claimed,
             )

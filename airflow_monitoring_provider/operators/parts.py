@@ -51,6 +51,7 @@ class MonitoringClaimOperator(MonitoringJobOperator):
                 ports,
                 run=run_info(context),
                 batch_name=self.batch_name or None,
+                batch_id=self.batch_id or None,
                 cancelled=self._is_cancelled,
                 on_claim=self._claimed,
             )

@@ -1,4 +1,4 @@
-"""Batches: listed, locked, deleted; what a person decides about a batch beats a job that is about to commit.
+"""Batches: made, listed, described, locked, deleted; what a person decides about one beats a job about to commit.
 
 The store knows no roles: whoever calls it decides who may. It only records who did, in the audit.
 """
@@ -7,27 +7,64 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
-from airflow_monitoring_provider.exceptions import BatchLocked, NotFound
-from airflow_monitoring_provider.store import texts
+from airflow_monitoring_provider.exceptions import (
+    BatchLimitReached,
+    BatchLocked,
+    ConfigurationError,
+    DefinitionError,
+    NotFound,
+)
+from airflow_monitoring_provider.store import batch_models, deployments, texts
+from airflow_monitoring_provider.store.deployment_records import BatchFilter, BatchLimits, BatchModel
 from airflow_monitoring_provider.store.records import BatchRecord, Page
 from airflow_monitoring_provider.store.registry import note
-from airflow_monitoring_provider.store.tables import batches, jobs, metrics, prediction_files, profiles, snapshots
+from airflow_monitoring_provider.store.tables import (
+    batch_dates,
+    batches,
+    jobs,
+    metrics,
+    prediction_files,
+    profiles,
+    snapshots,
+)
+from airflow_monitoring_provider.store.types import in_utc, storable
 
+ORDERS = {
+    "name": batches.c.name,
+    "created": batches.c.created_at,
+    "earliest": batches.c.earliest_prediction,
+    "latest": batches.c.latest_prediction,
+}
+"""What lists can be ordered by, each also with ``-``; batches without such a time come last either way."""
 _RESULTS = (metrics, profiles, snapshots, prediction_files)
+_URLS = ("http://", "https://")
 
 
-def many(connection: sa.Connection, *, deployment_id: str, deleted: bool, limit: int, offset: int) -> Page[BatchRecord]:
-    """Batches of a deployment, newest first."""
-    conditions = [batches.c.deployment_id == deployment_id]
-    if not deleted:
-        conditions.append(batches.c.deleted_at.is_(None))
+def many(
+    connection: sa.Connection,
+    deployment_id: str,
+    wanted: BatchFilter,
+    *,
+    order: str,
+    limit: int,
+    offset: int,
+) -> Page[BatchRecord]:
+    """The batches of a deployment that a filter lets through."""
+    column = ORDERS.get(order.removeprefix("-"))
+    if column is None:
+        raise ConfigurationError(f"order must be one of {', '.join(ORDERS)}, each also with -")
+    conditions = [batches.c.deployment_id == deployment_id, *_conditions(wanted)]
     total = connection.execute(sa.select(sa.func.count()).select_from(batches).where(*conditions)).scalar_one()
-    order = (batches.c.created_at.desc(), batches.c.id)
-    rows = connection.execute(_select().where(*conditions).order_by(*order).limit(limit).offset(offset))
+    towards = column.desc() if order.startswith("-") else column.asc()
+    rows = connection.execute(
+        _select().where(*conditions).order_by(towards.nulls_last(), batches.c.id).limit(limit).offset(offset)
+    )
     return Page(tuple(BatchRecord(**row) for row in rows.mappings()), total, offset)
 
 
@@ -39,17 +76,96 @@ def one(connection: sa.Connection, batch_id: str) -> BatchRecord:
     return BatchRecord(**row)
 
 
+def limits(connection: sa.Connection, deployment_id: str, now: dt.datetime) -> BatchLimits:
+    """How many batches of the day (UTC) there are, deleted ones too, and how many there may be."""
+    limit = deployments.one(connection, deployment_id).settings.daily_batch_limit
+    today = in_utc(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    tomorrow = today + dt.timedelta(days=1)
+    made = connection.execute(
+        sa.select(sa.func.count())
+        .select_from(batches)
+        .where(batches.c.deployment_id == deployment_id, batches.c.created_at >= today, batches.c.created_at < tomorrow)
+    ).scalar_one()
+    return BatchLimits(daily_limit=limit if isinstance(limit, int) else None, created_today=made, resets_at=tomorrow)
+
+
+def create(
+    connection: sa.Connection,
+    deployment_id: str,
+    name: str,
+    *,
+    description: str | None,
+    external_url: str | None,
+    by: str | None,
+    now: dt.datetime,
+) -> BatchRecord:
+    """An empty batch; one after the other, so that the last one of a day is given once."""
+    who = texts.optional_name(by, "by")
+    described = _described({"name": name, "description": description, "external_url": external_url})
+    deployments.hold(connection, deployment_id)
+    if not deployments.one(connection, deployment_id).settings.batch_monitoring.enabled:
+        raise ConfigurationError(
+            "the deployment's batch monitoring is off; turn it on in its settings: batchMonitoring.enabled"
+        )
+    day = limits(connection, deployment_id, now)
+    if day.daily_limit is not None and day.created_today >= day.daily_limit:
+        raise BatchLimitReached(
+            f"the deployment has {day.created_today} batches of today and may be given {day.daily_limit}; the count "
+            f"starts anew at {day.resets_at:%Y-%m-%d %H:%M} UTC, and dailyBatchLimit in its settings changes the limit"
+        )
+    identity = uuid.uuid4().hex
+    connection.execute(
+        batches.insert().values(
+            id=identity,
+            deployment_id=deployment_id,
+            **described,
+            locked=False,
+            predictions=0,
+            created_at=now,
+            created_by=who,
+            updated_at=now,
+        )
+    )
+    note(connection, now, "batch.created", identity, by=who, deployment_id=deployment_id, name=name)
+    return one(connection, identity)
+
+
+def change(
+    connection: sa.Connection, batch_id: str, values: Mapping[str, str | None], *, by: str | None, now: dt.datetime
+) -> BatchRecord:
+    """Describe the batch anew."""
+    who = texts.optional_name(by, "by")
+    described = _described(values)
+    deployment_id = _change_open(connection, batch_id, {**described, "updated_at": now})
+    if described:
+        note(connection, now, "batch.changed", batch_id, by=who, deployment_id=deployment_id, **described)
+    return one(connection, batch_id)
+
+
+def date(
+    connection: sa.Connection,
+    batch_id: str,
+    model_id: str,
+    *,
+    start: dt.datetime | None,
+    end: dt.datetime | None,
+    by: str | None,
+    now: dt.datetime,
+) -> BatchModel:
+    """Date a model's predictions by hand."""
+    who = texts.optional_name(by, "by")
+    deployment_id = _change_open(connection, batch_id, {"updated_at": now})
+    dated = batch_models.date(connection, batch_id, model_id, start=start, end=end, now=now)
+    times = {"start_time": dated.start_time, "end_time": dated.end_time}
+    told = {name: None if at is None else at.isoformat() for name, at in times.items()}
+    note(connection, now, "batch.dated", batch_id, by=who, deployment_id=deployment_id, model_id=model_id, **told)
+    return dated
+
+
 def lock(connection: sa.Connection, batch_id: str, *, locked: bool, by: str | None, now: dt.datetime) -> BatchRecord:
     """Let the batch take no more predictions, or take them again."""
     who = texts.optional_name(by, "by")
-    deployment_id = connection.execute(
-        batches.update()
-        .where(batches.c.id == batch_id, batches.c.deleted_at.is_(None))
-        .values(locked=locked, updated_at=now)
-        .returning(batches.c.deployment_id)
-    ).scalar_one_or_none()
-    if deployment_id is None:
-        raise _gone(one(connection, batch_id))
+    deployment_id = _change_open(connection, batch_id, {"locked": locked, "updated_at": now})
     action = "batch.locked" if locked else "batch.unlocked"
     note(connection, now, action, batch_id, by=who, deployment_id=deployment_id)
     return one(connection, batch_id)
@@ -72,18 +188,63 @@ def delete(connection: sa.Connection, batch_id: str, *, by: str | None, now: dt.
         .scalars()
         .all()
     )
-    deployment_id = connection.execute(
-        batches.update()
-        .where(batches.c.id == batch_id, batches.c.deleted_at.is_(None))
-        .values(deleted_at=now, updated_at=now, predictions=0, earliest_prediction=None, latest_prediction=None)
-        .returning(batches.c.deployment_id)
-    ).scalar_one_or_none()
-    if deployment_id is None:
-        raise _gone(one(connection, batch_id))
+    empty = {"predictions": 0, "earliest_prediction": None, "latest_prediction": None}
+    deployment_id = _change_open(connection, batch_id, {"deleted_at": now, "updated_at": now, **empty})
+    connection.execute(batch_dates.delete().where(batch_dates.c.batch_id == batch_id))
     for table in _RESULTS:
         connection.execute(table.delete().where(table.c.job_id.in_(ids)))
     note(connection, now, "batch.deleted", batch_id, by=who, deployment_id=deployment_id, jobs=list(ids))
     return list(ids)
+
+
+def _change_open(connection: sa.Connection, batch_id: str, values: Mapping[str, Any]) -> str:
+    """Change a batch that is not deleted, which holds its row; its deployment's id."""
+    deployment_id: str | None = connection.execute(
+        batches.update()
+        .where(batches.c.id == batch_id, batches.c.deleted_at.is_(None))
+        .values(**values)
+        .returning(batches.c.deployment_id)
+    ).scalar_one_or_none()
+    if deployment_id is None:
+        raise _gone(one(connection, batch_id))
+    return deployment_id
+
+
+def _described(values: Mapping[str, str | None]) -> dict[str, str | None]:
+    given: dict[str, str | None] = {}
+    if values["name"] is not None:
+        given["name"] = texts.name(values["name"], "batchName")
+    if values["description"] is not None:
+        given["description"] = storable(values["description"]) or None
+    url = values["external_url"]
+    if url is not None:
+        # It is shown as a link: a javascript: address would run in the reader's page.
+        if url and not url.lower().startswith(_URLS):
+            raise DefinitionError("externalContextUrl must begin with http:// or https://", field="externalContextUrl")
+        given["external_url"] = texts.name(url, "externalContextUrl", limit=2_000) if url else None
+    return given
+
+
+def _conditions(wanted: BatchFilter) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
+    if not wanted.deleted:
+        found.append(batches.c.deleted_at.is_(None))
+    if wanted.search:
+        by_name = batches.c.name.icontains(wanted.search, autoescape=True)
+        found.append(sa.or_(by_name, batches.c.id == wanted.search))
+    if wanted.created_by is not None:
+        found.append(batches.c.created_by == wanted.created_by)
+    if wanted.locked is not None:
+        found.append(batches.c.locked.is_(wanted.locked))
+    if wanted.created_after is not None:
+        found.append(batches.c.created_at >= wanted.created_after)
+    if wanted.created_before is not None:
+        found.append(batches.c.created_at < wanted.created_before)
+    if wanted.start_after is not None:
+        found.append(batches.c.earliest_prediction >= wanted.start_after)
+    if wanted.end_before is not None:
+        found.append(batches.c.latest_prediction < wanted.end_before)
+    return found
 
 
 def _gone(batch: BatchRecord) -> BatchLocked:

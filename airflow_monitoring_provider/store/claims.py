@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions.terms import JobState, WindowKind
 from airflow_monitoring_provider.definitions.window import Window, job_id
-from airflow_monitoring_provider.exceptions import BatchLocked, NotFound, Superseded
+from airflow_monitoring_provider.exceptions import BatchLocked, ConfigurationError, NotFound, Superseded
 from airflow_monitoring_provider.store import texts
 from airflow_monitoring_provider.store.engine import insert
 from airflow_monitoring_provider.store.identity import identity as identity_of
@@ -36,6 +36,7 @@ def claim(
     *,
     run: RunInfo,
     batch_name: str,
+    batch_id: str | None,
     model_id: str | None,
     model_version: str | None,
     environment: str,
@@ -43,7 +44,7 @@ def claim(
 ) -> Claim:
     """Take the window: the token is one more than the last one's, whoever held it.
 
-    Facts of an earlier committed snapshot stay as they are until the new one replaces them.
+    Facts of an earlier committed snapshot stay as they are until the new one replaces them, and so does the batch.
     Raises :class:`BatchLocked` where the window's batch takes no more rows; the earlier attempt then keeps the window.
     """
     attempt = {
@@ -57,7 +58,8 @@ def claim(
         **_fresh_columns(now),
     }
     job = job_id(definition.id, window)
-    row = connection.execute(_upsert(connection, definition, window, job, attempt)).one()
+    batch = batch_id_of(job) if batch_id is None else batch_id
+    row = connection.execute(_upsert(connection, definition, window, job, batch, attempt)).one()
     store = identity_of(connection)
     taken = Claim(
         job_id=job,
@@ -73,7 +75,12 @@ def claim(
         continues=store.continues,
     )
     begin_attempt(connection, taken, now, f"attempt {taken.token} claimed the window")
-    _open_batch(connection, taken, texts.name(batch_name, "monitoringBatchPrefix"), now)
+    name = texts.name(batch_name, "monitoringBatchPrefix")
+    if batch_id is not None:
+        _join_batch(connection, taken, batch_id)
+    elif taken.batch_id == batch:
+        _open_batch(connection, taken, name, now)
+    _refuse_closed(connection, taken)
     return taken
 
 
@@ -229,13 +236,18 @@ def run_columns(run: RunInfo) -> dict[str, Any]:
 
 
 def _upsert(
-    connection: sa.Connection, definition: DefinitionRecord, window: Window, identity: str, attempt: dict[str, Any]
+    connection: sa.Connection,
+    definition: DefinitionRecord,
+    window: Window,
+    identity: str,
+    batch: str,
+    attempt: dict[str, Any],
 ) -> Any:
     statement = insert(connection, jobs).values(
         id=identity,
         definition_id=definition.id,
         deployment_id=definition.deployment_id,
-        batch_id=batch_id_of(identity),
+        batch_id=batch,
         window_key=window.key(),
         window_start=window.start,
         window_end=window.end,
@@ -294,7 +306,19 @@ def _open_batch(connection: sa.Connection, claim: Claim, name: str, now: dt.date
         )
         .on_conflict_do_nothing()
     )
-    _refuse_closed(connection, claim)
+
+
+def _join_batch(connection: sa.Connection, claim: Claim, batch_id: str) -> None:
+    """Refuse a batch that is not there or not this deployment's, and one that is not the window's own any more."""
+    owner = connection.execute(sa.select(batches.c.deployment_id).where(batches.c.id == batch_id)).scalar_one_or_none()
+    if owner is None:
+        raise NotFound(f"no batch has the id {batch_id}; create it first, or name none: the job then makes its own")
+    if owner != claim.deployment_id:
+        raise ConfigurationError("the batch belongs to another deployment")
+    if claim.batch_id != batch_id:
+        raise ConfigurationError(
+            f"the rows of this window are in batch {claim.batch_id}, where they stay; name that one or none"
+        )
 
 
 def _refuse_closed(connection: sa.Connection, claim: Claim) -> None:

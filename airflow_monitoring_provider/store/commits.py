@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from airflow_monitoring_provider.definitions.terms import JobState
 from airflow_monitoring_provider.exceptions import BatchLocked, JobAborted, NotFound, Superseded
 from airflow_monitoring_provider.metrics.values import MetricValue
-from airflow_monitoring_provider.store import texts
+from airflow_monitoring_provider.store import batch_models, texts
 from airflow_monitoring_provider.store.claims import LOST
 from airflow_monitoring_provider.store.records import Claim, PredictionFile, Snapshot
 from airflow_monitoring_provider.store.tables import (
@@ -48,7 +48,7 @@ def commit(
     job = connection.execute(_complete(claim, snapshot, now)).mappings().one_or_none()
     if job is None:
         return _already_committed(connection, claim)
-    _count_batch(connection, claim, snapshot, now)
+    _touch_batch(connection, claim.batch_id, {"updated_at": now})
     connection.execute(
         job_attempts.update()
         .where(job_attempts.c.job_id == claim.job_id, job_attempts.c.token == claim.token)
@@ -59,6 +59,7 @@ def commit(
     revision: int = job["snapshot_revision"]
     _write_values(connection, claim.job_id, revision, {name: job[name] for name in _CONTEXT}, values)
     _replace(connection, prediction_files, claim.job_id, _file_rows(claim, snapshot.prediction_files, now))
+    batch_models.recount(connection, claim.batch_id, now)
     return revision
 
 
@@ -159,16 +160,6 @@ def _already_committed(connection: sa.Connection, claim: Claim) -> int:
         raise JobAborted(f"the job was ended as {job.state} before it could commit; nothing was written")
     revision: int = job.snapshot_revision
     return revision
-
-
-def _count_batch(connection: sa.Connection, claim: Claim, snapshot: Snapshot, now: dt.datetime) -> None:
-    counts = {
-        "predictions": int(snapshot.scored),
-        "earliest_prediction": None if snapshot.earliest is None else in_utc(snapshot.earliest),
-        "latest_prediction": None if snapshot.latest is None else in_utc(snapshot.latest),
-        "updated_at": now,
-    }
-    _touch_batch(connection, claim.batch_id, counts)
 
 
 def _touch_batch(connection: sa.Connection, batch_id: str, values: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What the store says of deployments: frozen values."""
+"""What the store says of deployments and their batches: frozen values."""
 
 from __future__ import annotations
 
@@ -42,3 +42,47 @@ class DeploymentModel:
     def holds(self, instant: dt.datetime) -> bool:
         """Whether it was in use then."""
         return self.start_time <= instant and (self.end_time is None or instant < self.end_time)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """How many batches a deployment may be given in a day, None for any number, and how many it was given today."""
+
+    daily_limit: int | None
+    created_today: int
+    resets_at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BatchModel:
+    """A model whose predictions a batch holds, and what time they are of.
+
+    :param model_id: empty where the definition names no model.
+    :param dated: somebody said what time it is; else it is that of the rows, None where rows have no time.
+    """
+
+    batch_id: str
+    model_id: str
+    start_time: dt.datetime | None
+    end_time: dt.datetime | None
+    predictions: int
+    dated: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BatchFilter:
+    """Which batches a list holds: those that every given member lets through.
+
+    :param search: part of the name whatever the case, or the very id.
+    :param created_after, start_after: from then on, by creation and by earliest prediction.
+    :param created_before, end_before: before then, by creation and by latest prediction.
+    """
+
+    search: str | None = None
+    created_by: str | None = None
+    locked: bool | None = None
+    created_after: dt.datetime | None = None
+    created_before: dt.datetime | None = None
+    start_after: dt.datetime | None = None
+    end_before: dt.datetime | None = None
+    deleted: bool = False

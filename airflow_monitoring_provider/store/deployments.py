@@ -68,7 +68,7 @@ def change(
 ) -> DeploymentRecord:
     """The deployment with what is given; None keeps. Raises :class:`NotFound`, :class:`DefinitionError`."""
     who = texts.optional_name(by, "by")
-    _hold(connection, deployment_id)
+    hold(connection, deployment_id)
     before = one(connection, deployment_id)
     row = _checked({name: value for name, value in values.items() if name != "settings"})
     if values.get("settings") is not None:
@@ -136,7 +136,7 @@ def move_model(
 ) -> DeploymentModel:
     """Say when a model was in use; None keeps. Raises :class:`NotFound`, :class:`DefinitionError`."""
     who = texts.optional_name(by, "by")
-    _hold(connection, deployment_id)
+    hold(connection, deployment_id)
     moved = model_history.move(connection, deployment_id, number, start=start, end=end, now=now)
     end_text = None if moved.end_time is None else moved.end_time.isoformat()
     told = {"number": number, "start_time": moved.start_time.isoformat(), "end_time": end_text}
@@ -144,8 +144,10 @@ def move_model(
     return moved
 
 
-def _hold(connection: sa.Connection, deployment_id: str) -> None:
-    found = sa.select(deployments.c.id).where(deployments.c.id == deployment_id).with_for_update()
+def hold(connection: sa.Connection, deployment_id: str) -> None:
+    """Keep others from changing the deployment, or from making batches, until the transaction ends."""
+    found = sa.select(deployments.c.id).where(deployments.c.id == deployment_id)
+    found = found.with_for_update(key_share=True)  # jobs and batches may refer to it meanwhile
     if connection.execute(found).first() is None:
         raise NotFound("no deployment has this id")
 

@@ -194,6 +194,17 @@ batches = sa.Table(
 )
 sa.Index("ix_monitoring_batches_deployment_id_created_at", batches.c.deployment_id, batches.c.created_at)
 
+batch_dates = sa.Table(
+    "monitoring_batch_dates",
+    col.metadata,
+    col.name("batch_id", sa.ForeignKey(batches.c.id), key=True),
+    col.name("model_id", key=True, comment="empty: predictions whose definition names no model"),
+    col.time("start_time", "null: that of the earliest row"),
+    col.time("end_time", "null: that of the latest row"),
+    col.time("updated_at", null=False),
+    comment="What time a model's predictions in a batch are of, where somebody said so.",
+)
+
 audit = sa.Table(
     "monitoring_audit",
     col.metadata,

@@ -30,7 +30,7 @@ def follow(connection: sa.Connection, deployment_id: str, now: dt.datetime) -> N
     held = connection.execute(
         sa.select(deployments.c.model_id, deployments.c.model_version)
         .where(deployments.c.id == deployment_id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).one()
     last = next(iter(all_of(connection, deployment_id)), None)
     if held.model_id is None or (last is not None and (last.model_id, last.model_version) == tuple(held)):

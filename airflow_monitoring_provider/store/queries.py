@@ -66,6 +66,7 @@ def jobs_page(
     *,
     definition_id: str | None,
     deployment_id: str | None,
+    batch_id: str | None,
     state: Collection[JobState],
     order: str,
     limit: int,
@@ -79,6 +80,8 @@ def jobs_page(
         conditions.append(jobs.c.definition_id == definition_id)
     if deployment_id is not None:
         conditions.append(jobs.c.deployment_id == deployment_id)
+    if batch_id is not None:
+        conditions.append(jobs.c.batch_id == batch_id)
     if state:
         conditions.append(jobs.c.state.in_([JobState(one).value for one in state]))
     total = connection.execute(sa.select(sa.func.count()).select_from(jobs).where(*conditions)).scalar_one()

@@ -29,6 +29,7 @@ from airflow_monitoring_provider.store import (
     registry,
     schema,
 )
+from airflow_monitoring_provider.store.deployment_records import BatchFilter
 from airflow_monitoring_provider.store.engine import reading, writing
 from airflow_monitoring_provider.store.identity import StoreIdentity
 from airflow_monitoring_provider.store.part_records import PartRecord
@@ -89,6 +90,7 @@ class StoreReader:
         *,
         definition_id: str | None = None,
         deployment_id: str | None = None,
+        batch_id: str | None = None,
         state: JobState | Collection[JobState] = (),
         limit: int = 100,
         offset: int = 0,
@@ -102,6 +104,7 @@ class StoreReader:
                 connection,
                 definition_id=definition_id,
                 deployment_id=deployment_id,
+                batch_id=batch_id,
                 state=states,
                 order=order,
                 limit=limit,
@@ -146,12 +149,23 @@ class StoreReader:
             return queries.files(connection, job_id)
 
     def batches(
-        self, deployment_id: str, *, deleted: bool = False, limit: int = 100, offset: int = 0
+        self,
+        deployment_id: str,
+        wanted: BatchFilter | None = None,
+        *,
+        order: str = "-created",
+        limit: int = 100,
+        offset: int = 0,
     ) -> Page[BatchRecord]:
-        """Batches of a deployment, newest first."""
+        """Batches of a deployment that are not deleted; ``wanted`` narrows or widens.
+
+        :param order: name, created, earliest or latest (prediction), each also with ``-``.
+        """
         queries.page(limit, offset)
         with self._reading() as connection:
-            return batches.many(connection, deployment_id=deployment_id, deleted=deleted, limit=limit, offset=offset)
+            return batches.many(
+                connection, deployment_id, wanted or BatchFilter(), order=order, limit=limit, offset=offset
+            )
 
     def batch(self, batch_id: str) -> BatchRecord:
         """One batch, deleted or not. Raises :class:`NotFound`."""

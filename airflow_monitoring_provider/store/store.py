@@ -37,12 +37,11 @@ from airflow_monitoring_provider.store import (
     registry,
     schema,
 )
-from airflow_monitoring_provider.store.deployment_store import DeploymentStore
+from airflow_monitoring_provider.store.batch_store import BatchStore
 from airflow_monitoring_provider.store.reader import utcnow
 from airflow_monitoring_provider.store.records import (
     Alert,
     BaselineClaim,
-    BatchRecord,
     Claim,
     DefinitionRecord,
     FileKind,
@@ -59,7 +58,7 @@ if TYPE_CHECKING:
 _ANY_TOKEN = 2**62
 
 
-class MonitoringStore(DeploymentStore):
+class MonitoringStore(BatchStore):
     """What is remembered, in one database and one storage folder; reading is inherited.
 
     :param storage: where the prediction log lives.
@@ -133,13 +132,17 @@ class MonitoringStore(DeploymentStore):
         *,
         run: RunInfo | None = None,
         batch_name: str,
+        batch_id: str | None = None,
         model_id: str | None = None,
         model_version: str | None = None,
         environment: str = "production",
     ) -> Claim:
         """Take the window for a new attempt; any earlier attempt is superseded from now on.
 
-        Raises :class:`BatchLocked` where the window's batch was locked or deleted.
+        :param batch_name: of the batch that the job makes, unless its window is in one already.
+        :param batch_id: an existing batch to add the window's rows to, instead of one of its own.
+        Raises :class:`BatchLocked` where the window's batch was locked or deleted, :class:`NotFound` where there is no
+        such batch, :class:`ConfigurationError` where it is another deployment's or the window is in another.
 
         What an earlier attempt's parts had staged is removed.
         """
@@ -150,6 +153,7 @@ class MonitoringStore(DeploymentStore):
                 window,
                 run=run or RunInfo(),
                 batch_name=batch_name,
+                batch_id=batch_id,
                 model_id=model_id,
                 model_version=model_version,
                 environment=environment,
@@ -328,11 +332,6 @@ class MonitoringStore(DeploymentStore):
             outbox.failed(connection, key, reason)
 
     # Batches
-
-    def lock_batch(self, batch_id: str, *, locked: bool = True, by: str | None = None) -> BatchRecord:
-        """Let a batch take no more predictions, or take them again. Raises :class:`NotFound`, :class:`BatchLocked`."""
-        with self._writing() as connection:
-            return batches.lock(connection, batch_id, locked=locked, by=by, now=self._now())
 
     def delete_batch(self, batch_id: str, *, by: str | None = None) -> None:
         """Remove a batch's predictions from everything, for good; its jobs stay as history.

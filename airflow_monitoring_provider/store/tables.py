@@ -11,6 +11,7 @@ from __future__ import annotations
 from airflow_monitoring_provider.store.columns import metadata
 from airflow_monitoring_provider.store.job_tables import (
     audit,
+    batch_dates,
     batches,
     definition_revisions,
     deployment_models,
@@ -41,6 +42,7 @@ __all__ = [
     "audit",
     "baseline_versions",
     "baselines",
+    "batch_dates",
     "batches",
     "definition_revisions",
     "deployment_models",

@@ -34,11 +34,11 @@ def test_tasks_and_their_order(churn_payload: dict[str, Any]) -> None:
     assert [deployment_asset("churn-model")] == dag.get_task("evaluate_monitors").outlets
 
 
-def test_trigger_form_takes_a_window_and_a_batch_name(churn_payload: dict[str, Any]) -> None:
+def test_trigger_form_takes_a_window_and_a_batch(churn_payload: dict[str, Any]) -> None:
     dag = monitoring_dag(churn_payload)
-    assert {"window_start", "window_end", "batch_name"} == set(dag.params)
+    assert {"window_start", "window_end", "batch_name", "batch_id"} == set(dag.params)
     assert "date-time" == dag.params.get_param("window_start").schema["format"]
-    assert dag.params.validate() == {"window_start": None, "window_end": None, "batch_name": None}
+    assert dag.params.validate() == dict.fromkeys(dag.params)
 
 
 def test_both_seed_definitions_become_dags() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_monitoring_provider.definitions import JobState
+from airflow_monitoring_provider.exceptions import BatchLocked
 
 
 def of_day(oracle: Any, rows: list[dict[str, Any]]) -> tuple[list[str], list[dict[str, Any]], list[dict[str, Any]]]:
@@ -107,6 +108,23 @@ def test_a_job_without_output_only_commits(world: Any, define: Any, tools: Any) 
     summary = world.run(definition)
     assert (400, None) == (summary.rows, summary.output_rows)
     assert not world.has_table("results")
+
+
+def test_jobs_add_to_a_batch_that_a_person_made_until_it_is_locked(world: Any, define: Any, tools: Any) -> None:
+    world.table("scores", tools.day_rows(0) + tools.day_rows(1))
+    definition = define()
+    world.store.create_deployment(definition.deployment_id)
+    batch = world.store.create_batch(definition.deployment_id, "two days")
+
+    first, second = (world.run(definition, day, batch_id=batch.id) for day in (0, 1))
+    held = world.store.batch(batch.id)
+    monitored = [summary.status_counts["monitored"] for summary in (first, second)]
+    assert ("two days", batch.id, sum(monitored)) == (second.batch_name, second.batch_id, held.predictions)
+    assert tools.window(0).start <= held.earliest_prediction < tools.window(1).start <= held.latest_prediction
+    world.store.lock_batch(batch.id)
+    with pytest.raises(BatchLocked, match="locked; unlock it to run the window again"):
+        world.run(definition, 1)
+    assert held.predictions == world.store.batch(batch.id).predictions
 
 
 def test_the_revision_that_an_attempt_began_with_is_pinned_on_it(world: Any, define: Any, tools: Any) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from airflow_monitoring_provider.definitions.window import Window
 from airflow_monitoring_provider.exceptions import BatchLocked, NotFound
 from airflow_monitoring_provider.store import tables
+from airflow_monitoring_provider.store.deployment_records import BatchFilter
 from airflow_monitoring_provider.store.engine import open_engine, reading
 from airflow_monitoring_provider.store.records import Claim, DefinitionRecord, PredictionFile
 from airflow_monitoring_provider.store.storage import prediction_schema
@@ -79,7 +80,7 @@ def test_a_deleted_batch_is_gone_from_lists_but_not_from_history(
     store.delete_batch(deleted.batch_id)
 
     assert [kept.batch_id] == [batch.id for batch in store.batches("dep-1")]
-    assert 2 == store.batches("dep-1", deleted=True).total
+    assert 2 == store.batches("dep-1", BatchFilter(deleted=True)).total
     assert store.batch(deleted.batch_id).deleted_at is not None
     assert 2 == store.jobs().total
     assert 1 == len(store.attempts(deleted.job_id))
