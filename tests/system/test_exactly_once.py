@@ -185,11 +185,11 @@ def _backfills_in_any_order_and_at_once_end_as_one_in_order(paced: Paced, random
     for day in order[:2]:
         _run_at(paced, twin, day)
     paced.start("shuffled", by_hand)
-    instance.until(lambda: _backfill(paced, dag, not backwards, "completed"), "the second backfill", 480)
+    instance.until(lambda: _backfill(paced, dag, not backwards, "completed"), "the second backfill", 900)
     for day in order[2:]:
         _run_at(paced, twin, day)
-    instance.until(lambda: _all_ended(paced, dag, len(DAYS) + 1), f"all runs of {dag}", 600)
-    instance.until(lambda: _all_ended(paced, twin, len(DAYS)), f"all runs of {twin}", 600)
+    instance.until(lambda: _all_ended(paced, dag, len(DAYS) + 1), f"all runs of {dag}", 900)
+    instance.until(lambda: _all_ended(paced, twin, len(DAYS)), f"all runs of {twin}", 900)
     states = Counter(attempt.state for day in DAYS for attempt in paced.ledger("shuffled").attempts(day))
     print(f"attempts: {dict(states)}")
     assert states["completed"] >= len(DAYS)
