@@ -1,8 +1,8 @@
 """The whole comparison of one batch: two profiles in, metric values in long form out. Pure, and in a fixed order.
 
 Order: the batch's quality; then each column by role (features, predictions, actuals) and name, drift before quality;
-then the shares of predicted classes; then performance; then the same of each segment by its id, of columns the primary
-drift value only. No result depends on the order of rows, columns or levels.
+then the shares of predicted classes; then performance; then how alike groups are treated; then the same of each segment
+by its id, of columns the primary drift value only. No result depends on the order of rows, columns or levels.
 
 p-values are adjusted over the batch (:mod:`.multiplicity`): features, predictions and actuals together, because any of
 them can turn the batch's verdict.
@@ -17,6 +17,7 @@ from datetime import datetime
 from airflow_monitoring_provider.metrics.batch_quality import batch_quality, row_counts
 from airflow_monitoring_provider.metrics.checks import column_checks
 from airflow_monitoring_provider.metrics.drift import column_drift
+from airflow_monitoring_provider.metrics.groups import group_values
 from airflow_monitoring_provider.metrics.multiplicity import adjusted
 from airflow_monitoring_provider.metrics.performance import performance
 from airflow_monitoring_provider.metrics.predictions import predicted_shares
@@ -24,8 +25,9 @@ from airflow_monitoring_provider.metrics.quality import column_quality
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.metrics.values import MetricValue
+from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.plan import ColumnRole, SchemaChanges
-from airflow_monitoring_provider.profiles.profile import ClassificationProfile, Profile
+from airflow_monitoring_provider.profiles.profile import ClassificationProfile, Profile, RegressionProfile
 
 __all__ = ["ComparisonSettings", "compare"]
 
@@ -54,6 +56,7 @@ def compare(
     for name in _columns(current, baseline, changes):
         values += _column(name, current, baseline, settings, changes)
     values += _target(current, baseline, settings)
+    values += group_values(current, baseline, settings)
     comparable = _comparable_segments(current, baseline)
     for segment in sorted(
         current.segments.keys() | (set() if baseline is None else comparable & baseline.segments.keys())
@@ -148,7 +151,20 @@ def _target(current: Profile, baseline: Profile | None, settings: ComparisonSett
         values += predicted_shares(
             plan, target, before if isinstance(before, ClassificationProfile) else None, settings
         )
-    return values if plan.actual_column is None else values + performance(target, before, settings)
+    if plan.actual_column is None:
+        return values
+    actuals = [None if side is None else _actuals(side) for side in (current, baseline)]
+    return values + performance(target, before, settings, actuals=(actuals[0], actuals[1]))
+
+
+def _actuals(profile: Profile) -> Histogram | None:
+    """The actual numbers, where they are those of the rows that performance is about."""
+    plan, target = profile.plan.target, profile.target
+    if plan is None or plan.actual_column is None or not isinstance(target, RegressionProfile):
+        return None
+    column = profile.columns.get(plan.actual_column)
+    histogram = None if column is None else column.histogram
+    return histogram if histogram is not None and histogram.total == target.labelled else None
 
 
 def _finite(value: MetricValue) -> MetricValue:

@@ -2,9 +2,10 @@
 
 Where there is no number there is a reason: no actuals yet, too few labelled rows, too few rows of a class for what is a
 rate within it, one class only, nothing to divide by. Where the baseline has the metric too, ``details`` hold its
-``baseline_value`` and the ``change``. What is computed from a score histogram says how far the histogram may take it
-from the raw scores (``details["bound"]``, 0 while the histogram is exact). ``low`` and ``high`` are the 95 % interval
-of :mod:`.uncertainty`; a plain share has Wilson's.
+``baseline_value`` and the ``change``, and as ``dummy`` what a model without features would score (:mod:`.dummy`). What
+is computed from a score histogram says how far the histogram may take it from the raw scores (``details["bound"]``, 0
+while the histogram is exact). ``low`` and ``high`` are the 95 % interval of :mod:`.uncertainty`; a plain share has
+Wilson's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from airflow_monitoring_provider.metrics.dummy import dummy_scores
 from airflow_monitoring_provider.metrics.intervals import Interval
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.regression import REGRESSION_SCORES
@@ -20,6 +22,7 @@ from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.metrics.significance import wilson_interval
 from airflow_monitoring_provider.metrics.uncertainty import intervals_of
 from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind, direction_of
+from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.profile import ClassificationProfile, RegressionProfile
 
 Target = ClassificationProfile | RegressionProfile
@@ -28,14 +31,26 @@ _ROW_MEANS = {"accuracy", "log_loss", "brier", "ece", "calibration"}
 """Binary scores that are means over rows: they need no rows of each class."""
 
 
-def performance(current: Target, baseline: Target | None, settings: ComparisonSettings) -> list[MetricValue]:
-    """Every performance value of a target, in a fixed order, and the share of scored rows that have an actual."""
+def performance(
+    current: Target,
+    baseline: Target | None,
+    settings: ComparisonSettings,
+    *,
+    actuals: tuple[Histogram | None, Histogram | None] = (None, None),
+) -> list[MetricValue]:
+    """Every performance value of a target, in a fixed order, and the share of scored rows that have an actual.
+
+    :param actuals: the labelled rows' actual numbers, of current and baseline, where they are known.
+    """
     theirs = _scores(baseline, settings) if baseline is not None and _same_target(current, baseline) else {}
     values = [_label_coverage(current)]
+    dummies = dummy_scores(current, baseline, actuals, settings.quantile) if baseline is not None and theirs else {}
     ends = intervals_of(current, settings) if _too_few(current, settings) is None else {}
     for name, scored in _scores(current, settings).items():
         reference = theirs.get(name)
         before = reference.score if reference is not None else None
+        if name in dummies and not isinstance(scored.score, Reason):
+            scored = dataclasses.replace(scored, details={**scored.details, "dummy": dummies[name]})
         rows = baseline.labelled if baseline is not None and theirs else None
         values.append(_value(name, scored, ends.get(name), current.labelled, rows, before))
     return values

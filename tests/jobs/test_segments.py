@@ -60,6 +60,12 @@ def test_every_segment_is_compared_with_its_own_baseline(
     assert 4 == len(ranges)  # three ranges, and the missing ones
     auc = results(world, summary.job_id, None, "roc_auc")  # type: ignore[arg-type]
     assert auc["region=west"].value == pytest.approx(_auc([r for r in second if r["region"] == "west"]), abs=1e-9)
+    rates = [
+        sum(r["score"] is not None and r["score"] >= 0.5 for r in rows) / sum(r["score"] is not None for r in rows)
+        for rows in ([r for r in second if r["region"] == region] for region in sorted(regions))
+    ]
+    (selection,) = results(world, summary.job_id, "region", "selection_rate_ratio").values()
+    assert selection.value == pytest.approx(min(rates) / max(rates))
     evaluation = world.evaluate(definition, summary)
     assert evaluation.status == "detected"
     page = list(world.store.results(summary.job_id, segment="region=west", column="amount"))
