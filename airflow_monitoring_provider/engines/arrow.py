@@ -25,6 +25,7 @@ from airflow_monitoring_provider.exceptions import SourceUnavailable
 from airflow_monitoring_provider.intake.source import BatchStretch, Stretch, column_of
 from airflow_monitoring_provider.profiles.arrays import BoolArray, is_text
 from airflow_monitoring_provider.profiles.column import ColumnBuilder
+from airflow_monitoring_provider.profiles.histogram import HistogramBuilder
 from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan, SegmentPlan
 from airflow_monitoring_provider.profiles.profile import Profile
 
@@ -65,6 +66,7 @@ class ProfileBuilder:
         self._statuses = np.zeros(len(RowStatus), np.int64)
         self._earliest: int | None = None
         self._latest: int | None = None
+        self._lags = HistogramBuilder(plan.histogram_buckets) if plan.actual_time_column is not None else None
         self._segments = [_Segments(segment, plan) for segment in plan.segments]
         self._pool = concurrent.futures.ThreadPoolExecutor(threads) if threads > 1 else None
         self._counted: tuple[Stretch, list[concurrent.futures.Future[None]]] | None = None
@@ -73,7 +75,7 @@ class ProfileBuilder:
     def row_columns(self) -> tuple[str, ...]:
         """The columns that :meth:`see` needs together, row by row: at least one, so that there are rows to see."""
         target = self._plan.target if self._target is not None else None
-        columns = [self._plan.timestamp_column]
+        columns = [self._plan.timestamp_column, self._plan.actual_time_column]
         if target is not None:
             columns += [*(name for _, name in target.prediction_columns), target.actual_column]
         columns += [name for segment in self._plan.segments for name in segment.columns]
@@ -105,7 +107,7 @@ class ProfileBuilder:
             self._target.update(batch, _where(statuses, SCORED, inside=True))
         if self._plan.timestamp_column is not None:
             present = _where(statuses, EXCLUDED, inside=False)
-            self._see_times(column_of(batch, self._plan.timestamp_column), present)
+            self._see_times(batch, self._plan.timestamp_column, present)
         for segments in self._segments:
             segments.see(batch, statuses)
 
@@ -157,6 +159,7 @@ class ProfileBuilder:
             earliest=self._earliest,
             latest=self._latest,
             segments=dict(sorted(pair for segments in self._segments for pair in segments.finish())),
+            label_lag=self._lags.finish() if self._lags is not None else None,
         )
 
     def close(self) -> None:
@@ -181,8 +184,14 @@ class ProfileBuilder:
         for future in futures:
             future.result()
 
-    def _see_times(self, array: pa.Array, keep: BoolArray | None) -> None:
-        instants = read_instants(array, self._plan.timestamp_timezone)
+    def _see_times(self, batch: pa.RecordBatch, column: str, keep: BoolArray | None) -> None:
+        instants = read_instants(column_of(batch, column), self._plan.timestamp_timezone)
+        if self._lags is not None and self._plan.actual_time_column is not None:
+            known = read_instants(column_of(batch, self._plan.actual_time_column), self._plan.timestamp_timezone)
+            both = np.ones(len(batch), np.bool_)
+            for flags in (instants.valid, known.valid, keep):
+                both &= True if flags is None else flags
+            self._lags.update((known.microseconds[both] - instants.microseconds[both]) / 1e6)
         chosen = keep if instants.valid is None else instants.valid if keep is None else keep & instants.valid
         times = instants.microseconds if chosen is None else instants.microseconds[chosen]
         if times.size:

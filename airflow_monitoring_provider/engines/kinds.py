@@ -60,6 +60,7 @@ def build_plan(definition: JobDefinition, schema: pa.Schema, source: str = "the 
         timestamp_column=definition.timestamp_column,
         level_names=definition.level_names,
         timestamp_timezone=definition.timestamp_timezone,
+        actual_time_column=_actual_time(definition),
     )
 
 
@@ -165,11 +166,18 @@ def read_columns(
     copied: Iterable[str] = (),
 ) -> tuple[str, ...]:
     """The columns a job has to read: the plan's, then identifiers, association id and copied ones, each once."""
-    extra = [plan.timestamp_column, *identifiers, association_id, *copied]
+    extra = [plan.timestamp_column, plan.actual_time_column, *identifiers, association_id, *copied]
     extra += [name for segment in plan.segments for name in segment.columns]
     if plan.target is not None:
         extra += [column for _, column in plan.target.prediction_columns]
     return tuple(dict.fromkeys([*(column.name for column in plan.columns), *(name for name in extra if name)]))
+
+
+def _actual_time(definition: JobDefinition) -> str | None:
+    """The column with the time of actuals, where rows have another time of their own and are read."""
+    column = definition.monitoring_columns.actuals_timestamp_column
+    timed = definition.timestamp_column not in (None, column) and definition.engine != "sql"
+    return column if timed else None
 
 
 def _target(definition: JobDefinition) -> TargetPlan | None:

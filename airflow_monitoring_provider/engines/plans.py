@@ -32,11 +32,13 @@ def reference_plan(definition: JobDefinition, schema: pa.Schema, source: str) ->
         target = None
     elif target is not None and target.actual_column not in there:
         target = dataclasses.replace(target, actual_column=None)
+    timed = full.timestamp_column in there
     return dataclasses.replace(
         full,
         columns=tuple(column for column in full.columns if column.name in there),
         target=target,
-        timestamp_column=full.timestamp_column if full.timestamp_column in there else None,
+        timestamp_column=full.timestamp_column if timed else None,
+        actual_time_column=full.actual_time_column if timed and full.actual_time_column in there else None,
     )
 
 

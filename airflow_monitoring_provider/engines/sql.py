@@ -43,6 +43,8 @@ def check_plan(plan: ProfilePlan, selection: Selection) -> None:
         raise CannotPushDown(f"{dialect} has no exact way to a double's bits, so its buckets would differ")
     if plan.segments:
         raise CannotPushDown("segments are told apart row by row")
+    if plan.actual_time_column is not None:
+        raise CannotPushDown("the time until actuals are known is measured row by row")
     target = plan.target
     if target is not None and (target.target_type is not TargetType.BINARY or not target.prediction_columns):
         raise CannotPushDown(f"a {target.target_type.value.lower()} target needs each row's errors")

@@ -12,9 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_monitoring_provider.definitions.terms import RowStatus
+from airflow_monitoring_provider.metrics.precision import precision_of
 from airflow_monitoring_provider.metrics.quality import plain, share_value
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.values import MetricValue
+from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.plan import SchemaChanges
 from airflow_monitoring_provider.profiles.profile import Profile
 
@@ -51,6 +53,7 @@ def batch_quality(
         _named("empty_columns", [{"column": column} for column in empty], current, Reason.NO_DATA),
         _duplicate_keys(current, identified),
         _freshness(current, as_of),
+        *_label_lags(current, baseline),
     ]
     return values
 
@@ -106,3 +109,25 @@ def _freshness(current: Profile, as_of: datetime | None) -> MetricValue:
     latest = _EPOCH + timedelta(microseconds=current.latest)
     details: dict[str, Any] = {"latest": latest.isoformat(), "as_of": as_of.isoformat()}
     return dataclasses.replace(blank, value=max((as_of - latest).total_seconds(), 0.0), details=details)
+
+
+def _label_lags(current: Profile, baseline: Profile | None) -> list[MetricValue]:
+    """``label_lag_p50``, ``label_lag_p95``: seconds within which half, and 95 %, of the actuals known by now came."""
+    if current.plan.actual_time_column is None:
+        return []
+    now, before = _lags(current), _lags(baseline)
+    values = []
+    for name, q in (("label_lag_p50", 0.5), ("label_lag_p95", 0.95)):
+        blank = plain(name, None, None, m=now.total if now is not None else 0)
+        if before is not None:
+            blank = dataclasses.replace(blank, n=before.total, details={"baseline_value": before.quantile(q)})
+        if now is None:
+            values.append(dataclasses.replace(blank, reason=Reason.NO_DATA))
+        else:
+            values.append(dataclasses.replace(blank, value=now.quantile(q), precision=precision_of(now, now)))
+    return values
+
+
+def _lags(profile: Profile | None) -> Histogram | None:
+    lags = profile.label_lag if profile is not None else None
+    return lags if lags is not None and lags.total else None

@@ -141,6 +141,7 @@ class ProfilePlan:
     :param histogram_buckets: most buckets of a histogram.
     :param level_cap: most levels with a name of their own, then most hashed buckets.
     :param timestamp_timezone: IANA zone of timestamps that carry none.
+    :param actual_time_column: when a row's actual became known; how long that took is kept.
     :param segments: groups of rows that have profiles of their own, of the same columns.
     """
 
@@ -152,6 +153,7 @@ class ProfilePlan:
     level_cap: int = 10_000
     timestamp_timezone: str = "UTC"
     segments: tuple[SegmentPlan, ...] = ()
+    actual_time_column: str | None = None
 
     def digest(self) -> str:
         """SHA-256 of the plan's canonical JSON, as hex."""
@@ -159,12 +161,14 @@ class ProfilePlan:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_dict(self) -> dict[str, object]:
-        """The plan as JSON-ready data; :meth:`from_dict` reads it back. Without segments it is what it was before there
-        were any.
+        """The plan as JSON-ready data; :meth:`from_dict` reads it back. Without segments or a time of actuals it is
+        what it was before there were any.
         """
         data: dict[str, object] = json.loads(json.dumps(dataclasses.asdict(self)))
         if not self.segments:
             del data["segments"]
+        if self.actual_time_column is None:
+            del data["actual_time_column"]
         return data
 
     @classmethod

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from airflow_monitoring_provider.profiles.classification import ClassificationProfile
 from airflow_monitoring_provider.profiles.column import ColumnProfile
+from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, merge_plans
 from airflow_monitoring_provider.profiles.regression import RegressionProfile
 
@@ -28,6 +29,8 @@ class Profile:
     :param columns: name -> profile, of the plan's columns the rows had.
     :param target: where predictions met actuals; None without a target.
     :param earliest, latest: of the plan's timestamp column, microseconds since 1970 UTC.
+    :param label_lag: seconds from a row's own time to that of its actual, over rows that have both; None where the plan
+        names no time of actuals.
     :param segments: segment id -> profile of its rows, of the plan without segments; those without rows are absent.
     """
 
@@ -39,6 +42,7 @@ class Profile:
     earliest: int | None = None
     latest: int | None = None
     segments: dict[str, Profile] = dataclasses.field(default_factory=dict)
+    label_lag: Histogram | None = None
 
     def merge(self, *others: Profile) -> Profile:
         """The profile of all sets of rows; columns that only some of them have are merged of those.
@@ -54,6 +58,7 @@ class Profile:
             statuses.update(part.status_counts)
             for name, column in part.columns.items():
                 columns.setdefault(name, []).append(column)
+        lags = [part.label_lag for part in parts if part.label_lag is not None]
         times = [t for part in parts for t in (part.earliest, part.latest) if t is not None]
         return Profile(
             plan=functools.reduce(merge_plans, (part.plan for part in parts)),
@@ -64,6 +69,7 @@ class Profile:
             earliest=min(times, default=None),
             latest=max(times, default=None),
             segments=_merge_segments(parts),
+            label_lag=lags[0].merge(*lags[1:]) if lags else None,
         )
 
     def content_hash(self) -> str:

@@ -138,7 +138,7 @@ def _write_exact(profile: Profile) -> tuple[Any, bytes]:
 
 
 def _write_rows(profile: Profile, packer: Packer) -> dict[str, Any]:
-    return {
+    content = {
         "rows": profile.rows,
         "status_counts": profile.status_counts,
         "earliest": profile.earliest,
@@ -146,6 +146,9 @@ def _write_rows(profile: Profile, packer: Packer) -> dict[str, Any]:
         "columns": [_write_column(profile.columns[name], packer) for name in sorted(profile.columns)],
         "target": _write_target(profile.target, packer),
     }
+    if profile.label_lag is not None:
+        content["label_lag"] = _write_histogram(profile.label_lag, packer)
+    return content
 
 
 def _write_column(column: ColumnProfile, packer: Packer) -> dict[str, Any]:
@@ -272,6 +275,7 @@ def _read_rows(exact: Any, rounded: Any, plan: ProfilePlan, unpacker: Unpacker) 
         status_counts=exact["status_counts"],
         columns={column.name: column for column in columns},
         target=_read_target(exact["target"], rounded["target"], unpacker),
+        label_lag=_read_histogram(exact.get("label_lag"), unpacker),
         earliest=exact["earliest"],
         latest=exact["latest"],
     )

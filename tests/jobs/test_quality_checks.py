@@ -246,3 +246,32 @@ def test_without_a_stored_profile_nothing_is_suggested(small_world: Any, define:
         with_suggested_checks(define(), small_world.store)
     with pytest.raises(NotFound, match="job"):
         with_suggested_checks(define(), small_world.store, job="nothing")
+
+
+def test_late_labels_are_told_by_their_lag(small_world: Any, define: Any, tools: Any) -> None:
+    world = small_world
+    columns = {
+        "predictions_columns": [{"class_name": "yes", "column_name": "score"}],
+        "actuals_value_column": "churned",
+        "actuals_timestamp_column": "known_at",
+    }
+    limits = {"label_lag_p50": {"critical": 7200}, "label_lag_p95": {"critical": 7200}}
+    definition = define(monitoring_columns=columns, thresholds=limits, segments=["region"])
+    days = [tools.day_rows(day, dirty=False) for day in range(3)]
+    for day, rows in enumerate(days):
+        for i, row in enumerate(rows):
+            hours = 1 if day < 2 or i % 11 else 50
+            row["known_at"] = None if row["churned"] is None else row["at"] + dt.timedelta(hours=hours)
+    types = tools.COLUMNS | {"known_at": sa.DateTime()}
+    world.table("scores", [row for rows in days for row in rows], types)
+
+    found = []
+    for day in range(3):
+        job = world.run(definition, day)
+        world.evaluate(definition, job)
+        found.append(fired(world, job.job_id))
+
+    assert [{}, {}, {("label_lag_p95", None): "detected"}] == found
+    assert 3600.0 == world.value(job.job_id, "label_lag_p50").value
+    in_parts = world.run_in_parts(definition, {"by": "time", "count": 3}, 2)
+    assert job.content_hash == in_parts.content_hash

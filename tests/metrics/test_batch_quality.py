@@ -108,5 +108,10 @@ def test_the_page_of_metrics_lists_every_quality_metric() -> None:
     kinds = [ColumnProfile.of([], kind=kind) for kind in ColumnKind]
     computed = {value.name for column in kinds for value in column_quality(column, column)}
 
-    assert computed | quality(batch(1)).keys() | {"label_coverage", OUT_OF_BOUNDS, NOT_ALLOWED} == listed
+    assert (
+        computed
+        | quality(batch(1)).keys()
+        | {"label_coverage", "label_lag_p50", "label_lag_p95", OUT_OF_BOUNDS, NOT_ALLOWED}
+        == listed
+    )
     assert listed <= METRICS.keys()
