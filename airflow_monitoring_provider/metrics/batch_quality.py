@@ -49,7 +49,7 @@ def batch_quality(
     values += [
         _named("missing_columns", [{"column": column} for column in changes.missing], current),
         _named("new_columns", [{"column": column} for column in changes.new], current),
-        _named("retyped_columns", [{"column": c, "from": was, "to": now} for c, was, now in changes.retyped], current),
+        _named("retyped_columns", [_retyped(current, *change) for change in changes.retyped], current),
         _named("empty_columns", [{"column": column} for column in empty], current, Reason.NO_DATA),
         _duplicate_keys(current, identified),
         _freshness(current, as_of),
@@ -79,8 +79,17 @@ def _row_count_ratio(current: Profile, baseline: Profile | None) -> MetricValue:
     return dataclasses.replace(blank, n=baseline.rows, value=current.rows / baseline.rows)
 
 
+def _retyped(current: Profile, name: str, was: str, now: str) -> dict[str, Any]:
+    """What a column was and is, and which share of its rows cannot be read as what it was: 0 for numbers that became
+    their texts.
+    """
+    column = current.columns.get(name)
+    unreadable = column.invalid / column.rows if column is not None and column.rows else None
+    return {"column": name, "from": was, "to": now, "unreadable": unreadable}
+
+
 def _named(
-    name: str, columns: Sequence[dict[str, str]], current: Profile, without: Reason | None = None
+    name: str, columns: Sequence[dict[str, Any]], current: Profile, without: Reason | None = None
 ) -> MetricValue:
     """How many columns, and which.
 

@@ -3,7 +3,8 @@
 A value is *detected* when it has reached its critical limit and a *potential detection* when it has reached its warning
 limit; where it has a p-value and the guard is on, the adjusted p-value must be at or under alpha as well, for primary
 and other values alike (a distance without a test of its own carries that of its column). A performance value has no
-p-value but an interval, and is held to each limit by its better end: the whole interval must have reached it.
+p-value but an interval, and is held to each limit by its better end: the whole interval must have reached it; so are
+the rates of rejected rows and unreadable values, by a wider one, because they have limits by default.
 Otherwise it is *no detection*, with reason ``not_significant`` if only p-value or interval spoke against it. Without a
 value or a limit it is *irrelevant*, with the reason: silence is never reported as good news.
 
@@ -26,10 +27,15 @@ from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.definitions.model_score import ModelRule
 from airflow_monitoring_provider.definitions.terms import ResultStatus
 from airflow_monitoring_provider.metrics.reasons import Reason
+from airflow_monitoring_provider.metrics.significance import wilson_interval
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
 from airflow_monitoring_provider.monitors import model_score
 from airflow_monitoring_provider.monitors.model_score import DRIFT_SHARE
 from airflow_monitoring_provider.monitors.thresholds import Limits, Rules, neutral_of, severity
+
+LEVELS = frozenset({"rejected_rate", "type_mismatch_share"})
+"""Rates with default limits and without a p-value, as they are not compared with the baseline's."""
+_LEVEL_CONFIDENCE = 0.998  # a source whose rate lies just below a limit is detected in one batch of a thousand
 
 _DRIFT = (ResultKind.DATA_DRIFT, ResultKind.CONCEPT_DRIFT)
 
@@ -182,7 +188,11 @@ def _judged(value: MetricValue, limits: Limits, rules: Rules, significant: bool)
 
 
 def _may_be_within(value: MetricValue, limit: float | None) -> bool:
-    """The interval of a performance value holds some number that has not reached the limit."""
+    """The interval of a performance value, or of a rate that is judged by its level, holds some number that has not
+    reached the limit.
+    """
+    if value.name in LEVELS and limit is not None and value.value is not None and value.m:
+        return wilson_interval(round(value.value * value.m), value.m, _LEVEL_CONFIDENCE)[0] < limit
     if value.kind is not ResultKind.MODEL_PERFORMANCE or value.low is None or value.high is None:
         return False
     ends = [severity(dataclasses.replace(value, value=end), limit) for end in (value.low, value.high)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_monitoring_provider.definitions import ResultStatus
 from airflow_monitoring_provider.monitors.movement import movement
+from airflow_monitoring_provider.monitors.naming import named
 
 if TYPE_CHECKING:
     from airflow_monitoring_provider.store.records import JobRecord, ResultRecord
@@ -92,7 +93,7 @@ def _facts(job: JobRecord) -> Iterable[Sequence[str]]:
 def _result_row(result: ResultRecord) -> Sequence[str]:
     value = result.value
     status = result.status.text if result.status is not None else "not evaluated"
-    note = result.status_reason or value.reason or movement(value) or ""
+    note = result.status_reason or value.reason or movement(value) or named(value) or ""
     return (
         f'<td class="{escape(status)}">{escape(status)}</td>',
         f"<td>{escape(value.name)}</td>",

@@ -53,7 +53,8 @@ def test_changed_columns_are_counted_and_named() -> None:
 
     assert (1.0, [{"column": "age"}]) == (values["missing_columns"].value, values["missing_columns"].details["columns"])
     assert 2.0 == values["new_columns"].value
-    assert [{"column": "city", "from": "categorical", "to": "numeric"}] == values["retyped_columns"].details["columns"]
+    retyped = {"column": "city", "from": "categorical", "to": "numeric", "unreadable": None}
+    assert [retyped] == values["retyped_columns"].details["columns"]
 
 
 def test_a_batch_without_rows_or_baseline_has_reasons() -> None:

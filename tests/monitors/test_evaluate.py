@@ -208,3 +208,27 @@ def _status_and_worst(values: list[MetricValue], rules: Rules) -> tuple[ResultSt
 def _share(values: list[MetricValue]) -> tuple[float | None, str | None]:
     share = evaluate(values, Rules()).drift_share
     return share.value, share.reason
+
+
+@pytest.mark.parametrize(
+    ("expected", "name", "number", "rows"),
+    [
+        (QUIET, "rejected_rate", 0.06, 200),
+        (POTENTIAL, "rejected_rate", 0.06, 20_000),
+        (QUIET, "type_mismatch_share", 0.02, 100),
+        (POTENTIAL, "type_mismatch_share", 0.02, 10_000),
+        (DETECTED, "type_mismatch_share", 1.0, 10),
+        (QUIET, "rejected_rate", 0.0499, 10_000_000),
+    ],
+)
+def test_a_rate_with_default_limits_needs_more_than_chance(
+    expected: ResultStatus, name: str, number: float, rows: int
+) -> None:
+    found = judge(value(name, number, m=rows), Rules())
+
+    assert expected is found.status
+    assert ("not_significant" if expected is QUIET and number >= 0.01 and rows < 1e6 else None) == found.reason
+
+
+def test_without_the_guard_such_a_rate_is_held_to_its_limit_alone() -> None:
+    assert POTENTIAL is judge(value("rejected_rate", 0.06, m=100), Rules(guard=False)).status

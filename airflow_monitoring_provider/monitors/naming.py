@@ -1,0 +1,37 @@
+"""What a quality value counted: the columns that changed, the values that are not allowed. One line beside a result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_monitoring_provider.metrics.values import MetricValue
+
+_NAMED = 5
+_LONGEST = 30
+
+
+def named(value: MetricValue) -> str | None:
+    """``amount (numeric to string, 0 % unreadable)`` of a changed column; None where the value names nothing.
+
+    Values are those that the stored result names, so what was hidden there stays hidden here.
+    """
+    found = [*map(_column, value.details.get("columns", ())), *map(_short, value.details.get("values", ()))]
+    if not value.value or not found:
+        return None
+    rest = max(int(value.value), len(found)) - _NAMED if "columns" in value.details else len(found) - _NAMED
+    return ", ".join(found[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _column(found: Mapping[str, Any]) -> str:
+    name = _short(found["column"])
+    if "to" not in found:
+        return name
+    unreadable = found.get("unreadable")
+    share = "" if unreadable is None else f", {round(100 * unreadable, 1):g} % unreadable"
+    return f"{name} ({found['from']} to {found['to']}{share})"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
