@@ -45,6 +45,7 @@ class Part(BaseModel):
     """
 
     model_config = ConfigDict(
+        defer_build=True,  # Airflow imports every model at each parse, and most parses validate none
         frozen=True,
         extra="forbid",
         alias_generator=to_camel,
