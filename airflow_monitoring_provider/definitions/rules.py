@@ -268,5 +268,5 @@ def _engine(definition: JobDefinition) -> Problems:
     }
     for reason, broken in reasons.items():
         if broken:
-            yield ("engine",), f"cannot be sql: {reason}; use auto"
+            yield ("engine",), f"cannot be sql: {reason}; use arrow, which reads the rows, or auto"
             return

@@ -89,7 +89,8 @@ def pushed_profile(
     except CannotPushDown as reason:
         if definition.engine == "sql":
             raise ConfigurationError(
-                f"engine: the database cannot profile {source.label}: {reason}; use auto"
+                f"engine: the database cannot profile {source.label}: {reason}; use engine: arrow, which reads the "
+                "rows, or auto"
             ) from None
         return None
 

@@ -6,6 +6,8 @@ buffers do not. Views are read-only and honour the array's offset; what a null s
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -98,10 +100,10 @@ def from_bytes(values: Sequence[bytes | None], arrow_type: pa.DataType) -> pa.Ar
     wide = pa.types.is_large_string(arrow_type) or pa.types.is_large_binary(arrow_type)
     bitmap = None
     if None in values:
-        bitmap = _bitmap(np.fromiter((value is not None for value in values), np.bool_, len(values)))
-        values = [value or b"" for value in values]
+        bitmap = _bitmap(np.frombuffer(bytes(map(operator.is_not, values, itertools.repeat(None))), np.bool_))
+        values = [b"" if value is None else value for value in values]
     offsets = np.zeros(len(values) + 1, np.int64 if wide else np.int32)
-    np.cumsum(np.fromiter(map(len, values), offsets.dtype, len(values)), out=offsets[1:])  # type: ignore[arg-type]
+    np.cumsum(np.array(list(map(len, values)), offsets.dtype), out=offsets[1:])  # type: ignore[arg-type]
     data = pa.py_buffer(b"".join(values))  # type: ignore[arg-type]
     return pa.Array.from_buffers(arrow_type, len(values), [bitmap, pa.py_buffer(offsets), data])
 
