@@ -2,10 +2,11 @@
 
     bench_database.py [rows] [runs]
 
-Sections: PostgreSQL read (peer: the same rows as binary COPY, drained and dropped), PostgreSQL push-down (peer: the
-best queries known here that give the same buckets, written by hand), PostgreSQL write of row statuses (peer: a bare
-COPY of the same rows), SQLite read (peer: ``fetchmany`` into Arrow arrays), and the same PostgreSQL behind a line of
-limited bandwidth: reading beside push-down. The rows are those of ``workload.py``; the server is the test group's own.
+Sections: PostgreSQL read (peers: the same rows as binary COPY, drained and dropped; the ADBC driver's Arrow batches),
+PostgreSQL push-down (peer: the best queries known here that give the same buckets, written by hand), PostgreSQL write
+of row statuses (peer: a bare COPY of the same rows), SQLite read (peers: ``fetchmany`` into Arrow arrays, and ADBC),
+and the same PostgreSQL behind a line of limited bandwidth: reading beside push-down. The rows are those of
+``workload.py``; the server is the test group's own.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import measure
+import peers
 import workload
 
 COLUMNS = (*workload.MONITORED, workload.ACTUAL)
@@ -45,7 +47,7 @@ def main() -> None:
         print(measure.machine())
         section(
             "PostgreSQL: reading",
-            {"drain": url, "copy_read": url, "copy_profile": url},
+            {"drain": url, "adbc_read": url, "copy_read": url, "copy_profile": url},
             runs,
             "drain",
             {"copy_profile": 1.5},
@@ -53,7 +55,8 @@ def main() -> None:
         section("PostgreSQL: push-down", {"hand_written": url, "pushed": url}, runs, "hand_written", {"pushed": 1.5})
         section("PostgreSQL: writing statuses", {"bare_copy": url, "written": url}, runs, "bare_copy", {"written": 1.3})
         lite = f"sqlite:///{database}"
-        section("SQLite", {"fetch_arrow": lite, "lite_profile": lite}, runs, "fetch_arrow", {"lite_profile": 1.3})
+        children = dict.fromkeys(("fetch_arrow", "adbc_read", "lite_read", "lite_profile"), lite)
+        section("SQLite", children, runs, "fetch_arrow", {"lite_profile": 1.3})
         for bandwidth in BANDWIDTHS:
             with throttled(directory, Path(folder) / "line", bandwidth) as line:
                 slow = f"postgresql+psycopg://postgres:@/postgres?host={line}"
@@ -64,7 +67,7 @@ def main() -> None:
 def section(title: str, children: dict[str, str], runs: int, peer: str, limits: dict[str, float]) -> None:
     """Run the children in turn, print their table and whether the limits hold."""
     print(f"\n## {title}\n")
-    found = measure.in_turn({name: measure.child(name, url) for name, url in children.items()}, runs=runs)
+    found = measure.in_turn({name: _command(name, url) for name, url in children.items()}, runs=runs)
     lines = []
     for name, those in found.items():
         middle, low, high = measure.ratio(those, found[peer])
@@ -73,6 +76,12 @@ def section(title: str, children: dict[str, str], runs: int, peer: str, limits: 
     measure.table(["", "s", f"/ {peer}", "peak MiB"], lines)
     for name, limit in limits.items():
         measure.verdict(f"{name} / {peer}", measure.ratio(found[name], found[peer])[0], limit)
+
+
+def _command(name: str, url: str) -> list[str]:
+    if name != "adbc_read":
+        return measure.child(name, url)
+    return measure.child(name, url, python=peers.environment("adbc"))
 
 
 @contextlib.contextmanager
@@ -307,6 +316,26 @@ def written(url: str) -> dict[str, float]:
     return _timed(lambda: writer.write(batches, Attempt("bench", "bench-job-1", None, None, 1, "store")))
 
 
+def adbc_read(url: str) -> dict[str, float]:
+    """Rows as Arrow batches of the ADBC driver, which is in an environment of its own."""
+    if url.startswith("sqlite"):
+        from adbc_driver_sqlite import dbapi
+
+        place = url.removeprefix("sqlite:///")
+    else:
+        from adbc_driver_postgresql import dbapi
+
+        place = url.replace("+psycopg", "")
+    with dbapi.connect(place) as connection, connection.cursor() as cursor:
+
+        def work() -> None:
+            cursor.execute(f"SELECT {', '.join(COLUMNS)} FROM rows")
+            for _ in cursor.fetch_record_batch():
+                pass
+
+        return _timed(work)
+
+
 def fetch_arrow(url: str) -> dict[str, float]:
     """``fetchmany`` and ``pyarrow.array`` of each column."""
     import sqlite3
@@ -328,8 +357,7 @@ def fetch_arrow(url: str) -> dict[str, float]:
 CHILDREN = {
     function.__name__: function
     for function in (load, drain, copy_read, copy_profile, pushed, hand_written, bare_copy, written, fetch_arrow)
-}
-CHILDREN["lite_profile"] = copy_profile
+} | {"lite_read": copy_read, "lite_profile": copy_profile, "adbc_read": adbc_read}
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--proxy"]:

@@ -53,6 +53,10 @@ PEERS = {
     # Does not declare pandas.
     "whylogs": Peer(("whylogs==1.6.4", "pandas==2.3.3", *_NUMERIC), ("whylogs", "pandas", "pyarrow")),
     "duckdb": Peer(("duckdb==2.0.0", *_NUMERIC), ("duckdb",)),
+    "adbc": Peer(
+        ("adbc-driver-postgresql==1.13.0", "adbc-driver-sqlite==1.13.0", *_NUMERIC),
+        ("adbc_driver_postgresql.dbapi", "adbc_driver_sqlite.dbapi"),
+    ),
 }
 
 
