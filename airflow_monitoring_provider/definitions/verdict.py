@@ -76,6 +76,12 @@ class Minimums(Part):
     labelled_rows: Whole = Field(default=100, ge=0)
     per_class: Whole = Field(default=10, ge=0)
     segment_rows: Whole = Field(default=50, ge=0)
+    maturity_coverage: Number = Field(
+        default=0.95,
+        ge=0,
+        le=1,
+        description="Performance is provisional below this share of the baseline's label coverage.",
+    )
 
 
 def _known_and_ordered(thresholds: dict[str, Threshold]) -> FrozenDict[Threshold]:

@@ -5,13 +5,14 @@ rate within it, one class only, nothing to divide by. Where the baseline has the
 ``baseline_value`` and the ``change``, and as ``dummy`` what a model without features would score (:mod:`.dummy`). What
 is computed from a score histogram says how far the histogram may take it from the raw scores (``details["bound"]``, 0
 while the histogram is exact). ``low`` and ``high`` are the 95 % interval of :mod:`.uncertainty`; a plain share has
-Wilson's.
+Wilson's. While fewer predictions have actuals than of the baseline's, ``details`` say that a score is provisional.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 from airflow_monitoring_provider.metrics.dummy import dummy_scores
 from airflow_monitoring_provider.metrics.intervals import Interval
@@ -43,14 +44,16 @@ def performance(
     :param actuals: the labelled rows' actual numbers, of current and baseline, where they are known.
     """
     theirs = _scores(baseline, settings) if baseline is not None and _same_target(current, baseline) else {}
-    values = [_label_coverage(current)]
+    values = [_label_coverage(current, baseline if theirs else None, settings)]
+    provisional = {"provisional": True} if "provisional" in values[0].details else {}
     dummies = dummy_scores(current, baseline, actuals, settings.quantile) if baseline is not None and theirs else {}
     ends = intervals_of(current, settings) if _too_few(current, settings) is None else {}
     for name, scored in _scores(current, settings).items():
         reference = theirs.get(name)
         before = reference.score if reference is not None else None
-        if name in dummies and not isinstance(scored.score, Reason):
-            scored = dataclasses.replace(scored, details={**scored.details, "dummy": dummies[name]})
+        if not isinstance(scored.score, Reason):
+            dummy = {"dummy": dummies[name]} if name in dummies else {}
+            scored = dataclasses.replace(scored, details={**scored.details, **dummy, **provisional})
         rows = baseline.labelled if baseline is not None and theirs else None
         values.append(_value(name, scored, ends.get(name), current.labelled, rows, before))
     return values
@@ -125,8 +128,13 @@ def _value(
     return dataclasses.replace(blank, value=scored.score, low=low, high=high, details=details)
 
 
-def _label_coverage(target: Target) -> MetricValue:
-    details = {"labelled": target.labelled, "invalid_actuals": target.invalid_actual}
+def _label_coverage(target: Target, baseline: Target | None, settings: ComparisonSettings) -> MetricValue:
+    """Share of scored rows with an actual, *provisional* while it falls short of the baseline's: actuals come late."""
+    details: dict[str, Any] = {"labelled": target.labelled, "invalid_actuals": target.invalid_actual}
+    if baseline is not None and baseline.scored and target.scored:
+        details["baseline_value"] = baseline.labelled / baseline.scored
+        if target.labelled * baseline.scored < settings.maturity_coverage * (baseline.labelled * target.scored):
+            details["provisional"] = True
     blank = MetricValue(
         "label_coverage",
         ResultKind.DATA_QUALITY,

@@ -26,6 +26,7 @@ class ComparisonSettings:
     :param labelled_rows: least rows with prediction and actual for a performance value.
     :param segment_rows: least rows of a segment for any value.
     :param per_class: least rows of each actual class for what is a rate within a class.
+    :param maturity_coverage: share of the baseline's label coverage below which performance is provisional.
     :param identified: rows have identifiers, so that repetitions were looked for.
     :param checks: column -> what the definition says of its values.
     :param quantile: of the actuals, that a regression's predictions aim at.
@@ -42,6 +43,7 @@ class ComparisonSettings:
     segment_rows: int = 50
     per_class: int = 10
     quantile: float = 0.5
+    maturity_coverage: float = 0.95
     identified: bool = False
     checks: Mapping[str, ColumnCheck] = dataclasses.field(default_factory=dict)
     drift: DriftChoices = dataclasses.field(default_factory=DriftChoices)
@@ -59,6 +61,7 @@ class ComparisonSettings:
             segment_rows=definition.minimums.segment_rows,
             per_class=definition.minimums.per_class,
             quantile=definition.prediction_quantile,
+            maturity_coverage=definition.minimums.maturity_coverage,
             identified=bool(definition.monitoring_output_settings.unique_row_identifier_columns),
             checks=definition.checks,
             drift=DriftChoices.from_definition(definition),

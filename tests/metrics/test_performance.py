@@ -353,6 +353,23 @@ def test_a_baselines_performance_stands_beside_and_its_change() -> None:
     assert "baseline_value" not in found(bad, RegressionProfile.of([1.0], [1.0]))["accuracy"].details
 
 
+def test_performance_is_provisional_while_actuals_are_missing_that_the_baseline_has() -> None:
+    scores = np.tile([0.1, 0.9], 50)
+    before = binary(scores, np.where(np.arange(100) < 80, np.tile([0, 1], 50), -1))  # 80 of 100 have actuals
+
+    def provisional(labelled: int, settings: ComparisonSettings = ANY_SIZE) -> set[str]:
+        now = binary(scores, np.where(np.arange(100) < labelled, np.tile([0, 1], 50), -1))
+        return {name for name, value in found(now, before, settings).items() if "provisional" in value.details}
+
+    assert {"label_coverage", "accuracy", "roc_auc", "log_loss"} < provisional(75)
+    assert set() == provisional(76)
+    assert set() == provisional(60, dataclasses.replace(ANY_SIZE, maturity_coverage=0.75))
+    assert {"label_coverage"} == {
+        n for n, v in found(binary([0.1], [-1]), before).items() if "provisional" in v.details
+    }
+    assert "provisional" not in found(before)["accuracy"].details
+
+
 def test_shares_have_intervals_and_directions_say_what_is_worse() -> None:
     values = found(binary([0.1, 0.9, 0.8, 0.2], [0, 0, 1, 1]))
 
