@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import getpass
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,36 @@ def date_batch(args: Namespace) -> None:
         times = {name: as_instant(getattr(args, name), name) for name in ("start_time", "end_time")}
         store.date_batch(args.batch_id, args.model_id or "", **times, by=getpass.getuser())
     print("The batch's time was changed.")
+
+
+@suppress_logs_and_warning
+def show_results(args: Namespace) -> None:
+    """What several batches say together: service, then drift and accuracy with their statuses."""
+    from airflow_monitoring_provider.jobs.selection import select_batches
+
+    with open_store(args) as store:
+        selected = select_batches(store, store.batch(args.batch_ids[0]).deployment_id, args.batch_ids)
+    service = dataclasses.asdict(selected.service) | {
+        "user_error_rate": selected.service.user_error_rate,
+        "server_error_rate": selected.service.server_error_rate,
+    }
+    rows = [
+        {"definition": None, "metric": name, "column": None, "value": value, "status": None, "reason": None}
+        for name, value in service.items()
+    ]
+    rows += [
+        {
+            "definition": part.definition.id,
+            "metric": result.name,
+            "column": result.column,
+            "value": result.value,
+            "status": result.status.text,
+            "reason": result.reason,
+        }
+        for part in selected.parts
+        for result in (*part.evaluation.results, *part.evaluation.model_results)
+    ]
+    print_rows(args, rows)
 
 
 @suppress_logs_and_warning

@@ -71,6 +71,7 @@ ARG_START = Arg(("--start-time",), help="ISO 8601; from then on the model was in
 ARG_END = Arg(("--end-time",), help="ISO 8601; until then")
 
 ARG_BATCH = Arg(("batch_id",), help="id of a batch")
+ARG_BATCHES = Arg(("batch_ids",), help="ids of batches", nargs="+", metavar="BATCH_ID")
 ARG_BATCH_MODEL = Arg(("--model-id",), help="of the model; leave out where the definition names none")
 ARG_YES = Arg(("-y", "--yes"), help="do not ask", action="store_true")
 _FILTERS = (
@@ -178,6 +179,7 @@ def _deployments() -> GroupCommand:
         command("show", "Show one deployment and its settings", "show_deployment", one, *_READ),
         command("create", "Make a deployment known", "create_deployment", one, *_DESCRIBED, *write),
         command("change", "Change a deployment", "change_deployment", one, *_DESCRIBED, ARG_DEPLOYMENT_STATUS, *write),
+        command("health", "Show how it does: service, drift, accuracy", "show_health", one, *_READ),
         command("models", "List the models it had in use", "list_models", one, *_READ),
         command("move-model", "Say when a model was in use", "move_model", one, ARG_NUMBER, ARG_START, ARG_END, *write),
     )
@@ -210,6 +212,7 @@ def _batches() -> GroupCommand:
             ARG_END,
             *write,
         ),
+        command("results", "Show what several batches say together", "show_results", ARG_BATCHES, *_READ),
         command("limits", "Show how many batches may be made today", "show_limits", of, *_READ),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import getpass
 import json
 from collections.abc import Mapping
@@ -46,6 +47,16 @@ def show_deployment(args: Namespace) -> None:
         return
     settings = _flat(facts.pop("settings"), "")
     print_rows(args, [{"field": key, "value": as_text(value)} for key, value in (facts | settings).items()])
+
+
+@suppress_logs_and_warning
+def show_health(args: Namespace) -> None:
+    """How a deployment does: service, drift, accuracy."""
+    from airflow_monitoring_provider.jobs.health import deployment_health
+
+    with open_store(args) as store:
+        found = deployment_health(store, args.deployment_id, dt.datetime.now(dt.UTC)).to_dict()
+    print_rows(args, [{"indicator": name} | found[name] for name in ("service", "drift", "accuracy")])
 
 
 @suppress_logs_and_warning

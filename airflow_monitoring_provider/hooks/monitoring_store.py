@@ -7,6 +7,8 @@ for one machine. Executors that run tasks on other machines refuse it.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
     from sqlalchemy.engine import URL
 
+    from airflow_monitoring_provider.jobs.health import DeploymentHealth
+    from airflow_monitoring_provider.jobs.selection import Selection
     from airflow_monitoring_provider.store.deployment_records import DeploymentRecord
     from airflow_monitoring_provider.store.records import BatchRecord
     from airflow_monitoring_provider.store.store import MonitoringStore
@@ -100,6 +104,34 @@ class MonitoringStoreHook(BaseHook):
         """Remove a batch's predictions from everything, for good."""
         with self.get_conn() as store:
             store.delete_batch(batch_id, by=by)
+
+    def deployment_health(self, deployment_id: str) -> DeploymentHealth:
+        """How a deployment does now: service, drift, accuracy."""
+        from airflow_monitoring_provider.jobs.health import deployment_health
+
+        with self.get_conn() as store:
+            return deployment_health(store, deployment_id, datetime.now(UTC))
+
+    def select_batches(self, deployment_id: str, batch_ids: Sequence[str]) -> Selection:
+        """Several batches as one: a merge of their profiles, compared and judged."""
+        from airflow_monitoring_provider.jobs.selection import select_batches
+
+        with self.get_conn() as store:
+            return select_batches(store, deployment_id, batch_ids)
+
+    def report_predictions(self, frame: Any, definition: Any, *, batch_id: str, **options: Any) -> bool:
+        """Add rows with their predictions to a batch, as :func:`~airflow_monitoring_provider.jobs.reporting` does."""
+        from airflow_monitoring_provider.jobs.reporting import report_predictions
+
+        with self.get_conn() as store:
+            return report_predictions(store, frame, definition, batch_id=batch_id, **options)
+
+    def report_deployment_stats(
+        self, count: int, execution_time_ms: float | None, batch_id: str, **options: Any
+    ) -> bool:
+        """Say how the service did while it made ``count`` predictions of a batch, as the store's own method does."""
+        with self.get_conn() as store:
+            return store.report_deployment_stats(count, execution_time_ms, batch_id, **options)
 
     def _connection(self) -> Connection | None:
         from airflow_monitoring_provider.hooks.connections import find_connection

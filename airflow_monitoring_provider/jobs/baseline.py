@@ -34,8 +34,8 @@ from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.progress import Progress, told
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.profiles.serialise import FORMAT_VERSION, from_bytes, to_bytes
+from airflow_monitoring_provider.store.reader import StoreReader
 from airflow_monitoring_provider.store.records import Baseline
-from airflow_monitoring_provider.store.store import MonitoringStore
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def find_reference(definition: JobDefinition, window: Window, ports: Ports, prog
     return Reference()
 
 
-def stored_reference(definition: JobDefinition, store: MonitoringStore) -> Reference:
+def stored_reference(definition: JobDefinition, store: StoreReader) -> Reference:
     """The baseline that the store holds by now; nothing is read or made."""
     baseline = definition.baseline
     if isinstance(baseline, ReferenceBaseline):
@@ -96,7 +96,7 @@ def stored_reference(definition: JobDefinition, store: MonitoringStore) -> Refer
 
 
 def stored_first_window(
-    definition: JobDefinition, store: MonitoringStore, note: Callable[[str], None] = lambda text: None
+    definition: JobDefinition, store: StoreReader, note: Callable[[str], None] = lambda text: None
 ) -> Reference:
     """The committed profile of the definition's first window, or nothing where that job has not completed yet.
 

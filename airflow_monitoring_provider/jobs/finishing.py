@@ -180,8 +180,8 @@ def _snapshot(reading: Reading, values: list[MetricValue], reference: Reference)
         values=values,
         scored=scored,
         failed=profile.rows - scored,
-        earliest=_instant(profile.earliest),
-        latest=_instant(profile.latest),
+        earliest=instant_of(profile.earliest),
+        latest=instant_of(profile.latest),
         null_timestamps=reading.null_timestamps,
         prediction_files=reading.prediction_files,
         baseline_version=reference.version,
@@ -196,5 +196,6 @@ def _commit(store: MonitoringStore, claim: Claim, snapshot: Snapshot) -> int:
         return store.commit(claim, snapshot)
 
 
-def _instant(microseconds: int | None) -> datetime | None:
+def instant_of(microseconds: int | None) -> datetime | None:
+    """An instant of a profile: microseconds since 1970, UTC."""
     return None if microseconds is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)

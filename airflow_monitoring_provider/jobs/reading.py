@@ -172,7 +172,7 @@ def pass_over(
 
     :raises SourceUnavailable: the rows changed while they were read.
     """
-    screen = _screen(definition, planned.profile, duplicates)
+    screen = screen_of(definition, planned.profile, duplicates)
     copied = CopiedColumns(definition, planned.schema)
     scored = failed = 0
     with (
@@ -222,7 +222,8 @@ def time_filter(definition: JobDefinition, window: Window) -> TimeFilter | None:
     )
 
 
-def _screen(definition: JobDefinition, plan: ProfilePlan, duplicates: Duplicates | None) -> Screen:
+def screen_of(definition: JobDefinition, plan: ProfilePlan, duplicates: Duplicates | None) -> Screen:
+    """What gives the definition's rows their statuses."""
     columns = definition.monitoring_columns
     return Screen(
         plan,

@@ -1,19 +1,20 @@
 """Which models' predictions a batch holds, of what time; and what the batch says of itself in sum.
 
-A batch holds the committed snapshots of its jobs. Their times may be dated by hand, where predictions were made on
-historical data: then the hand's word counts.
+A batch holds the committed snapshots of its jobs and what running code reported. Their times may be dated by hand,
+where predictions were made on historical data: then the hand's word counts.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.exceptions import DefinitionError, NotFound
 from airflow_monitoring_provider.store.deployment_records import BatchModel
 from airflow_monitoring_provider.store.engine import insert
-from airflow_monitoring_provider.store.tables import batch_dates, batches, jobs, snapshots
+from airflow_monitoring_provider.store.tables import batch_dates, batch_reports, batches, jobs, snapshots
 from airflow_monitoring_provider.store.types import Utc, in_utc
 
 NO_MODEL = ""
@@ -22,18 +23,19 @@ NO_MODEL = ""
 
 def all_of(connection: sa.Connection, batch_id: str) -> tuple[BatchModel, ...]:
     """One entry a model, by its id."""
-    model = sa.func.coalesce(snapshots.c.model_id, NO_MODEL)
+    held = sa.union_all(
+        _facts(snapshots).join(jobs, jobs.c.id == snapshots.c.job_id).where(jobs.c.batch_id == batch_id),
+        _facts(batch_reports).where(batch_reports.c.batch_id == batch_id),
+    ).subquery()
     found = connection.execute(
         sa.select(
-            model.label("model_id"),
-            sa.func.sum(snapshots.c.scored_rows).label("predictions"),
-            sa.func.min(snapshots.c.earliest, type_=Utc).label("earliest"),
-            sa.func.max(snapshots.c.latest, type_=Utc).label("latest"),
+            held.c.model_id,
+            sa.func.sum(held.c.scored_rows).label("predictions"),
+            sa.func.min(held.c.earliest, type_=Utc).label("earliest"),
+            sa.func.max(held.c.latest, type_=Utc).label("latest"),
         )
-        .join(jobs, jobs.c.id == snapshots.c.job_id)
-        .where(jobs.c.batch_id == batch_id)
-        .group_by(model)
-        .order_by(model)
+        .group_by(held.c.model_id)
+        .order_by(held.c.model_id)
     ).all()
     dated = {
         row.model_id: row
@@ -96,3 +98,8 @@ def recount(connection: sa.Connection, batch_id: str, now: dt.datetime) -> None:
             updated_at=now,
         )
     )
+
+
+def _facts(table: sa.Table) -> sa.Select[Any]:
+    model = sa.func.coalesce(table.c.model_id, NO_MODEL).label("model_id")
+    return sa.select(model, table.c.scored_rows, table.c.earliest, table.c.latest)

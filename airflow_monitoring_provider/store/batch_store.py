@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 
-from airflow_monitoring_provider.store import batch_models, batches
+from airflow_monitoring_provider.store import batch_models, batches, queries, reports
 from airflow_monitoring_provider.store.deployment_records import BatchLimits, BatchModel
 from airflow_monitoring_provider.store.deployment_store import DeploymentStore
 from airflow_monitoring_provider.store.records import BatchRecord
+from airflow_monitoring_provider.store.report_records import Report, ServiceReport, ServiceStats, StoredPart
 
 
 class BatchStore(DeploymentStore):
@@ -87,3 +89,58 @@ class BatchStore(DeploymentStore):
         """
         with self._writing() as connection:
             return batches.date(connection, batch_id, model_id, start=start_time, end=end_time, by=by, now=self._now())
+
+    def newest_batches(self, deployment_id: str, count: int, *, since: dt.datetime | None = None) -> tuple[str, ...]:
+        """Ids of the ``count`` batches with the newest predictions, of those that count in health."""
+        queries.page(count, 0)
+        with self._reading() as connection:
+            return batches.newest(connection, deployment_id, count, since)
+
+    def add_report(self, batch_id: str, report: Report, *, key: str | None = None) -> bool:
+        """Add profiled predictions to a batch; False where ``key`` was taken before.
+
+        Raises :class:`NotFound`, :class:`BatchLocked`, :class:`ConfigurationError` for another deployment's batch.
+        """
+        with self._writing() as connection:
+            return reports.add(connection, batch_id, report, key=key, now=self._now())
+
+    def report_deployment_stats(
+        self,
+        count: int,
+        execution_time_ms: float | None,
+        batch_id: str,
+        *,
+        requests: int = 1,
+        response_time_ms: float | None = None,
+        user_errors: int = 0,
+        server_errors: int = 0,
+        model_id: str | None = None,
+        key: str | None = None,
+    ) -> bool:
+        """Say how the service did while it made ``count`` predictions of a batch; False where ``key`` was taken before.
+
+        :param execution_time_ms, response_time_ms: of all ``requests`` together.
+        :param user_errors, server_errors: how many of them were refused (4xx), and broke (5xx).
+        Raises :class:`NotFound`, :class:`BatchLocked`, :class:`DefinitionError`.
+        """
+        report = ServiceReport(
+            predictions=count,
+            execution_time_ms=execution_time_ms,
+            requests=requests,
+            response_time_ms=response_time_ms,
+            user_errors=user_errors,
+            server_errors=server_errors,
+            model_id=model_id,
+        )
+        with self._writing() as connection:
+            return reports.add_stats(connection, batch_id, report, key=key, now=self._now())
+
+    def batch_profiles(self, batch_ids: Collection[str]) -> tuple[StoredPart, ...]:
+        """Every profile that batches hold, of jobs and of reports."""
+        with self._reading() as connection:
+            return reports.parts_of(connection, batch_ids)
+
+    def batch_service(self, batch_ids: Collection[str]) -> ServiceStats:
+        """How the service did over batches."""
+        with self._reading() as connection:
+            return reports.service(connection, batch_ids)

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from airflow_monitoring_provider.definitions.terms import JobState, WindowKind
 from airflow_monitoring_provider.exceptions import (
     BatchLimitReached,
     BatchLocked,
@@ -26,6 +27,8 @@ from airflow_monitoring_provider.store.records import BatchRecord, Page
 from airflow_monitoring_provider.store.registry import note
 from airflow_monitoring_provider.store.tables import (
     batch_dates,
+    batch_reports,
+    batch_stats,
     batches,
     jobs,
     metrics,
@@ -33,7 +36,7 @@ from airflow_monitoring_provider.store.tables import (
     profiles,
     snapshots,
 )
-from airflow_monitoring_provider.store.types import in_utc, storable
+from airflow_monitoring_provider.store.types import Utc, in_utc, storable
 
 ORDERS = {
     "name": batches.c.name,
@@ -66,6 +69,27 @@ def many(
         _select().where(*conditions).order_by(towards.nulls_last(), batches.c.id).limit(limit).offset(offset)
     )
     return Page(tuple(BatchRecord(**row) for row in rows.mappings()), total, offset)
+
+
+def newest(connection: sa.Connection, deployment_id: str, count: int, since: dt.datetime | None) -> tuple[str, ...]:
+    """Ids of the batches whose predictions are the newest, of those in which something happened that counts in health.
+
+    Time is that of the latest prediction, or where rows have none, of the batch's making.
+    """
+    at = sa.func.coalesce(batches.c.latest_prediction, batches.c.created_at, type_=Utc)
+    ended = (JobState.COMPLETED, JobState.FAILED)
+    counts = (
+        sa.exists().where(
+            jobs.c.batch_id == batches.c.id, jobs.c.state.in_(ended), jobs.c.window_kind != WindowKind.AD_HOC
+        ),
+        sa.exists().where(batch_reports.c.batch_id == batches.c.id),
+        sa.exists().where(batch_stats.c.batch_id == batches.c.id),
+    )
+    conditions = [batches.c.deployment_id == deployment_id, batches.c.deleted_at.is_(None), sa.or_(*counts)]
+    if since is not None:
+        conditions.append(at >= in_utc(since))
+    query = sa.select(batches.c.id).where(*conditions).order_by(at.desc(), batches.c.created_at.desc(), batches.c.id)
+    return tuple(connection.execute(query.limit(count)).scalars())
 
 
 def one(connection: sa.Connection, batch_id: str) -> BatchRecord:
@@ -190,7 +214,8 @@ def delete(connection: sa.Connection, batch_id: str, *, by: str | None, now: dt.
     )
     empty = {"predictions": 0, "earliest_prediction": None, "latest_prediction": None}
     deployment_id = _change_open(connection, batch_id, {"deleted_at": now, "updated_at": now, **empty})
-    connection.execute(batch_dates.delete().where(batch_dates.c.batch_id == batch_id))
+    for table in (batch_dates, batch_reports, batch_stats):
+        connection.execute(table.delete().where(table.c.batch_id == batch_id))
     for table in _RESULTS:
         connection.execute(table.delete().where(table.c.job_id.in_(ids)))
     note(connection, now, "batch.deleted", batch_id, by=who, deployment_id=deployment_id, jobs=list(ids))

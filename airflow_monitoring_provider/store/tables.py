@@ -24,6 +24,7 @@ from airflow_monitoring_provider.store.job_tables import (
 )
 from airflow_monitoring_provider.store.monitor_tables import alerts, integrations, monitor_states, monitors
 from airflow_monitoring_provider.store.part_tables import part_plans, parts
+from airflow_monitoring_provider.store.report_tables import batch_reports, batch_stats
 from airflow_monitoring_provider.store.result_tables import (
     ALL_ROWS,
     MADE_BY_EVALUATION,
@@ -43,6 +44,8 @@ __all__ = [
     "baseline_versions",
     "baselines",
     "batch_dates",
+    "batch_reports",
+    "batch_stats",
     "batches",
     "definition_revisions",
     "deployment_models",

@@ -42,11 +42,26 @@ def test_a_batch_from_its_making_to_its_end(command: Callable[..., Any], monkeyp
     assert "was deleted at" in command("batches", "lock", batch_id).code
 
 
+def test_batches_are_shown_together_and_in_the_deployments_health(
+    command: Callable[..., Any], completed_job: str
+) -> None:
+    with MonitoringStoreHook().get_conn() as store:
+        batch_id = store.job(completed_job).batch_id
+        store.report_deployment_stats(3, 30.0, batch_id, user_errors=1)
+    rows = json.loads(command("batches", "results", batch_id, "-o", "json").out)
+    found = {row["metric"]: row["value"] for row in rows if row["column"] is None}
+    assert (400, 3, 2, 0.5) == tuple(found[name] for name in ("rows", "rejected_rows", "requests", "user_error_rate"))
+    assert {"churn"} == {row["definition"] for row in rows if row["status"] is not None}
+    health = json.loads(command("deployments", "health", "churn-model", "-o", "json").out)
+    assert [("service", "warning"), ("drift", "passing")] == [(row["indicator"], row["status"]) for row in health[:2]]
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
         (("show", "none"), "no batch has this id"),
         (("delete", "none", "-y"), "no batch has this id"),
+        (("results", "none"), "no batch has this id"),
         (("create", "none", "b"), "no deployment has this id"),
         (("list", "dep-1", "--created-after", "soon"), "created_after must be ISO 8601"),
         (("list", "dep-1", "--order", "size"), "order must be one of"),

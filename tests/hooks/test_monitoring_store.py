@@ -32,6 +32,36 @@ def test_a_deployment_is_read_and_changed_in_one_call(own_home: Path) -> None:
     assert ("m-2", changed) == (changed.model_id, hook.get_deployment("dep-1"))
 
 
+def test_a_batch_is_made_reported_into_and_judged_through_the_hook(own_home: Path) -> None:
+    hook = MonitoringStoreHook()
+    with hook.get_conn() as store:
+        store.create_deployment("dep-1")
+    definition = {
+        "name": "d",
+        "deployment_id": "dep-1",
+        "intake_settings": {"type": "sql", "data_store_id": "db", "table": "t"},
+        "monitoring_columns": {"predictions_columns": "prediction"},
+        "enabled": False,
+    }
+    batch = hook.create_batch("dep-1", "b", by="ada")
+    rows = [{"prediction": 0.5, "x": 1.0}, {"prediction": None, "x": 2.0}]
+    assert hook.report_predictions(rows, definition, batch_id=batch.id)
+    assert hook.report_deployment_stats(1, 5.0, batch.id, server_errors=1)
+    selected = hook.select_batches("dep-1", [batch.id])
+    assert (2, 1, 5.0) == (
+        selected.service.rows,
+        selected.service.rejected_rows,
+        selected.service.execution_time_ms,
+    )
+    assert ("failing", "1 requests, 1 broke, 0 were refused") == (
+        hook.deployment_health("dep-1").service.status,
+        hook.deployment_health("dep-1").service.message,
+    )
+    assert hook.lock_batch(batch.id).locked
+    hook.delete_batch(batch.id)
+    assert "unknown" == hook.deployment_health("dep-1").worst
+
+
 def test_named_connection_must_exist(own_home: Path) -> None:
     with pytest.raises(ConfigurationError, match="monitoring store: there is no Airflow connection 'mine'"):
         MonitoringStoreHook("mine").get_conn()
