@@ -235,6 +235,8 @@ def _job_row(job: JobRecord) -> dict[str, Any]:
 
 
 def _result_row(result: ResultRecord) -> dict[str, Any]:
+    from airflow_monitoring_provider.monitors.naming import named
+
     value = result.value
     return {
         "metric": value.name,
@@ -245,7 +247,7 @@ def _result_row(result: ResultRecord) -> dict[str, Any]:
         "low": value.low,
         "high": value.high,
         "status": result.status.text if result.status is not None else "",
-        "reason": result.status_reason or value.reason or "",
+        "reason": result.status_reason or value.reason or named(value) or "",
         "warning": result.warning,
         "critical": result.critical,
         "p_value": value.p_value,

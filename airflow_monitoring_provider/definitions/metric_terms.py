@@ -68,7 +68,7 @@ _QUALITY = {
     "missing_rate_change": MetricTerm(LOWER_IS_BETTER, low=-1.0, high=1.0),
     **_lower("drift_score", "drifted_features"),
     **_lower("null_timestamps", "missing_columns", "new_columns", "retyped_columns"),
-    **_lower("new_values", "vanished_values", "duplicate_rows", "duplicate_keys", "empty_rows", "empty_columns"),
+    **_lower("new_values", "vanished_values", "duplicate_keys", "empty_columns"),
     **_lower("constant", "almost_constant", "became_constant", "top_share", high=1.0),
     **_lower("freshness", "label_lag_p50", "label_lag_p95"),
     **_higher("label_coverage"),

@@ -17,10 +17,13 @@ def named(value: MetricValue) -> str | None:
 
     Values are those that the stored result names, so what was hidden there stays hidden here.
     """
-    found = [*map(_column, value.details.get("columns", ())), *map(_short, value.details.get("values", ()))]
-    if not value.value or not found:
+    columns, values = (value.details.get(key) for key in ("columns", "values"))
+    if not value.value or not (isinstance(columns, list) or isinstance(values, list)):
         return None
-    rest = max(int(value.value), len(found)) - _NAMED if "columns" in value.details else len(found) - _NAMED
+    found = [_column(c) for c in columns] if isinstance(columns, list) else [_short(v) for v in values or ()]
+    rest = max(int(value.value), len(found)) - _NAMED  # a share is below 1, a count is of more than are named
+    if not found:
+        return None
     return ", ".join(found[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 

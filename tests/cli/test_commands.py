@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -14,7 +15,9 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from airflow_monitoring_provider.definitions import load_definition
+from airflow_monitoring_provider.definitions import Window, load_definition
+from airflow_monitoring_provider.hooks.ports import open_ports
+from airflow_monitoring_provider.jobs.run import run_job
 
 READING = [
     ("definitions", "list"),
@@ -275,3 +278,18 @@ def test_suggesting_for_what_is_not_there_says_so(command: Callable[..., Any], c
 
     assert "no definition has this id or name" in answer.code
     assert 2 == command("definitions", "suggest-checks", "churn", "--rows", "0").code
+
+
+def test_results_name_the_columns_that_changed(
+    command: Callable[..., Any], completed_job: str, churn_payload: dict[str, Any]
+) -> None:
+    payload = churn_payload | {"features": None, "checks": {"amount": {"kind": "text"}, "tenure": {"minimum": 0}}}
+    checked = load_definition(payload)
+    start = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    with open_ports("monitoring_store_default") as ports:
+        job = run_job(checked, Window.of(start, start + dt.timedelta(days=1)), ports).job_id
+
+    found = json.loads(command("results", "show", job, "-o", "json").out)
+
+    notes = {row["metric"]: row["reason"] for row in found if row["metric"].endswith("_columns")}
+    assert ("amount (text to double, 0 % unreadable)", "tenure") == (notes["retyped_columns"], notes["missing_columns"])

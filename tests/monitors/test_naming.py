@@ -32,6 +32,7 @@ AMOUNT = {"column": "amount", "from": "numeric", "to": "string", "unreadable": 0
         (None, value("new_columns", 0.0, columns=[])),
         (None, value("not_allowed_share", None)),
         (None, value("missing_rate", 0.5)),
+        (None, value("drift_share", 0.5, columns=2)),
     ],
 )
 def test_what_was_counted_is_named(expected: str | None, found: MetricValue) -> None:
