@@ -78,9 +78,9 @@ class ProfileBuilder:
         columns = [self._plan.timestamp_column, self._plan.actual_time_column]
         if target is not None:
             columns += [*(name for _, name in target.prediction_columns), target.actual_column]
-        columns += [name for segment in self._plan.segments for name in segment.columns]
-        found = tuple(dict.fromkeys(name for name in columns if name is not None))
-        return found or tuple(column.name for column in self._plan.columns[:1])
+        # A segment's builder sees the same rows and knows of no column but these.
+        own = [name for name in columns if name is not None] or [column.name for column in self._plan.columns[:1]]
+        return tuple(dict.fromkeys([*own, *(name for segment in self._plan.segments for name in segment.columns)]))
 
     def update(self, batch: pa.RecordBatch, statuses: StatusArray) -> None:
         """Add the rows of a batch.

@@ -17,6 +17,7 @@ from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.engines.arrow import ProfileBuilder, profile_batches
 from airflow_monitoring_provider.engines.segments import SegmentReader, fulfils
 from airflow_monitoring_provider.exceptions import CorruptData
+from airflow_monitoring_provider.intake.source import BatchStretch
 from airflow_monitoring_provider.profiles.plan import (
     ColumnPlan,
     ColumnRole,
@@ -68,6 +69,15 @@ def expected_ids(row: dict[str, Any]) -> list[str]:
     if age is not None and age >= 18 and region is not None and region != "US":
         ids.append("vip")
     return ids
+
+
+def test_rows_without_predictions_and_times_have_segments_too() -> None:
+    """Reading only the columns that group rows, as a job does, left the segments' own profiles without any."""
+    builder, batch = ProfileBuilder(ProfilePlan(columns=PLAN.columns[:1], segments=(BY_REGION,))), rows(90)
+    builder.see(batch.select(list(builder.row_columns)), np.zeros(90, np.uint8))
+    builder.count(BatchStretch(batch), np.zeros(90, np.uint8))
+
+    assert 90 == sum(profile.columns["n"].rows for profile in builder.finish().segments.values())
 
 
 @pytest.mark.parametrize("threads", [1, 3])

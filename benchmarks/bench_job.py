@@ -1,94 +1,70 @@
-"""Time and peak memory of a whole job, from 100 000 to 10 000 000 rows: memory must not grow with the rows.
+"""A whole job of 100 000 to 10 000 000 rows beside a scan that only decodes the same columns: memory must not grow.
 
 Each measurement is a fresh process that runs ``run_job`` over a window of a Parquet file (20 monitored columns, an
 identifier, a timestamp, a score and an actual), with duplicate search, prediction log, Parquet output, a SQLite store
-and a first-window baseline. Beside it another fresh process only decodes the same columns of the same file with
-pyarrow. All files lie in a temporary folder, which is removed.
+and a first-window baseline, in the memory pool of a task; imports and the baseline's job are left out of the seconds,
+not of the memory. All files lie in a temporary folder, which is removed.
 
-    python benchmarks/bench_flat_memory.py --rows 100000 1000000 --runs 1
-
-This process imports neither NumPy nor pyarrow: Linux hands a parent's peak memory on to the child's ``ru_maxrss``.
+    python benchmarks/bench_job.py --rows 100000 1000000 --runs 1
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import measure
 
 ROWS = (100_000, 1_000_000, 10_000_000)
 BASELINE_ROWS = 100_000
 FIRST_DAY = datetime(2026, 3, 1, tzinfo=UTC)
 FLOATS, WHOLES, TEXTS = 12, 3, 4
+MOST_GROWTH, MOST_MEMORY = 1.1, 225
+"""Of the peak memory: at most rows beside fewest, and MB at most rows, which a prototype by hand reached."""
 _ROW_GROUP = 131_072
 
 
 def main() -> None:
     """Measure and print a table."""
-    options = _options()
-    if options.child:
-        result = _CHILDREN[options.child](Path(options.folder), options.rows[0])
-        print(json.dumps(result))
-        return
-    medians: dict[int, dict[str, float]] = {}
-    for rows in options.rows:
-        with tempfile.TemporaryDirectory(prefix="bench-flat-memory-") as folder:
-            _measure("make", folder, rows)
-            runs = [(_measure("job", folder, rows), _measure("scan", folder, rows)) for _ in range(options.runs)]
-        medians[rows] = _show(rows, runs)
-    first, last = min(medians), max(medians)
-    ratio = medians[last]["peak"] / medians[first]["peak"]
-    print(f"peak memory at {last:,} rows / at {first:,} rows: {ratio:.2f}")
-
-
-def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS), help="rows of the measured window")
     parser.add_argument("--runs", type=int, default=3, help="runs of each size; the table shows their medians")
-    parser.add_argument("--child", choices=sorted(_CHILDREN), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", help=argparse.SUPPRESS)
-    return parser.parse_args()
-
-
-def _measure(child: str, folder: str, rows: int) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--child", child, "--folder", folder, "--rows", str(rows)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
-
-
-def _show(rows: int, runs: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, float]:
-    for number, (job, scan) in enumerate(runs, 1):
-        print(
-            f"{rows:>11,} rows  run {number}  job {job['seconds']:8.2f} s {rows / job['seconds']:>12,.0f} rows/s "
-            f"peak {job['peak']:7.0f} MiB   scan {scan['seconds']:7.2f} s peak {scan['peak']:7.0f} MiB",
-            flush=True,
+    options = parser.parse_args()
+    print(measure.machine(), flush=True)
+    peaks, lines = {}, []
+    for rows in options.rows:
+        print(f"{rows:,} rows", flush=True)
+        with tempfile.TemporaryDirectory(prefix="bench-job-") as folder:
+            measure.run(measure.child("make", folder, rows))
+            children = {name: measure.child(name, folder, rows) for name in ("job", "scan")}
+            job, scan = measure.in_turn(children, runs=options.runs).values()
+        peaks[rows] = measure.median(job, "peak") * 1.048576
+        lines.append(
+            [
+                f"{rows:,}",
+                f"{measure.median(job):.2f}, {measure.median(job, 'busy'):.2f}",
+                f"{rows / measure.median(job):,.0f}",
+                f"{measure.median(scan):.2f}, {measure.median(scan, 'busy'):.2f}",
+                *(measure.spread(measure.ratio(job, scan, what)) for what in ("seconds", "busy")),
+                *(f"{measure.median(runs, 'peak'):.0f}" for runs in (job, scan)),
+            ]
         )
-    seconds, peak, scan_seconds, scan_peak = (
-        statistics.median(run[which][what] for run in runs)
-        for which, what in ((0, "seconds"), (0, "peak"), (1, "seconds"), (1, "peak"))
-    )
-    print(
-        f"{rows:>11,} rows  median job {seconds:8.2f} s {rows / seconds:>12,.0f} rows/s peak {peak:7.0f} MiB   "
-        f"scan {scan_seconds:7.2f} s peak {scan_peak:7.0f} MiB   job / scan {seconds / scan_seconds:.1f}",
-        flush=True,
-    )
-    return {"seconds": seconds, "peak": peak}
+    heads = ["rows", "job, s, busy", "rows/s", "scan, s, busy", "job / scan", "busy", "job, peak MiB", "scan"]
+    measure.table(heads, lines)
+    last, first = max(peaks), min(peaks)
+    measure.verdict(f"peak memory at {last:,} rows / at {first:,}", peaks[last] / peaks[first], MOST_GROWTH)
+    measure.verdict(f"peak memory at {last:,} rows", peaks[last], MOST_MEMORY, unit=" MB")
 
 
-def _make(folder: Path, rows: int) -> dict[str, Any]:
+def make(folder: str, rows: str) -> None:
     """Two files: the baseline's day, and the measured day."""
-    (folder / "rows").mkdir()
-    _write(folder / "rows" / "day-1.parquet", FIRST_DAY, BASELINE_ROWS, seed=1)
-    _write(folder / "rows" / "day-2.parquet", FIRST_DAY + timedelta(days=1), rows, seed=2)
-    return {}
+    place = Path(folder) / "rows"
+    place.mkdir()
+    _write(place / "day-1.parquet", FIRST_DAY, BASELINE_ROWS, seed=1)
+    _write(place / "day-2.parquet", FIRST_DAY + timedelta(days=1), int(rows), seed=2)
 
 
 def _write(path: Path, day: datetime, rows: int, seed: int) -> None:
@@ -135,12 +111,13 @@ def _offset(day: datetime) -> int:
     return day.day * 4_294_967_296
 
 
-def _job(folder: Path, rows: int) -> dict[str, Any]:
+def job(folder: str, rows: str) -> dict[str, Any]:
     """The baseline's day, then the measured one."""
     import fsspec
 
     from airflow_monitoring_provider.definitions import load_definition
     from airflow_monitoring_provider.definitions.window import Window
+    from airflow_monitoring_provider.engines.arrow import use_lean_memory
     from airflow_monitoring_provider.intake.source import open_source
     from airflow_monitoring_provider.jobs.ports import Ports
     from airflow_monitoring_provider.jobs.run import run_job
@@ -149,33 +126,34 @@ def _job(folder: Path, rows: int) -> dict[str, Any]:
     from airflow_monitoring_provider.store.storage import Storage
     from airflow_monitoring_provider.store.store import MonitoringStore
 
+    use_lean_memory()
     files, definition = fsspec.filesystem("file"), load_definition(_definition(folder))
     with tempfile.TemporaryDirectory(dir=folder) as home:
         engine = open_engine(f"sqlite:///{home}/store.sqlite")
         with MonitoringStore(engine, storage=Storage.local(f"{home}/storage"), embedded=True) as store:
             ports = Ports(
                 store=store,
-                source=lambda _, intake, order_by: open_source(intake, filesystem=files, root=str(folder)),
+                source=lambda _, intake, order_by: open_source(intake, filesystem=files, root=folder),
                 writer=lambda told: open_writer(
                     told.output_settings,  # type: ignore[arg-type]
                     filesystem=files,
-                    root=str(folder),
+                    root=folder,
                     identifiers=("id",),
                 ),
             )
             days = [FIRST_DAY + timedelta(days=number) for number in range(3)]
             run_job(definition, Window.of(days[0], days[1]), ports)
-            started = time.perf_counter()
+            watch = measure.Stopwatch()
             summary = run_job(definition, Window.of(days[1], days[2]), ports)
-            seconds = time.perf_counter() - started
-    expected = (rows, rows, 1)
+            figures = watch.figures()
+    expected = (int(rows), int(rows), 1)
     found = (summary.rows, summary.output_rows, summary.baseline_version)
     if found != expected:
         raise RuntimeError(f"rows, rows written and baseline are {found}, not {expected}")
-    return {"seconds": seconds, "peak": _peak()}
+    return figures
 
 
-def _definition(folder: Path) -> dict[str, Any]:
+def _definition(folder: str) -> dict[str, Any]:
     return {
         "name": "bench",
         "deployment_id": "bench",
@@ -194,29 +172,20 @@ def _definition(folder: Path) -> dict[str, Any]:
     }
 
 
-def _scan(folder: Path, rows: int) -> dict[str, Any]:
+def scan(folder: str, rows: str) -> dict[str, Any]:
     """Decode every column once, and do nothing with it."""
     import pyarrow.parquet as pq
 
-    started = time.perf_counter()
-    with (folder / "rows" / "day-2.parquet").open("rb") as stream:
+    watch = measure.Stopwatch()
+    with (Path(folder) / "rows" / "day-2.parquet").open("rb") as stream:
         file = pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20)
         found = sum(batch.num_rows for batch in file.iter_batches(65_536))
-    seconds = time.perf_counter() - started
-    if found != rows:
+    figures = watch.figures()
+    if found != int(rows):
         raise RuntimeError(f"{found} rows, not {rows}")
-    return {"seconds": seconds, "peak": _peak()}
+    return figures
 
-
-def _peak() -> float:
-    """Peak resident memory of this process in MiB."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
-
-
-_CHILDREN = {"make": _make, "job": _job, "scan": _scan}
 
 if __name__ == "__main__":
-    main()
+    if not measure.work({"make": make, "job": job, "scan": scan}):
+        main()
