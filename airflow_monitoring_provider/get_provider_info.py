@@ -28,9 +28,11 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": integration,
-                "python-modules": [f"{package}.operators.monitoring", f"{package}.operators.parts"],
+                "python-modules": [f"{package}.operators.{name}" for name in ("batches", "monitoring", "parts")],
             }
         ],
+        "sensors": [{"integration-name": integration, "python-modules": [f"{package}.sensors.monitoring"]}],
+        "triggers": [{"integration-name": integration, "python-modules": [f"{package}.triggers.monitoring_store"]}],
         "hooks": [{"integration-name": integration, "python-modules": [f"{package}.hooks.monitoring_store"]}],
         "connection-types": [_monitoring_store_connection(package)],
         "extra-links": [f"{package}.operators.links.MonitoringReportLink"],

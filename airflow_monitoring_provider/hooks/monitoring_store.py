@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from airflow_monitoring_provider.exceptions import ConfigurationError, MonitoringError
+from airflow_monitoring_provider.exceptions import ConfigurationError, ConnectionUnavailable, MonitoringError
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
-    from sqlalchemy.engine import URL
+    from sqlalchemy.engine import URL, Engine
 
     from airflow_monitoring_provider.jobs.health import DeploymentHealth
     from airflow_monitoring_provider.jobs.selection import Selection
+    from airflow_monitoring_provider.store.batch_store import BatchStore
     from airflow_monitoring_provider.store.deployment_records import DeploymentRecord
     from airflow_monitoring_provider.store.records import BatchRecord
     from airflow_monitoring_provider.store.store import MonitoringStore
@@ -51,25 +52,35 @@ class MonitoringStoreHook(BaseHook):
         :raises ConfigurationError: the connection is missing or incomplete.
         :raises StoreUnavailable: the database cannot be reached.
         """
-        from airflow_monitoring_provider.store.engine import open_engine
         from airflow_monitoring_provider.store.storage import Storage
         from airflow_monitoring_provider.store.store import MonitoringStore
 
         connection = self._connection()
-        if connection is None:
-            home = embedded_home()
-            refuse_remote_executor(_executor())
-            home.mkdir(parents=True, exist_ok=True)
-            files = _local_storage(home / "storage")
-            return MonitoringStore(
-                open_engine(f"sqlite:///{home / 'store.sqlite'}"), storage=Storage(*files), embedded=True
-            )
-        url = store_url(connection)
-        embedded = url.get_backend_name() == "sqlite"
-        if embedded:
-            refuse_remote_executor(_executor())
-            Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
-        return MonitoringStore(open_engine(url), storage=Storage(*_storage_of(connection, url)), embedded=embedded)
+        engine, embedded = _open_database(connection)
+        files = _local_storage(embedded_home() / "storage") if connection is None else _storage_of(connection)
+        return MonitoringStore(engine, storage=Storage(*files), embedded=embedded)
+
+    async def aget_reader(self) -> BatchStore:
+        """Open the store's database without its files, from a trigger; close it when done.
+
+        :raises ConfigurationError: the connection is incomplete.
+        :raises ConnectionUnavailable: there is no such connection, or nobody could say; a trigger cannot tell which.
+        """
+        from airflow.sdk.exceptions import AirflowNotFoundException
+
+        from airflow_monitoring_provider.store.batch_store import BatchStore
+
+        connection: Connection | None = None
+        try:
+            connection = await self.aget_connection(self.monitoring_store_conn_id)
+        except AirflowNotFoundException:
+            default = self.monitoring_store_conn_id == self.default_conn_name
+            if not (default and (embedded_home() / "store.sqlite").exists()):
+                raise ConnectionUnavailable(
+                    f"monitoring store: no connection {self.monitoring_store_conn_id!r} was found"
+                ) from None
+        engine, embedded = _open_database(connection)
+        return BatchStore(engine, embedded=embedded)
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether the store answers and its tables fit this version, with a sentence that says so."""
@@ -144,6 +155,22 @@ class MonitoringStoreHook(BaseHook):
             raise
 
 
+def _open_database(connection: Connection | None) -> tuple[Engine, bool]:
+    """The database of a connection, None for the embedded store; and whether the store migrates itself."""
+    from airflow_monitoring_provider.store.engine import open_engine
+
+    if connection is None:
+        refuse_remote_executor(_executor())
+        embedded_home().mkdir(parents=True, exist_ok=True)
+        return open_engine(f"sqlite:///{embedded_home() / 'store.sqlite'}"), True
+    url = store_url(connection)
+    embedded = url.get_backend_name() == "sqlite"
+    if embedded:
+        refuse_remote_executor(_executor())
+        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    return open_engine(url), embedded
+
+
 def embedded_home() -> Path:
     """The folder of the embedded store: ``AIRFLOW_HOME/monitoring``."""
     return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser() / "monitoring"
@@ -191,11 +218,11 @@ def store_url(connection: Connection) -> URL:
     )
 
 
-def _storage_of(connection: Connection, url: URL) -> tuple[Any, str]:
+def _storage_of(connection: Connection) -> tuple[Any, str]:
     """Where the prediction log lives: ``storage_root`` of the connection, else beside the embedded store."""
     from airflow_monitoring_provider.hooks.connections import open_files
 
-    extra = connection.extra_dejson
+    extra, url = connection.extra_dejson, store_url(connection)
     root = str(extra.get("storage_root") or "")
     if "://" in root and not root.startswith("file://"):
         files = open_files(root, extra.get("storage_conn_id") or None, purpose="monitoring store, storage root")

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from airflow_monitoring_provider.operators.batches import (
+    MonitoringCreateBatchOperator,
+    MonitoringDeleteBatchOperator,
+    MonitoringHealthGateOperator,
+    MonitoringLockBatchOperator,
+    MonitoringUnlockBatchOperator,
+)
 from airflow_monitoring_provider.operators.monitoring import MonitoringEvaluationOperator, MonitoringJobOperator
 from airflow_monitoring_provider.operators.parts import (
     MonitoringClaimOperator,
@@ -11,8 +18,13 @@ from airflow_monitoring_provider.operators.parts import (
 
 __all__ = [
     "MonitoringClaimOperator",
+    "MonitoringCreateBatchOperator",
+    "MonitoringDeleteBatchOperator",
     "MonitoringEvaluationOperator",
+    "MonitoringHealthGateOperator",
     "MonitoringJobOperator",
+    "MonitoringLockBatchOperator",
     "MonitoringMergeOperator",
     "MonitoringPartOperator",
+    "MonitoringUnlockBatchOperator",
 ]

@@ -22,12 +22,16 @@ class BatchStore(DeploymentStore):
         *,
         description: str | None = None,
         external_url: str | None = None,
+        key: str | None = None,
         by: str | None = None,
     ) -> BatchRecord:
         """An empty batch that jobs and running code can add predictions to.
 
+        :param key: the caller's own name of this request: asked again, it gives the same batch. None: always a new one.
+
         Raises :class:`NotFound`, :class:`ConfigurationError` where the deployment's batch monitoring is off,
-        :class:`BatchLimitReached` where it was given all the batches of a day.
+        :class:`BatchLimitReached` where it was given all the batches of a day, :class:`BatchLocked` where the key's was
+        deleted.
         """
         with self._writing() as connection:
             return batches.create(
@@ -36,6 +40,7 @@ class BatchStore(DeploymentStore):
                 name,
                 description=description,
                 external_url=external_url,
+                key=key,
                 by=by,
                 now=self._now(),
             )

@@ -46,6 +46,7 @@ ORDERS = {
 }
 """What lists can be ordered by, each also with ``-``; batches without such a time come last either way."""
 _RESULTS = (metrics, profiles, snapshots, prediction_files)
+_KEYS = uuid.UUID("8f0d2a53-6a0e-5a7e-9a57-0a8c51d1c0f4")
 _URLS = ("http://", "https://")
 
 
@@ -120,10 +121,11 @@ def create(
     *,
     description: str | None,
     external_url: str | None,
+    key: str | None,
     by: str | None,
     now: dt.datetime,
 ) -> BatchRecord:
-    """An empty batch; one after the other, so that the last one of a day is given once."""
+    """An empty batch, or the one that ``key`` made; one after the other, so that the last of a day is given once."""
     who = texts.optional_name(by, "by")
     described = _described({"name": name, "description": description, "external_url": external_url})
     deployments.hold(connection, deployment_id)
@@ -131,13 +133,18 @@ def create(
         raise ConfigurationError(
             "the deployment's batch monitoring is off; turn it on in its settings: batchMonitoring.enabled"
         )
+    identity = uuid.uuid4().hex if key is None else uuid.uuid5(_KEYS, f"{deployment_id}\0{key}").hex
+    if connection.execute(sa.select(batches.c.id).where(batches.c.id == identity)).first() is not None:
+        made = one(connection, identity)
+        if made.deleted_at is not None:
+            raise _gone(made)
+        return made
     day = limits(connection, deployment_id, now)
     if day.daily_limit is not None and day.created_today >= day.daily_limit:
         raise BatchLimitReached(
             f"the deployment has {day.created_today} batches of today and may be given {day.daily_limit}; the count "
             f"starts anew at {day.resets_at:%Y-%m-%d %H:%M} UTC, and dailyBatchLimit in its settings changes the limit"
         )
-    identity = uuid.uuid4().hex
     connection.execute(
         batches.insert().values(
             id=identity,
