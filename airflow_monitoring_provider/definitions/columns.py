@@ -82,6 +82,11 @@ class MonitoringColumns(Part):
         return tuple(pair.column_name for pair in self.predictions_columns)
 
     @property
+    def brings_late_actuals(self) -> bool:
+        """The rows have actuals for predictions that other jobs made."""
+        return self.predictions_columns is None and self.association_id_column is not None
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """The classes in the order given; empty unless ``predictions_columns`` is a list."""
         if self.predictions_columns is None or isinstance(self.predictions_columns, str):

@@ -80,7 +80,7 @@ class Minimums(Part):
         default=0.95,
         ge=0,
         le=1,
-        description="Performance is provisional below this share of the baseline's label coverage.",
+        description="Performance is provisional below this share of the baseline's label coverage (late ones: of 1).",
     )
 
 

@@ -162,11 +162,10 @@ def name_levels(plan: ProfilePlan, baseline: Profile, most: int = NAMED_LEVELS) 
 def read_columns(
     plan: ProfilePlan,
     identifiers: Iterable[str] = (),
-    association_id: str | None = None,
     copied: Iterable[str] = (),
 ) -> tuple[str, ...]:
-    """The columns a job has to read: the plan's, then identifiers, association id and copied ones, each once."""
-    extra = [plan.timestamp_column, plan.actual_time_column, *identifiers, association_id, *copied]
+    """The columns a job has to read: the plan's, then identifiers, logged and copied ones, each once."""
+    extra = [plan.timestamp_column, plan.actual_time_column, *identifiers, *copied]
     extra += [name for segment in plan.segments for name in segment.columns]
     if plan.target is not None:
         extra += [column for _, column in plan.target.prediction_columns]

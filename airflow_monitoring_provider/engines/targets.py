@@ -90,20 +90,24 @@ def read_predictions(batch: pa.RecordBatch, target: TargetPlan) -> tuple[FloatAr
     return scores, predicted_classes(scores[:, positive if len(columns) > 1 else 0], positive, target.threshold)
 
 
-def class_indices(actual: pa.Array, target: TargetPlan) -> IntArray:
+def class_indices(actual: pa.Array, target: TargetPlan, *, textual: bool | None = None) -> IntArray:
     """The class of each row as its index in ``target.classes``; -1 is no actual, -2 none of the classes.
 
     A value is the class it equals as text, else the class whose name reads as the same number (``1``, ``1.0``) or truth
     (``True``), since drivers and files differ in how they hand over one column; of two classes also by word in any case
     (``yes``, ``No``). Where only the positive class has a name, every other value is of the negative one; but a number
     or boolean beside a name that reads as neither is none of the classes, because nothing says which it means.
+
+    :param textual: whether the column held text, where its values are handed over as canonical texts; else its type
+        says so.
     """
+    textual = _is_textual(actual.type) if textual is None else textual
     encoded = canonical_dictionary(actual)
     exact = {name: index for index, name in enumerate(target.classes)}
     words = _WORDS if len(target.classes) == 2 else _TRUTH
     by_value = _by_value(target.classes, words)
     single = target.classes[0] == "" and len(target.classes) == 2
-    other = 0 if single and (by_value or _is_textual(actual.type)) else UNKNOWN_ACTUAL
+    other = 0 if single and (by_value or textual) else UNKNOWN_ACTUAL
     table = [MISSING_ACTUAL]
     for text in encoded.dictionary.to_pylist():
         if text is None:

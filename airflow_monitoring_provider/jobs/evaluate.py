@@ -1,7 +1,8 @@
 """The second task: from the committed values of a job to statuses, monitor states and alerts. No row is read.
 
 Evaluating twice gives the same statuses and each alert once. The job over a definition's first window also brings the
-jobs that ran before it up to date: they are compared with the new baseline from their stored profiles.
+jobs that ran before it up to date: they are compared with the new baseline from their stored profiles. The job that
+brought late actuals has those evaluated that it restated.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from airflow_monitoring_provider.definitions import (
     WindowKind,
     first_window,
     job_id,
+    load_definition,
 )
 from airflow_monitoring_provider.exceptions import BatchLocked, CorruptData, NotFound, Superseded
 from airflow_monitoring_provider.jobs.baseline import stored_first_window
@@ -86,7 +88,23 @@ def evaluate_job(job: str, definition: JobDefinition, store: MonitoringStore) ->
             _compare_waiting(job, definition, store)
         else:
             _compare_late(job, definition, store)
+    if definition.monitoring_columns.brings_late_actuals:
+        _evaluate_restated(job, store)
     return _evaluate_snapshot(job, definition, store)
+
+
+def _evaluate_restated(actuals_job: str, store: MonitoringStore) -> None:
+    """Evaluate the jobs whose accuracy these actuals have restated, by the definitions they ran with.
+
+    One that runs again meanwhile sees to itself.
+    """
+    for job in store.labelled_by(actuals_job):
+        record = store.job(job)
+        _, payload = store.definition(
+            record.definition_id, record.snapshot.definition_revision if record.snapshot else None
+        )
+        with contextlib.suppress(Superseded, BatchLocked, NotFound):
+            _evaluate_snapshot(job, load_definition(payload), store)
 
 
 def _evaluate_snapshot(job: str, definition: JobDefinition, store: MonitoringStore) -> EvaluationSummary:

@@ -1,4 +1,4 @@
-"""Steps 3 to 5 of a job: what was read is compared, written and committed."""
+"""Steps 3 to 5 of a job: what was read is compared, written and committed; then late actuals are joined."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from airflow_monitoring_provider.definitions import JobDefinition, RowStatus
 from airflow_monitoring_provider.engines.sql_rows import ProfiledRows
 from airflow_monitoring_provider.exceptions import NotFound, OutcomeUnknown, OutputUnavailable, Superseded
+from airflow_monitoring_provider.jobs.actuals import label
 from airflow_monitoring_provider.jobs.baseline import Reference
 from airflow_monitoring_provider.jobs.claiming import attempt_of
 from airflow_monitoring_provider.jobs.progress import Progress
@@ -33,6 +34,8 @@ class JobSummary:
     :param null_timestamps: rows of the source that are in no window because their timestamp is null.
     :param output_rows: rows written to the output (of an update: rows that matched one), None where the definition has
         no output.
+    :param actuals: what became of late actuals (:class:`~airflow_monitoring_provider.jobs.actuals.Labelling`); None
+        where the job neither brought nor met any.
     """
 
     job_id: str
@@ -49,6 +52,7 @@ class JobSummary:
     snapshot_revision: int
     content_hash: str
     baseline_version: int | None
+    actuals: dict[str, int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-clean form: instants as ISO 8601 text."""
@@ -81,11 +85,11 @@ def finish_job(
     progress.stage("write", f"compared: {len(values)} values")
     receipt = _write(store, writer, claim, reading)  # 4 write
     progress.stage("commit", _told_output(receipt))
-    snapshot = _snapshot(reading, values, reference)
+    snapshot = _snapshot(definition, reading, values, reference)
     batch = store.batch(claim.batch_id)
     revision = _commit(store, claim, snapshot)  # 5 commit
     log.info("Committed job %s: %d rows, snapshot revision %d", claim.job_id, snapshot.rows, revision)
-    return JobSummary(
+    summary = JobSummary(
         job_id=claim.job_id,
         definition_id=definition.id,
         deployment_id=definition.deployment_id,
@@ -101,6 +105,28 @@ def finish_job(
         content_hash=snapshot.content_hash,
         baseline_version=snapshot.baseline_version,
     )
+    return _labelled(summary, definition, store, claim, logged=bool(snapshot.prediction_files))
+
+
+def label_committed(definition: JobDefinition, store: MonitoringStore, claim: Claim) -> JobSummary:
+    """The summary of a claim that is committed, once its late actuals are joined: its task may have died before."""
+    summary = committed_job(store, claim.job_id)
+    return _labelled(summary, definition, store, claim, logged=bool(store.prediction_files(claim.job_id)))
+
+
+def _labelled(
+    summary: JobSummary, definition: JobDefinition, store: MonitoringStore, claim: Claim, *, logged: bool
+) -> JobSummary:
+    """The summary after late actuals were joined, which may have restated the job itself."""
+    found = label(definition, store, claim, logged=logged)
+    if found is None:
+        return summary
+    if found.restated and logged:
+        restated = committed_job(store, claim.job_id)
+        summary = dataclasses.replace(
+            summary, snapshot_revision=restated.snapshot_revision, content_hash=restated.content_hash
+        )
+    return dataclasses.replace(summary, actuals=found.to_dict())
 
 
 def due(job: JobRecord) -> datetime:
@@ -167,8 +193,8 @@ def _told_output(receipt: Receipt | None) -> str:
     return text + (f"; {receipt.skipped} rows repeat the identifiers of an earlier one" if receipt.skipped else "")
 
 
-def _snapshot(reading: Reading, values: list[MetricValue], reference: Reference) -> Snapshot:
-    profile = reading.profile
+def _snapshot(definition: JobDefinition, reading: Reading, values: list[MetricValue], reference: Reference) -> Snapshot:
+    profile, late = reading.profile, definition.monitoring_columns.brings_late_actuals
     scored = profile.status_counts.get(RowStatus.MONITORED.text, 0)
     return Snapshot(
         profile_bytes=to_bytes(profile),
@@ -183,7 +209,8 @@ def _snapshot(reading: Reading, values: list[MetricValue], reference: Reference)
         earliest=instant_of(profile.earliest),
         latest=instant_of(profile.latest),
         null_timestamps=reading.null_timestamps,
-        prediction_files=reading.prediction_files,
+        prediction_files=() if late else reading.log_files,
+        actual_files=reading.log_files if late else (),
         baseline_version=reference.version,
     )
 

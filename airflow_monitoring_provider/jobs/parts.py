@@ -44,13 +44,13 @@ from airflow_monitoring_provider.exceptions import (
     Superseded,
 )
 from airflow_monitoring_provider.intake.parts import CHANGED
+from airflow_monitoring_provider.jobs.actuals_log import open_log
 from airflow_monitoring_provider.jobs.baseline import Reference, find_reference
 from airflow_monitoring_provider.jobs.claiming import claim_window, rows_last_time, settled
 from airflow_monitoring_provider.jobs.copied import CopiedColumns
-from airflow_monitoring_provider.jobs.finishing import JobSummary, committed_job, finish_job
+from airflow_monitoring_provider.jobs.finishing import JobSummary, finish_job, label_committed
 from airflow_monitoring_provider.jobs.job_plan import JobPlan
 from airflow_monitoring_provider.jobs.ports import Ports
-from airflow_monitoring_provider.jobs.predictions import PredictionLog
 from airflow_monitoring_provider.jobs.progress import PartProgress, Progress, told
 from airflow_monitoring_provider.jobs.reading import (
     Reading,
@@ -189,7 +189,7 @@ def merge_and_commit(
     store, cut = ports.store, reference.token
     claim = store.held(reference.job_id, cut)
     if store.committed(claim):
-        return committed_job(store, claim.job_id)
+        return label_committed(_pinned(ports, claim), store, claim)
     claim = store.take(claim, cut, run)
     on_claim(claim)
     with _settled(ports, claim, cut, None, "the merge"), ExitStack() as resources:
@@ -210,7 +210,7 @@ def merge_and_commit(
             schema_changes=plan.rows.changes,
             rows=MergedRows(parts, CopiedColumns(definition, plan.rows.schema).schema) if output else None,
             null_timestamps=sum(part.null_timestamps for part in parts),
-            prediction_files=tuple(part.prediction_file for part in parts if part.prediction_file is not None),
+            log_files=tuple(part.log_file for part in parts if part.log_file is not None),
         )
         writer = ports.writer(definition) if output else None
         compared = _reference(plan, store.part_reference(claim.job_id, cut))
@@ -232,7 +232,7 @@ def _read_part(
     storage, identifiers = ports.store.storage, identifiers_of(definition)
     with ExitStack() as resources:
         writer = resources.enter_context(StagedWriter(storage, claim, part))
-        predictions = resources.enter_context(PredictionLog(definition, plan.rows.profile, storage, claim, part + 1))
+        logged = resources.enter_context(open_log(definition, plan.rows.profile, storage, claim, part + 1))
         duplicates: Any = known
         if known is None:
             scratch = resources.enter_context(scratch_folder())
@@ -242,12 +242,12 @@ def _read_part(
         rows = None
         if definition.output_settings is not None:
             rows = StagedRows(writer, CopiedColumns(definition, plan.rows.schema).schema)
-        profile = pass_over(definition, plan.rows, source, window, duplicates, rows, predictions, progress)
+        profile = pass_over(definition, plan.rows, source, window, duplicates, rows, logged, progress)
         ports.store.confirm(claim)  # a newer claim has swept what this one wrote
         column = definition.timestamp_column
         result = PartResult(
             null_timestamps=source.null_timestamps(column) if column else 0,
-            prediction_file=predictions.close(),
+            log_file=logged.close(),
             seen=source.seen(),
             order_sum=duplicates.order_sum if isinstance(duplicates, KeptKeys) else 0,
         )

@@ -1,25 +1,35 @@
 """The prediction log of a job: what was predicted for which association id, kept for actuals that come later.
 
 Logged are rows whose prediction is usable and whose association id can be stored (:mod:`outputs.values`) and is not
-null: no actual could ever name another. Repeated row identifiers are not.
-A definition without an association id or without predictions logs nothing.
+null: no late actual could ever name another. Repeated row identifiers are not. Where the rows bring actuals of their
+own, these are logged beside, also of rows without an id: accuracy is made anew from the log alone. So are the segments
+of each row. A definition without an association id or without predictions logs nothing.
 """
 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from airflow_monitoring_provider.definitions import JobDefinition, TargetType
 from airflow_monitoring_provider.engines.arrow import SCORED
 from airflow_monitoring_provider.engines.screen import StatusArray
+from airflow_monitoring_provider.engines.segments import SegmentReader
 from airflow_monitoring_provider.engines.targets import read_predictions
 from airflow_monitoring_provider.intake.source import column_of
 from airflow_monitoring_provider.outputs.values import repeated, unstorable_rows
-from airflow_monitoring_provider.profiles.arrays import from_texts, from_truth, from_values, truth_values
+from airflow_monitoring_provider.profiles.arrays import (
+    BoolArray,
+    from_texts,
+    from_truth,
+    from_values,
+    is_text,
+    valid_flags,
+)
 from airflow_monitoring_provider.profiles.canonical import canonical_array
 from airflow_monitoring_provider.profiles.instants import instants
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, TargetPlan
@@ -42,6 +52,9 @@ class PredictionLog:
         self._timezone = definition.timestamp_timezone
         self._batch_id = claim.batch_id
         self._target: TargetPlan | None = plan.target
+        self._actual = plan.target.actual_column if plan.target is not None else None
+        self._actual_timestamp = definition.monitoring_columns.actuals_timestamp_column
+        self._segments = [(segment, SegmentReader(segment, plan.level_names)) for segment in plan.segments]
         self._writer: PredictionWriter | None = None
         if self._association_id is None or plan.target is None or not plan.target.prediction_columns:
             return
@@ -50,7 +63,11 @@ class PredictionLog:
             batch_id=claim.batch_id,
             job_id=claim.job_id,
             token=claim.token,
-            schema=prediction_schema(classes=_classes(plan.target)),
+            schema=prediction_schema(
+                classes=_classes(plan.target),
+                segments=[segment.name for segment in plan.segments],
+                actuals=self._actual is not None,
+            ),
             part=part,
         )
 
@@ -58,24 +75,36 @@ class PredictionLog:
         """Log the rows of a batch that can be logged."""
         if self._writer is None or self._target is None or self._association_id is None:
             return
-        ids = column_of(batch, self._association_id)
         keep = np.isin(statuses, SCORED)
-        if ids.null_count:
-            keep &= truth_values(ids.is_valid())
-        keep &= ~unstorable_rows(pa.RecordBatch.from_arrays([ids], names=["association_id"]))
+        named = named_rows(column_of(batch, self._association_id))
+        if self._actual is None:
+            keep &= named
+        elif not named.all():
+            keep &= named | valid_flags(column_of(batch, self._actual))
         rows = batch if keep.all() else batch.filter(from_truth(keep))
         if not rows.num_rows:
             return
         scores, predicted = read_predictions(rows, self._target)
-        values: dict[str, Any] = {"association_id": canonical_array(column_of(rows, self._association_id))}
+        ids = canonical_array(column_of(rows, self._association_id))
+        if not named[keep].all():
+            ids = pc.if_else(from_truth(named[keep]), ids, pa.scalar(None, ids.type))
+        values: dict[str, Any] = {"association_id": ids}
         if self._target.target_type is TargetType.REGRESSION:
             values["prediction"] = from_values(scores[:, 0], pa.float64())
         else:
             for place, name in enumerate(_classes(self._target)):
                 values[f"probability:{name}"] = from_values(scores[:, place], pa.float64())
             values["predicted_class"] = from_texts(self._target.classes).take(from_values(predicted, pa.int64()))
-        values["timestamp"] = self._instants(rows)
+        values["timestamp"] = logged_instants(rows, self._timestamp, self._timezone)
         values["batch_id"] = repeated(self._batch_id, rows.num_rows)
+        if self._actual is not None:
+            values["actual"], values["actual_is_text"] = logged_actuals(column_of(rows, self._actual))
+            values["actual_timestamp"] = logged_instants(rows, self._actual_timestamp, self._timezone)
+        for segment, reader in self._segments:
+            codes = reader.codes(rows)
+            values[f"segment:{segment.name}"] = from_texts(segment.ids).take(
+                from_values(np.maximum(codes, 0), pa.int16(), codes >= 0)
+            )
         schema = self._writer.schema
         arrays = [values[field.name].cast(field.type) for field in schema]
         self._writer.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
@@ -84,7 +113,7 @@ class PredictionLog:
         """Make the log whole; None where nothing was logged."""
         return None if self._writer is None else self._writer.close()
 
-    def __enter__(self) -> PredictionLog:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -93,14 +122,27 @@ class PredictionLog:
         if self._writer is not None:
             self._writer.discard()
 
-    def _instants(self, rows: pa.RecordBatch) -> pa.Array:
-        if self._timestamp is None:
-            return pa.nulls(rows.num_rows, pa.timestamp("us", "UTC"))
-        return instants(column_of(rows, self._timestamp), self._timezone).cast(pa.timestamp("us", "UTC"))
-
 
 def _classes(target: TargetPlan) -> tuple[str, ...]:
     """The classes that have a probability column of their own; a single-column binary target has one."""
     if target.target_type is TargetType.REGRESSION:
         return ()
     return target.classes if len(target.prediction_columns) > 1 else (target.prediction_columns[0][0],)
+
+
+def named_rows(ids: pa.Array) -> BoolArray:
+    """(rows,), True where an actual could name the row: its association id is not null and can be stored."""
+    return valid_flags(ids) & ~unstorable_rows(pa.RecordBatch.from_arrays([ids], names=["association_id"]))
+
+
+def logged_actuals(array: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Actuals as canonical texts, and whether their column held text."""
+    textual = is_text(array.type.value_type if pa.types.is_dictionary(array.type) else array.type)
+    return canonical_array(array), from_truth(np.full(len(array), textual))
+
+
+def logged_instants(rows: pa.RecordBatch, column: str | None, timezone: str) -> pa.Array:
+    """When rows happened, null where no column says so."""
+    if column is None:
+        return pa.nulls(rows.num_rows, pa.timestamp("us", "UTC"))
+    return instants(column_of(rows, column), timezone).cast(pa.timestamp("us", "UTC"))

@@ -28,10 +28,10 @@ from airflow_monitoring_provider.engines.sql_rows import ProfiledRows
 from airflow_monitoring_provider.exceptions import TooManyRejectedRows
 from airflow_monitoring_provider.intake.parts import PartSource
 from airflow_monitoring_provider.intake.source import RowSource, TimeFilter, open_stretches
+from airflow_monitoring_provider.jobs.actuals_log import RowLog, logged_columns, open_log
 from airflow_monitoring_provider.jobs.baseline import Reference
 from airflow_monitoring_provider.jobs.copied import CopiedColumns
 from airflow_monitoring_provider.jobs.ports import Ports
-from airflow_monitoring_provider.jobs.predictions import PredictionLog
 from airflow_monitoring_provider.jobs.progress import Progress
 from airflow_monitoring_provider.jobs.pushing import pushed_profile
 from airflow_monitoring_provider.jobs.spool import Spool, scratch_folder
@@ -76,13 +76,14 @@ class Reading:
     :param rows: identifiers, passthrough columns and status of every row, or how the output's own database selects
         them; None where the definition has no output.
     :param null_timestamps: rows of the source that are in no window because their timestamp is null.
+    :param log_files: what was logged of the rows, for joins of predictions with late actuals.
     """
 
     profile: Profile
     schema_changes: SchemaChanges
     rows: Rows | ProfiledRows | None
     null_timestamps: int
-    prediction_files: tuple[PredictionFile, ...]
+    log_files: tuple[PredictionFile, ...]
 
 
 @contextmanager
@@ -116,22 +117,22 @@ def read_rows(
         spool = None
         if definition.output_settings is not None and pushed is None:
             spool = Spool(copied, scratch)
-        predictions = resources.enter_context(PredictionLog(definition, planned.profile, ports.store.storage, claim))
+        logged = resources.enter_context(open_log(definition, planned.profile, ports.store.storage, claim))
         if pushed is not None:
             profile = pushed.profile
         else:
-            profile = pass_over(definition, planned, source, window_filter, duplicates, spool, predictions, progress)
+            profile = pass_over(definition, planned, source, window_filter, duplicates, spool, logged, progress)
         check_rejected(definition, profile)
         if spool is not None:
             spool.finish()
         progress.stage("compare", told_rows(profile))
-        column, file = definition.timestamp_column, predictions.close()
+        column, file = definition.timestamp_column, logged.close()
         yield Reading(
             profile=profile,
             schema_changes=planned.changes,
             rows=spool if pushed is None else pushed.rows,
             null_timestamps=source.null_timestamps(column) if column else 0,
-            prediction_files=() if file is None else (file,),
+            log_files=() if file is None else (file,),
         )
 
 
@@ -165,10 +166,10 @@ def pass_over(
     window_filter: TimeFilter | None,
     duplicates: Duplicates | None,
     sink: RowSink | None,
-    predictions: PredictionLog,
+    logged: RowLog,
     progress: Progress,
 ) -> Profile:
-    """Read rows once: their profile; output rows go to ``sink``, predictions to their log.
+    """Read rows once: their profile; output rows go to ``sink``, predictions or late actuals to their log.
 
     :raises SourceUnavailable: the rows changed while they were read.
     """
@@ -179,8 +180,7 @@ def pass_over(
         open_stretches(source, columns_of(definition, planned), window_filter) as stretches,
         ProfileBuilder(planned.profile, threads=usable_cores()) as builder,
     ):
-        joined = definition.monitoring_columns.association_id_column
-        kept = (*identifiers_of(definition), *copied.names, *(() if joined is None else (joined,)))
+        kept = (*identifiers_of(definition), *copied.names, *logged_columns(definition))
         names = tuple(dict.fromkeys([*builder.row_columns, *screen.columns, *kept]))
         counted = frozenset(builder.row_columns).difference(kept)
         for stretch in stretches:
@@ -191,7 +191,7 @@ def pass_over(
                     rows, statuses = copied.take(batch, statuses)
                     sink.append(rows)
                 builder.see(batch, statuses)
-                predictions.append(batch, statuses)
+                logged.append(batch, statuses)
                 accepted = int(np.count_nonzero(statuses == RowStatus.MONITORED))
                 scored, failed = scored + accepted, failed + len(statuses) - accepted
                 progress.rows(scored, failed)
@@ -206,8 +206,7 @@ def pass_over(
 def columns_of(definition: JobDefinition, planned: RowPlan) -> tuple[str, ...]:
     """The columns that are read."""
     copied = CopiedColumns(definition, planned.schema)
-    association_id = definition.monitoring_columns.association_id_column
-    return read_columns(planned.profile, identifiers_of(definition), association_id, copied.names)
+    return read_columns(planned.profile, identifiers_of(definition), (*logged_columns(definition), *copied.names))
 
 
 def time_filter(definition: JobDefinition, window: Window) -> TimeFilter | None:

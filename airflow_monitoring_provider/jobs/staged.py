@@ -84,14 +84,14 @@ class PartResult:
     """
 
     null_timestamps: int
-    prediction_file: PredictionFile | None
+    log_file: PredictionFile | None
     seen: PartSeen
     order_sum: int = 0
 
     def close(self, writer: StagedWriter, profile: Profile) -> StagedFile:
         """Make the staged file whole."""
         writer.append("profile", to_bytes(profile))
-        file = self.prediction_file
+        file = self.log_file
         return writer.close(
             {
                 "rows": profile.rows,
@@ -117,7 +117,7 @@ class StagedPart:
         self.null_timestamps: int = facts["null_timestamps"]
         self.seen = PartSeen(**facts["seen"])
         found = facts["predictions"]
-        self.prediction_file = None if found is None else PredictionFile(**found)
+        self.log_file = None if found is None else PredictionFile(**found)
 
     def profile(self) -> Profile:
         """Its profile."""

@@ -53,7 +53,7 @@ def batch_quality(
         _named("empty_columns", [{"column": column} for column in empty], current, Reason.NO_DATA),
         _duplicate_keys(current, identified),
         _freshness(current, as_of),
-        *_label_lags(current, baseline),
+        *label_lags(current, baseline),
     ]
     return values
 
@@ -120,9 +120,9 @@ def _freshness(current: Profile, as_of: datetime | None) -> MetricValue:
     return dataclasses.replace(blank, value=max((as_of - latest).total_seconds(), 0.0), details=details)
 
 
-def _label_lags(current: Profile, baseline: Profile | None) -> list[MetricValue]:
+def label_lags(current: Profile, baseline: Profile | None) -> list[MetricValue]:
     """``label_lag_p50``, ``label_lag_p95``: seconds within which half, and 95 %, of the actuals known by now came."""
-    if current.plan.actual_time_column is None:
+    if current.plan.actual_time_column is None and current.label_lag is None:
         return []
     now, before = _lags(current), _lags(baseline)
     values = []

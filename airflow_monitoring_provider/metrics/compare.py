@@ -14,10 +14,11 @@ import dataclasses
 import math
 from datetime import datetime
 
-from airflow_monitoring_provider.metrics.batch_quality import batch_quality, row_counts
+from airflow_monitoring_provider.metrics.batch_quality import batch_quality, label_lags, row_counts
 from airflow_monitoring_provider.metrics.checks import column_checks
 from airflow_monitoring_provider.metrics.drift import column_drift
 from airflow_monitoring_provider.metrics.groups import group_values
+from airflow_monitoring_provider.metrics.labels import has_actuals
 from airflow_monitoring_provider.metrics.multiplicity import adjusted
 from airflow_monitoring_provider.metrics.performance import performance
 from airflow_monitoring_provider.metrics.predictions import predicted_shares
@@ -65,6 +66,21 @@ def compare(
     return adjusted([_finite(value) for value in values], settings.adjustment)
 
 
+def compare_labels(current: Profile, baseline: Profile | None, settings: ComparisonSettings) -> list[MetricValue]:
+    """What late actuals may change of the values of :func:`compare`: how long they took, and performance."""
+    values = [*label_lags(current, baseline), *_performance(current, baseline, settings)]
+    values += group_values(current, baseline, settings)
+    comparable = _comparable_segments(current, baseline)
+    before = baseline.segments if baseline is not None else {}
+    for segment in sorted(current.segments.keys() | (comparable & before.keys())):
+        rows, reference = _segment_sides(segment, current, baseline if segment in comparable else None)
+        found = _performance(rows, reference, settings)
+        if rows.rows < settings.segment_rows:
+            found = [_unsupported(value, settings.segment_rows) for value in found]
+        values += [dataclasses.replace(value, segment=segment) for value in found]
+    return adjusted([_finite(value) for value in values], settings.adjustment)
+
+
 def _comparable_segments(current: Profile, baseline: Profile | None) -> set[str]:
     """Ids that stand for the same rows on both sides: an edited definition may give one to others than it did."""
     if baseline is None or current.plan.level_names != baseline.plan.level_names:
@@ -80,8 +96,7 @@ def _segment(
     segment: str, current: Profile, baseline: Profile | None, settings: ComparisonSettings, changes: SchemaChanges
 ) -> list[MetricValue]:
     """What is said of one segment: its rows, each column's primary drift value, predicted classes and performance."""
-    rows = current.segments.get(segment, Profile(dataclasses.replace(current.plan, segments=())))
-    before = None if baseline is None else baseline.segments.get(segment, Profile(rows.plan))
+    rows, before = _segment_sides(segment, current, baseline)
     empty = not rows.rows or (before is not None and not before.rows)
     values: list[MetricValue] = []
     for name in _columns(rows, before, changes):
@@ -91,6 +106,12 @@ def _segment(
     if rows.rows < settings.segment_rows:
         values = [_unsupported(value, settings.segment_rows) for value in values]
     return [dataclasses.replace(value, segment=segment) for value in (*row_counts(rows, before), *values)]
+
+
+def _segment_sides(segment: str, current: Profile, baseline: Profile | None) -> tuple[Profile, Profile | None]:
+    """The profiles of a segment; empty where no row is in it."""
+    rows = current.segments.get(segment, Profile(dataclasses.replace(current.plan, segments=())))
+    return rows, None if baseline is None else baseline.segments.get(segment, Profile(rows.plan))
 
 
 def _unsupported(value: MetricValue, needed: int) -> MetricValue:
@@ -151,10 +172,18 @@ def _target(current: Profile, baseline: Profile | None, settings: ComparisonSett
         values += predicted_shares(
             plan, target, before if isinstance(before, ClassificationProfile) else None, settings
         )
-    if plan.actual_column is None:
-        return values
+    return values + _performance(current, baseline, settings)
+
+
+def _performance(current: Profile, baseline: Profile | None, settings: ComparisonSettings) -> list[MetricValue]:
+    """How predictions met actuals, where the rows have them or late ones were joined."""
+    target = current.target
+    if target is None or not has_actuals(current):
+        return []
+    before = baseline.target if baseline is not None else None
     actuals = [None if side is None else _actuals(side) for side in (current, baseline)]
-    return values + performance(target, before, settings, actuals=(actuals[0], actuals[1]))
+    late = current.plan.target is not None and current.plan.target.actual_column is None
+    return performance(target, before, settings, actuals=(actuals[0], actuals[1]), late=late)
 
 
 def _actuals(profile: Profile) -> Histogram | None:

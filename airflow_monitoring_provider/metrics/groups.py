@@ -29,6 +29,7 @@ from scipy.special import ndtri
 from airflow_monitoring_provider.metrics import curves
 from airflow_monitoring_provider.metrics.contingency import guarded_chi_square
 from airflow_monitoring_provider.metrics.intervals import CONFIDENCE, delong_variance
+from airflow_monitoring_provider.metrics.labels import has_actuals
 from airflow_monitoring_provider.metrics.precision import shared_buckets
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.scores import binary_table, positive_class
@@ -93,7 +94,7 @@ def _of(column: str, way: SegmentPlan, profile: Profile, settings: ComparisonSet
         _difference("selection_rate_difference", column, selected),
         _difference("selection_rate_ratio", column, selected),
     ]
-    if profile.plan.target is None or profile.plan.target.actual_column is None:
+    if not has_actuals(profile):
         return values
     least = max(settings.per_class, 1)
     tables = {name: binary_table(target) for name, target in groups.items()}

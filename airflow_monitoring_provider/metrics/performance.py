@@ -38,13 +38,15 @@ def performance(
     settings: ComparisonSettings,
     *,
     actuals: tuple[Histogram | None, Histogram | None] = (None, None),
+    late: bool = False,
 ) -> list[MetricValue]:
     """Every performance value of a target, in a fixed order, and the share of scored rows that have an actual.
 
     :param actuals: the labelled rows' actual numbers, of current and baseline, where they are known.
+    :param late: all actuals of the rows come later than the rows.
     """
     theirs = _scores(baseline, settings) if baseline is not None and _same_target(current, baseline) else {}
-    values = [_label_coverage(current, baseline if theirs else None, settings)]
+    values = [_label_coverage(current, baseline if theirs else None, settings, late)]
     provisional = {"provisional": True} if "provisional" in values[0].details else {}
     dummies = dummy_scores(current, baseline, actuals, settings.quantile) if baseline is not None and theirs else {}
     ends = intervals_of(current, settings) if _too_few(current, settings) is None else {}
@@ -128,13 +130,18 @@ def _value(
     return dataclasses.replace(blank, value=scored.score, low=low, high=high, details=details)
 
 
-def _label_coverage(target: Target, baseline: Target | None, settings: ComparisonSettings) -> MetricValue:
-    """Share of scored rows with an actual, *provisional* while it falls short of the baseline's: actuals come late."""
+def _label_coverage(target: Target, baseline: Target | None, settings: ComparisonSettings, late: bool) -> MetricValue:
+    """Share of scored rows with an actual, *provisional* while it falls short of the baseline's, or where all actuals
+    come late (also those of a baseline) of 1.
+    """
+    share = settings.maturity_coverage
     details: dict[str, Any] = {"labelled": target.labelled, "invalid_actuals": target.invalid_actual}
     if baseline is not None and baseline.scored and target.scored:
         details["baseline_value"] = baseline.labelled / baseline.scored
-        if target.labelled * baseline.scored < settings.maturity_coverage * (baseline.labelled * target.scored):
+        if not late and target.labelled * baseline.scored < share * (baseline.labelled * target.scored):
             details["provisional"] = True
+    if late and target.labelled < share * target.scored:
+        details["provisional"] = True
     blank = MetricValue(
         "label_coverage",
         ResultKind.DATA_QUALITY,

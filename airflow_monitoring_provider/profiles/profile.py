@@ -30,7 +30,7 @@ class Profile:
     :param target: where predictions met actuals; None without a target.
     :param earliest, latest: of the plan's timestamp column, microseconds since 1970 UTC.
     :param label_lag: seconds from a row's own time to that of its actual, over rows that have both; None where the plan
-        names no time of actuals.
+        names no time of actuals and no late ones were joined.
     :param segments: segment id -> profile of its rows, of the plan without segments; those without rows are absent.
     """
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from airflow_monitoring_provider.exceptions import DefinitionError, NotFound
 from airflow_monitoring_provider.store.deployment_records import BatchModel
 from airflow_monitoring_provider.store.engine import insert
-from airflow_monitoring_provider.store.tables import batch_dates, batch_reports, batches, jobs, snapshots
+from airflow_monitoring_provider.store.tables import actual_files, batch_dates, batch_reports, batches, jobs, snapshots
 from airflow_monitoring_provider.store.types import Utc, in_utc
 
 NO_MODEL = ""
@@ -24,7 +24,9 @@ NO_MODEL = ""
 def all_of(connection: sa.Connection, batch_id: str) -> tuple[BatchModel, ...]:
     """One entry a model, by its id."""
     held = sa.union_all(
-        _facts(snapshots).join(jobs, jobs.c.id == snapshots.c.job_id).where(jobs.c.batch_id == batch_id),
+        _facts(snapshots)
+        .join(jobs, jobs.c.id == snapshots.c.job_id)
+        .where(jobs.c.batch_id == batch_id, ~sa.exists().where(actual_files.c.job_id == snapshots.c.job_id)),
         _facts(batch_reports).where(batch_reports.c.batch_id == batch_id),
     ).subquery()
     found = connection.execute(

@@ -21,11 +21,12 @@ from airflow_monitoring_provider.exceptions import (
     DefinitionError,
     NotFound,
 )
-from airflow_monitoring_provider.store import batch_models, deployments, texts
+from airflow_monitoring_provider.store import actuals, batch_models, deployments, texts
 from airflow_monitoring_provider.store.deployment_records import BatchFilter, BatchLimits, BatchModel
 from airflow_monitoring_provider.store.records import BatchRecord, Page
 from airflow_monitoring_provider.store.registry import note
 from airflow_monitoring_provider.store.tables import (
+    actual_files,
     batch_dates,
     batch_reports,
     batch_stats,
@@ -45,7 +46,7 @@ ORDERS = {
     "latest": batches.c.latest_prediction,
 }
 """What lists can be ordered by, each also with ``-``; batches without such a time come last either way."""
-_RESULTS = (metrics, profiles, snapshots, prediction_files)
+_RESULTS = (metrics, profiles, snapshots, prediction_files, actual_files)
 _KEYS = uuid.UUID("8f0d2a53-6a0e-5a7e-9a57-0a8c51d1c0f4")
 _URLS = ("http://", "https://")
 
@@ -225,6 +226,7 @@ def delete(connection: sa.Connection, batch_id: str, *, by: str | None, now: dt.
         connection.execute(table.delete().where(table.c.batch_id == batch_id))
     for table in _RESULTS:
         connection.execute(table.delete().where(table.c.job_id.in_(ids)))
+    actuals.forget(connection, ids, now)
     note(connection, now, "batch.deleted", batch_id, by=who, deployment_id=deployment_id, jobs=list(ids))
     return list(ids)
 

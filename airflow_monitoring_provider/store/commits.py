@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from airflow_monitoring_provider.definitions.terms import JobState
 from airflow_monitoring_provider.exceptions import BatchLocked, JobAborted, NotFound, Superseded
 from airflow_monitoring_provider.metrics.values import MetricValue
-from airflow_monitoring_provider.store import batch_models, texts
+from airflow_monitoring_provider.store import actuals, batch_models, texts
 from airflow_monitoring_provider.store.claims import LOST
 from airflow_monitoring_provider.store.records import Claim, PredictionFile, Snapshot
 from airflow_monitoring_provider.store.tables import (
@@ -59,6 +59,9 @@ def commit(
     revision: int = job["snapshot_revision"]
     _write_values(connection, claim.job_id, revision, {name: job[name] for name in _CONTEXT}, values)
     _replace(connection, prediction_files, claim.job_id, _file_rows(claim, snapshot.prediction_files, now))
+    actuals.replace_files(connection, claim, snapshot.actual_files, now)
+    if snapshot.prediction_files:
+        actuals.expect(connection, claim, now)
     batch_models.recount(connection, claim.batch_id, now)
     return revision
 
@@ -78,7 +81,7 @@ def replace_values(
     job: str,
     snapshot_revision: int,
     values: list[dict[str, Any]],
-    baseline_version: int,
+    baseline_version: int | None,
     now: dt.datetime,
 ) -> int:
     """Compare a committed job anew, without its rows; the snapshot's new revision, whose evaluation is due.
@@ -97,7 +100,9 @@ def replace_values(
     facts = connection.execute(
         snapshots.update()
         .where(snapshots.c.job_id == job)
-        .values(revision=row.snapshot_revision, baseline_version=int(baseline_version))
+        .values(
+            revision=row.snapshot_revision, baseline_version=None if baseline_version is None else int(baseline_version)
+        )
         .returning(snapshots.c.model_id, snapshots.c.environment)
     ).one()
     # The job's own row may already speak of the attempt that runs now.

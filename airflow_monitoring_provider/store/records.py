@@ -19,6 +19,7 @@ class FileKind(StrEnum):
     """What the files of the storage folder are: the folder's name."""
 
     PREDICTIONS = "predictions"
+    ACTUALS = "actuals"
     STAGED = "staged"
 
 
@@ -121,6 +122,7 @@ class Snapshot:
     latest: dt.datetime | None = None
     null_timestamps: int = 0
     prediction_files: Sequence[PredictionFile] = ()
+    actual_files: Sequence[PredictionFile] = ()
     baseline_version: int | None = None
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 

@@ -1,4 +1,5 @@
-"""Files of the store: the prediction log, Parquet files that late actuals join, and the staged parts of running jobs.
+"""Files of the store: the prediction log, Parquet files that late actuals join, the actuals themselves, and
+the staged parts of running jobs.
 
 A file has its final name only when it is whole; it counts only when the manifest in the store lists it, which happens
 in the job's commit. So a killed attempt leaves garbage, never a lie. File names carry the attempt's token: an older
@@ -28,26 +29,47 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_monitoring_provider.exceptions import ConfigurationError, CorruptData, StoreUnavailable
 from airflow_monitoring_provider.store.records import FileKind, PredictionFile
 
+_INSTANT = pa.timestamp("us", "UTC")
 _SEGMENT_LIMIT = 100  # characters; with a checksum, token, part and temporary suffix a name stays below 255
-_REPEATING = {"predicted_class", "batch_id"}  # columns of the prediction log
+_REPEATING = {"predicted_class", "batch_id", "actual", "actual_is_text"}  # columns of the logs
 
 
 def prediction_schema(
-    *, classes: Sequence[str] = (), identifier: pa.DataType | None = None, segments: Sequence[str] = ()
+    *,
+    classes: Sequence[str] = (),
+    identifier: pa.DataType | None = None,
+    segments: Sequence[str] = (),
+    actuals: bool = False,
 ) -> pa.Schema:
     """Columns of the prediction log.
 
     :param classes: class names of a classification, one ``probability:<class>`` column each; empty for a regression,
         which has one ``prediction`` column.
     :param identifier: Arrow type of the association id; text unless given.
-    :param segments: columns that segments are made of, each kept as ``segment:<column>`` text.
+    :param segments: names of ways to group rows, each a column ``segment:<name>`` with the id of the row's segment.
+    :param actuals: the rows bring actuals of their own, kept as in :data:`ACTUALS_SCHEMA`.
     """
     fields = [pa.field("association_id", identifier or pa.string())]
     fields += [pa.field(f"probability:{name}", pa.float64()) for name in classes]
     fields += [pa.field("predicted_class", pa.string())] if classes else [pa.field("prediction", pa.float64())]
-    fields += [pa.field("timestamp", pa.timestamp("us", "UTC")), pa.field("batch_id", pa.string())]
+    fields += [pa.field("timestamp", _INSTANT), pa.field("batch_id", pa.string())]
+    if actuals:
+        fields += [pa.field("actual", pa.string()), pa.field("actual_is_text", pa.bool_())]
+        fields += [pa.field("actual_timestamp", _INSTANT)]
     fields += [pa.field(f"segment:{name}", pa.string()) for name in segments]
     return pa.schema(fields)
+
+
+ACTUALS_SCHEMA = pa.schema(
+    [
+        pa.field("association_id", pa.string()),
+        pa.field("actual", pa.string()),
+        pa.field("actual_is_text", pa.bool_()),
+        pa.field("timestamp", _INSTANT),
+    ]
+)
+"""Columns of the log of late actuals: the actual as canonical text, whether its column held text, and when it became
+known (null where the definition names no column for that)."""
 
 
 class Storage:
@@ -64,12 +86,20 @@ class Storage:
         return cls(LocalFileSystem(), os.fspath(root))
 
     def write_predictions(
-        self, *, deployment_id: str, batch_id: str, job_id: str, token: int, schema: pa.Schema, part: int = 0
+        self,
+        *,
+        deployment_id: str,
+        batch_id: str,
+        job_id: str,
+        token: int,
+        schema: pa.Schema,
+        part: int = 0,
+        kind: FileKind = FileKind.PREDICTIONS,
     ) -> PredictionWriter:
-        """Open a file for one attempt's predictions (its ``part``, where several tasks write)."""
+        """Open a file for one attempt's predictions or actuals (its ``part``, where several tasks write)."""
         # Several tasks' names are used once each: a part that is run again must not replace a file that counts.
         name = self.file_name(job_id, token, f"{part}-{secrets.token_hex(8)}" if part else "", "parquet")
-        return PredictionWriter(self.create((FileKind.PREDICTIONS, deployment_id, batch_id), name), schema)
+        return PredictionWriter(self.create((kind, deployment_id, batch_id), name), schema)
 
     def file_name(self, job_id: str, token: int, rest: str, suffix: str) -> str:
         """The name of a file that belongs to an attempt, as :meth:`sweep` knows it."""
@@ -95,8 +125,10 @@ class Storage:
         with self.translated("read"), self._filesystem.open(self._absolute(path), "rb") as stream:
             yield stream
 
-    def read_predictions(self, file: PredictionFile) -> Iterator[pa.RecordBatch]:
+    def read_predictions(self, file: PredictionFile, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows of a listed file, at most 65 536 a batch, after its checksum was verified.
+
+        :param columns: those to read; all when None.
 
         Raises :class:`CorruptData` where the file is missing or is not what was committed.
         """
@@ -112,7 +144,7 @@ class Storage:
             except FileNotFoundError:
                 raise CorruptData(f"prediction file {file.path} is listed, but gone") from None
         with stream, pq.ParquetFile(stream) as parquet:
-            yield from parquet.iter_batches(batch_size=65_536)
+            yield from parquet.iter_batches(batch_size=65_536, columns=columns)
 
     def sweep(
         self,

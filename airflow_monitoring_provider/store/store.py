@@ -37,6 +37,7 @@ from airflow_monitoring_provider.store import (
     registry,
     schema,
 )
+from airflow_monitoring_provider.store.actual_store import ActualStore
 from airflow_monitoring_provider.store.batch_store import BatchStore
 from airflow_monitoring_provider.store.reader import utcnow
 from airflow_monitoring_provider.store.records import (
@@ -58,10 +59,10 @@ if TYPE_CHECKING:
 _ANY_TOKEN = 2**62
 
 
-class MonitoringStore(BatchStore):
+class MonitoringStore(BatchStore, ActualStore):
     """What is remembered, in one database and one storage folder; reading is inherited.
 
-    :param storage: where the prediction log lives.
+    :param storage: where the logs of predictions and late actuals live.
     """
 
     def __init__(
@@ -217,8 +218,11 @@ class MonitoringStore(BatchStore):
             staged = parts.clear(connection, claim.job_id)
         if snapshot.prediction_files or claim.token > 1:
             self._sweep(claim.deployment_id, claim.batch_id, claim.job_id, claim.token, snapshot.prediction_files)
+        owner = (claim.deployment_id, claim.batch_id, claim.job_id, claim.token)
+        if snapshot.actual_files or claim.token > 1:
+            self._sweep(*owner, snapshot.actual_files, kind=FileKind.ACTUALS)
         if staged:
-            self._sweep(claim.deployment_id, claim.batch_id, claim.job_id, claim.token, (), kind=FileKind.STAGED)
+            self._sweep(*owner, (), kind=FileKind.STAGED)
         return revision
 
     def fail(self, claim: Claim, state: JobState, reason: str) -> bool:

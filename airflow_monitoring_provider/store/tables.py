@@ -8,6 +8,7 @@ PostgreSQL keeps too. Migrations build the tables; a test holds both equal.
 
 from __future__ import annotations
 
+from airflow_monitoring_provider.store.actual_tables import actual_files, actual_uses, restatements
 from airflow_monitoring_provider.store.columns import metadata
 from airflow_monitoring_provider.store.job_tables import (
     audit,
@@ -39,6 +40,8 @@ from airflow_monitoring_provider.store.result_tables import (
 __all__ = [
     "ALL_ROWS",
     "MADE_BY_EVALUATION",
+    "actual_files",
+    "actual_uses",
     "alerts",
     "audit",
     "baseline_versions",
@@ -63,6 +66,7 @@ __all__ = [
     "parts",
     "prediction_files",
     "profiles",
+    "restatements",
     "snapshots",
     "stores",
 ]

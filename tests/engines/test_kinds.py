@@ -186,7 +186,7 @@ def test_levels_of_the_baseline_are_named() -> None:
 
 def test_each_column_is_read_once() -> None:
     plan = build_plan(definition(), SCHEMA)
-    columns = read_columns(plan, ["id"], "id", ["extra", "amount"])
+    columns = read_columns(plan, ["id"], ["id", "extra", "amount"])
     assert {*(c.name for c in plan.columns), "when", "outcome_at", "id", "extra"} == set(columns)
     assert len(set(columns)) == len(columns)
 

@@ -34,7 +34,11 @@ def test_a_regression_is_measured(world: Any, define: Any, tools: Any, oracle: A
     errors = np.array([row["guess"] - row["actual"] for row in labelled])
     assert np.abs(errors).mean() == pytest.approx(world.value(job, "mae").value)
     assert float(np.sqrt((errors**2).mean())) == pytest.approx(world.value(job, "rmse").value)
-    assert {"association_id", "prediction", "timestamp", "batch_id"} == set(logged(world, job)[0])
+    own = {"actual", "actual_is_text", "actual_timestamp"}
+    assert {"association_id", "prediction", "timestamp", "batch_id", *own} == set(logged(world, job)[0])
+    assert {str(row["id"]): row["actual"] for row in rows} == {
+        row["association_id"]: None if row["actual"] is None else float(row["actual"]) for row in logged(world, job)
+    }
 
 
 @pytest.mark.parametrize("classes", [3, 30])
@@ -137,8 +141,11 @@ def test_the_prediction_log_holds_what_was_scored(world: Any, define: Any, tools
     found = {
         row["association_id"]: (row["probability:yes"], row["timestamp"].replace(tzinfo=None), row["predicted_class"])
         for row in logged(world, summary.job_id)
+        if row["association_id"] is not None
     }
     assert expected == found
+    nameless = [row["churned"] for row in rows if row["id"] is None and row["churned"] is not None]
+    assert nameless == [row["actual"] for row in logged(world, summary.job_id) if row["association_id"] is None]
     assert {summary.batch_id} == {row["batch_id"] for row in logged(world, summary.job_id)}
     world.run(define())
     files = list((world.folder / "storage").rglob("*.parquet"))
@@ -158,7 +165,8 @@ def test_an_association_id_that_is_no_text_is_not_logged_and_its_row_is_kept(
     (world.files / "in").mkdir()
     pq.write_table(table.append_column("id", ids), world.files / "in" / "rows.parquet")
 
-    summary = world.run(define(intake_settings={"type": "file", "url": "in"}))
+    columns = {"predictions_columns": [{"class_name": "yes", "column_name": "score"}], "association_id_column": "id"}
+    summary = world.run(define(intake_settings={"type": "file", "url": "in"}, monitoring_columns=columns))
 
     files = world.store.prediction_files(summary.job_id)
     logged = [row for file in files for batch in world.storage.read_predictions(file) for row in batch.to_pylist()]

@@ -1,0 +1,109 @@
+"""The log of late actuals: which actual a job's rows bring for which association id, kept for every later join.
+
+Logged are rows that have both, as far as they can be stored; the same rows are logged by every attempt.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+import pyarrow as pa
+
+from airflow_monitoring_provider.definitions import JobDefinition
+from airflow_monitoring_provider.engines.arrow import SCORED
+from airflow_monitoring_provider.engines.screen import StatusArray
+from airflow_monitoring_provider.intake.source import column_of
+from airflow_monitoring_provider.jobs.predictions import (
+    PredictionLog,
+    logged_actuals,
+    logged_instants,
+    named_rows,
+)
+from airflow_monitoring_provider.profiles.arrays import from_truth, valid_flags
+from airflow_monitoring_provider.profiles.canonical import canonical_array
+from airflow_monitoring_provider.profiles.plan import ProfilePlan
+from airflow_monitoring_provider.store.records import Claim, FileKind, PredictionFile
+from airflow_monitoring_provider.store.storage import ACTUALS_SCHEMA, Storage
+
+
+class RowLog(Protocol):
+    """Writes what is logged of rows to a file."""
+
+    def append(self, batch: pa.RecordBatch, statuses: StatusArray) -> None:
+        """Log the rows of a batch that can be logged."""
+
+    def close(self) -> PredictionFile | None:
+        """Make the log whole; None where nothing was logged."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class ActualsLog:
+    """Writes the actuals of one attempt, or of a part of it (from 1); they count once the job's commit lists them."""
+
+    def __init__(self, definition: JobDefinition, storage: Storage, claim: Claim, part: int = 0) -> None:
+        columns = definition.monitoring_columns
+        self._id, self._actual = str(columns.association_id_column), str(columns.actuals_value_column)
+        self._timestamp = columns.actuals_timestamp_column
+        self._timezone = definition.timestamp_timezone
+        self._writer = storage.write_predictions(
+            deployment_id=claim.deployment_id,
+            batch_id=claim.batch_id,
+            job_id=claim.job_id,
+            token=claim.token,
+            schema=ACTUALS_SCHEMA,
+            part=part,
+            kind=FileKind.ACTUALS,
+        )
+
+    def append(self, batch: pa.RecordBatch, statuses: StatusArray) -> None:
+        """Log the rows of a batch that can be logged."""
+        keep = np.isin(statuses, SCORED) & named_rows(column_of(batch, self._id))
+        texts, textual = logged_actuals(column_of(batch, self._actual))
+        keep &= valid_flags(texts)
+        if not keep.any():
+            return
+        arrays = [
+            canonical_array(column_of(batch, self._id)),
+            texts,
+            textual,
+            logged_instants(batch, self._timestamp, self._timezone),
+        ]
+        rows = pa.RecordBatch.from_arrays(
+            [array.cast(field.type) for array, field in zip(arrays, ACTUALS_SCHEMA, strict=True)], schema=ACTUALS_SCHEMA
+        )
+        self._writer.append(rows if keep.all() else rows.filter(from_truth(keep)))
+
+    def close(self) -> PredictionFile | None:
+        """Make the log whole; None where nothing was logged."""
+        return self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.discard()
+
+
+def open_log(definition: JobDefinition, plan: ProfilePlan, storage: Storage, claim: Claim, part: int = 0) -> RowLog:
+    """What an attempt (or a part of it, from 1) logs of its rows."""
+    if definition.monitoring_columns.brings_late_actuals:
+        return ActualsLog(definition, storage, claim, part)
+    return PredictionLog(definition, plan, storage, claim, part)
+
+
+def logged_columns(definition: JobDefinition) -> tuple[str, ...]:
+    """The columns that :func:`open_log` needs row by row, beside those of predictions and segments."""
+    columns = definition.monitoring_columns
+    if columns.association_id_column is None:
+        return ()
+    names = (columns.association_id_column, columns.actuals_value_column, columns.actuals_timestamp_column)
+    return tuple(dict.fromkeys(name for name in names if name is not None))

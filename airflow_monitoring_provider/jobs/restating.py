@@ -1,0 +1,73 @@
+"""A committed job gets the accuracy that its actuals make: what is made of them changes, all else stays as it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from airflow_monitoring_provider.definitions import (
+    FirstWindowBaseline,
+    JobDefinition,
+    ReferenceBaseline,
+    first_window,
+    load_definition,
+)
+from airflow_monitoring_provider.exceptions import CorruptData, Superseded
+from airflow_monitoring_provider.jobs.baseline import baseline_key, stored_first_window
+from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare_labels
+from airflow_monitoring_provider.metrics.labels import of_labels
+from airflow_monitoring_provider.metrics.values import MetricValue
+from airflow_monitoring_provider.profiles.profile import Profile
+from airflow_monitoring_provider.profiles.serialise import from_bytes, to_bytes
+from airflow_monitoring_provider.store.actual_records import LoggedJob
+from airflow_monitoring_provider.store.store import MonitoringStore
+
+log = logging.getLogger(__name__)
+
+
+def restate(store: MonitoringStore, job: LoggedJob, before: Profile, after: Profile, uses: Collection[str]) -> str:
+    """Commit what a job's actuals make of it: ``restated``, or ``unchanged`` where that is what it has.
+
+    :param before: the committed profile, ``after`` the same with the accuracy made anew.
+    :param uses: the jobs that brought the actuals.
+    :raises Superseded: the job has another snapshot by now.
+    :raises BatchLocked: its batch was locked or deleted.
+    """
+    made = to_bytes(after)
+    if made == to_bytes(before):
+        if not store.leave_as_it_is(job, uses):
+            raise Superseded("the job has a newer snapshot")
+        return "unchanged"
+    _, payload = store.definition(job.definition_id, job.definition_revision)
+    definition = load_definition(payload)
+    values = compare_labels(
+        after, _reference(store, job, definition, after), ComparisonSettings.from_definition(definition)
+    )
+    store.restate(job, made, after.content_hash(), _with(store.load_values(job.job_id), values), uses)
+    log.info("Restated job %s: %d values are made of actuals", job.job_id, len(values))
+    return "restated"
+
+
+def _with(committed: list[MetricValue], labelled: list[MetricValue]) -> list[MetricValue]:
+    """All values of a job in the order of :func:`compare`: of each segment those of actuals come last."""
+    kept = [value for value in committed if not of_labels(value)]
+    segments = dict.fromkeys(value.segment for value in (*kept, *labelled))
+    return [value for segment in segments for value in (*kept, *labelled) if value.segment == segment]
+
+
+def _reference(store: MonitoringStore, job: LoggedJob, definition: JobDefinition, own: Profile) -> Profile | None:
+    """The baseline that the job was compared with; its accuracy may have been restated since."""
+    baseline = definition.baseline
+    if job.baseline_version is None:
+        return None
+    if isinstance(baseline, ReferenceBaseline):
+        kept = store.load_baseline(definition.id, baseline_key(definition, baseline), job.baseline_version)
+        try:
+            return None if kept is None else from_bytes(kept.profile_bytes, kept.content_hash)
+        except CorruptData as error:
+            log.warning("Accuracy of job %s is restated without its baseline's: %s", job.job_id, error)
+            return None
+    if isinstance(baseline, FirstWindowBaseline):
+        first = first_window(definition)
+        return own if first.key() == job.window.key() else stored_first_window(definition, store).profile
+    return None

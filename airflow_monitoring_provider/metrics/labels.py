@@ -1,0 +1,23 @@
+"""Which values are made of actuals, and whether a batch has any."""
+
+from __future__ import annotations
+
+from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind
+from airflow_monitoring_provider.profiles.profile import Profile
+
+
+def of_labels(value: MetricValue) -> bool:
+    """Whether late actuals may change a value."""
+    return value.kind is ResultKind.MODEL_PERFORMANCE or value.name in (
+        "label_coverage",
+        "label_lag_p50",
+        "label_lag_p95",
+    )
+
+
+def has_actuals(profile: Profile) -> bool:
+    """The rows bring actuals, or late ones were joined."""
+    plan, target = profile.plan.target, profile.target
+    if plan is None or target is None:
+        return False
+    return plan.actual_column is not None or bool(target.labelled or target.invalid_actual)

@@ -1,0 +1,43 @@
+"""What the store gives and takes where late actuals meet logged predictions: frozen values."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from airflow_monitoring_provider.definitions.window import Window
+from airflow_monitoring_provider.store.records import PredictionFile
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ActualFile:
+    """A file of actuals that counts.
+
+    :param job_id: the job that brought them, over ``window``; ``token`` of its attempt.
+    :param applied: every batch that they touch has been restated.
+    """
+
+    job_id: str
+    token: int
+    window: Window
+    file: PredictionFile
+    applied: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LoggedJob:
+    """A committed job whose predictions late actuals can join.
+
+    :param snapshot_revision: of the snapshot that ``files`` belong to.
+    :param locked: its batch is locked: its results stay as they are.
+    :param due: its accuracy has to be restated, whatever actuals come next.
+    """
+
+    job_id: str
+    definition_id: str
+    definition_revision: int
+    window: Window
+    snapshot_revision: int
+    baseline_version: int | None
+    locked: bool
+    due: bool
+    files: tuple[PredictionFile, ...]
