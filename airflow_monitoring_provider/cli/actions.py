@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.utils.cli import suppress_logs_and_warning
 
-from airflow_monitoring_provider.cli.console import as_text, open_store, plain_errors, print_rows
+from airflow_monitoring_provider.cli.console import open_store, plain_errors, print_rows
 from airflow_monitoring_provider.exceptions import DefinitionError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_monitoring_provider.definitions import JobDefinition
     from airflow_monitoring_provider.store.records import JobRecord, ResultRecord
+    from airflow_monitoring_provider.store.store import MonitoringStore
 
 MOST_RESULTS = 1000
 
@@ -108,6 +109,7 @@ def show_job(args: Namespace) -> None:
     """One job: its facts, counts and log."""
     with open_store(args) as store:
         job = store.job(args.job_id)
+        found = _found(store, args.job_id)
     facts = _job_row(job) | {
         "reason": job.reason or "",
         "percent": job.percent,
@@ -118,13 +120,14 @@ def show_job(args: Namespace) -> None:
         "snapshot_revision": job.snapshot_revision,
         "status_counts": job.snapshot.status_counts if job.snapshot else {},
         "null_timestamps": job.snapshot.null_timestamps if job.snapshot else 0,
+        "findings": found,
         "content_hash": job.snapshot.content_hash if job.snapshot else "",
         "log": [f"{line.at.isoformat(timespec='seconds')} {line.line}" for line in job.log],
     }
     if args.output in ("json", "yaml"):
         print_rows(args, [facts])
     else:
-        print_rows(args, [{"field": key, "value": as_text(value)} for key, value in facts.items()])
+        print_rows(args, [{"field": key, "value": value} for key, value in facts.items()])
 
 
 @suppress_logs_and_warning
@@ -152,7 +155,13 @@ def show_results(args: Namespace) -> None:
             status=status,
             limit=MOST_RESULTS,
         )
-    print_rows(args, [_result_row(result) for result in page])
+    rows = [_result_row(result) for result in page]
+    if args.output == "table":  # a sentence in one of sixteen columns would be a word wide
+        said = [sentence for row in rows if (sentence := row.pop("finding"))]
+        print_rows(args, rows)
+        print("\n".join(said))
+    else:
+        print_rows(args, rows)
     if page.total > len(page):
         print(
             f"{page.total - len(page)} more results; narrow with --metric, --column, --segment or --status.",
@@ -234,8 +243,19 @@ def _job_row(job: JobRecord) -> dict[str, Any]:
     }
 
 
+def _found(store: MonitoringStore, job_id: str) -> list[str]:
+    """A sentence for each result that reached a limit, critical ones first, whatever the number of healthy ones."""
+    from airflow_monitoring_provider.definitions import ResultStatus
+    from airflow_monitoring_provider.ui.findings import sentence_of
+
+    grave = (ResultStatus.DETECTED, ResultStatus.POTENTIAL_DETECTION)
+    pages = (store.results(job_id, status=[status], limit=MOST_RESULTS) for status in grave)
+    return [sentence for page in pages for result in page if (sentence := sentence_of(result)) is not None]
+
+
 def _result_row(result: ResultRecord) -> dict[str, Any]:
     from airflow_monitoring_provider.monitors.naming import named
+    from airflow_monitoring_provider.ui.findings import sentence_of
 
     value = result.value
     return {
@@ -254,4 +274,5 @@ def _result_row(result: ResultRecord) -> dict[str, Any]:
         "adjusted_p_value": value.adjusted_p_value,
         "n": value.n,
         "m": value.m,
+        "finding": sentence_of(result) or "",
     }

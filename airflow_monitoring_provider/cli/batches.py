@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.utils.cli import suppress_logs_and_warning
 
-from airflow_monitoring_provider.cli.console import as_instant, as_text, open_store, plain_errors, print_rows
+from airflow_monitoring_provider.cli.console import as_instant, open_store, plain_errors, print_rows
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -54,7 +54,7 @@ def show_batch(args: Namespace) -> None:
     if args.output in ("json", "yaml"):
         print_rows(args, [facts])
         return
-    print_rows(args, [{"field": key, "value": as_text(value)} for key, value in facts.items()])
+    print_rows(args, [{"field": key, "value": value} for key, value in facts.items()])
 
 
 @suppress_logs_and_warning

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.cli.simple_table import AirflowConsole
 
+from airflow_monitoring_provider.definitions.printing import printable
 from airflow_monitoring_provider.exceptions import DefinitionError, MonitoringError
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from airflow_monitoring_provider.store.store import MonitoringStore
+
+_LONGEST = 4000  # characters of a cell
 
 
 @contextmanager
@@ -47,20 +50,29 @@ def print_rows(args: Namespace, rows: list[dict[str, Any]]) -> None:
     elif args.output == "yaml":
         console.print_as_yaml(rows)
     else:
-        console.print_as(data=[{key: as_text(value) for key, value in row.items()} for row in rows], output=args.output)
+        from rich.markup import escape
+
+        # A table of Airflow's reads [red] in a name as an order; plain output does not.
+        shown = escape if args.output == "table" else str
+        data = [{key: shown(_cell(key, value)) for key, value in row.items()} for row in rows]
+        console.print_as(data=data, output=args.output)
 
 
-def as_text(value: Any) -> str:
-    """A value as a cell of a table."""
+def _cell(key: str, value: Any) -> str:
+    """What is wrong with a definition is a list of several lines; every other text is one line."""
+    return _text(value.split("\n") if key == "problem" else value)
+
+
+def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        return "\n".join(str(item) for item in value)
+        return "\n".join(_text(item) for item in value)
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {count}" for key, count in sorted(value.items()))
-    return str(value)
+        return ", ".join(_text(f"{key}: {count}") for key, count in sorted(value.items()))
+    return printable(str(value), _LONGEST)
 
 
 def as_instant(text: str | None, field: str) -> dt.datetime | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.utils.cli import suppress_logs_and_warning
 
-from airflow_monitoring_provider.cli.console import as_instant, as_text, open_store, plain_errors, print_rows
+from airflow_monitoring_provider.cli.console import as_instant, open_store, plain_errors, print_rows
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -46,7 +46,7 @@ def show_deployment(args: Namespace) -> None:
         print_rows(args, [facts])
         return
     settings = _flat(facts.pop("settings"), "")
-    print_rows(args, [{"field": key, "value": as_text(value)} for key, value in (facts | settings).items()])
+    print_rows(args, [{"field": key, "value": value} for key, value in (facts | settings).items()])
 
 
 @suppress_logs_and_warning

@@ -22,13 +22,14 @@ from airflow_monitoring_provider.definitions import (
     job_id,
     load_definition,
 )
+from airflow_monitoring_provider.definitions.printing import printable
 from airflow_monitoring_provider.exceptions import BatchLocked, CorruptData, NotFound, Superseded
 from airflow_monitoring_provider.jobs.baseline import stored_first_window
 from airflow_monitoring_provider.jobs.finishing import due
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
 from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.monitors.evaluate import Evaluation, Result, evaluate
-from airflow_monitoring_provider.monitors.explain import explain
+from airflow_monitoring_provider.monitors.explain import explain, findings, sentence_of
 from airflow_monitoring_provider.monitors.states import Event, MonitorState, advance
 from airflow_monitoring_provider.monitors.thresholds import Rules
 from airflow_monitoring_provider.profiles.plan import ColumnRole, SchemaChanges
@@ -40,6 +41,9 @@ from airflow_monitoring_provider.store.store import MonitoringStore
 
 log = logging.getLogger(__name__)
 
+_LONGEST = 80
+"""Characters of a name in an alert's title."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EvaluationSummary:
@@ -47,6 +51,8 @@ class EvaluationSummary:
 
     :param status: the batch's; one of MLRun's four words. :param reason: why it is ``irrelevant``, else None.
     :param worst: metric, column and value of what stands furthest past its limit; empty where nothing does.
+    :param explanation: of the batch, without any value of a row. :param findings: what moved, a sentence for each
+        result that the status comes from, the gravest ten; they may name levels.
     :param alerts: how many alerts this evaluation put into the outbox.
     """
 
@@ -63,6 +69,7 @@ class EvaluationSummary:
     worst: dict[str, Any]
     alerts: int
     explanation: str
+    findings: tuple[str, ...]
 
     @property
     def breached(self) -> bool:
@@ -74,6 +81,7 @@ class EvaluationSummary:
         return dataclasses.asdict(self) | {
             "drifted_columns": list(self.drifted_columns),
             "suspected_columns": list(self.suspected_columns),
+            "findings": list(self.findings),
         }
 
 
@@ -138,6 +146,7 @@ def _evaluate_snapshot(job: str, definition: JobDefinition, store: MonitoringSto
         worst={} if evaluation.worst is None else _brief(evaluation.worst),
         alerts=new,
         explanation=explanation,
+        findings=findings(evaluation),
     )
 
 
@@ -149,6 +158,7 @@ def _brief(result: Result) -> dict[str, Any]:
         **where,
         "value": result.value,
         "status": result.status.text,
+        "finding": sentence_of(result),
     }
 
 
@@ -202,13 +212,14 @@ def _monitor_id(definition_id: str, result: Result) -> str:
 
 
 def _alert(event: Event, result: Result, definition: JobDefinition) -> Alert:
-    where = f" of {result.column}" if result.column else ""
-    where += f" in {result.segment}" if result.segment else ""
+    column, segment = (None if name is None else printable(name, _LONGEST) for name in (result.column, result.segment))
+    where = f" of {column}" if column else ""
+    where += f" in {segment}" if segment else ""
     value = "" if result.value is None else f" is {result.value:.4g}"
     return Alert(
         key=event.key,
         status=event.status,
-        title=f"{definition.name}: {result.name}{where}{value} ({event.change.value})",
+        title=f"{printable(definition.name, _LONGEST)}: {result.name}{where}{value} ({event.change.value})",
         monitor_id=event.monitor_id,
         payload={"change": event.change.value, **_brief(result)},
     )

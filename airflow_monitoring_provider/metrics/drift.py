@@ -16,6 +16,7 @@ import numpy as np
 
 from airflow_monitoring_provider.definitions.drift import Missing
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
+from airflow_monitoring_provider.definitions.printing import printable
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.metrics import distances
 from airflow_monitoring_provider.metrics.binning import BinningRule, values_of
@@ -133,7 +134,7 @@ def _described(value: MetricValue, sides: Sides, test: dict[str, Any], show_leve
 def moved(cells: Cells, *, show_levels: bool = True) -> list[dict[str, Any]]:
     """The at most five cells whose share changed most: ``cell``, ``reference`` and ``current`` share.
 
-    A level that must not be named is ``__level__``.
+    A level that must not be named is ``__level__``; what is no level is ``__missing__``, ``__unseen__``, ``__other__``.
     """
     p, q = distances.shares(cells.reference, cells.current)
     gap = np.abs(q - p)
@@ -141,7 +142,9 @@ def moved(cells: Cells, *, show_levels: bool = True) -> list[dict[str, Any]]:
     result = []
     for i in order[:_MOVED]:
         hidden = cells.precision is None and not show_levels and i < cells.binning.named
-        label = "__level__" if hidden else _printable(cells.binning.labels[i])
+        label = "__level__" if hidden else printable(cells.binning.labels[i], _LABEL_LENGTH)
+        if label.startswith("__") and not hidden and i < cells.binning.named:
+            label = f"\\u005f{label[1:]}"  # a level that reads like one of this module's own words
         result.append({"cell": label, "reference": round(float(p[i]), 6), "current": round(float(q[i]), 6)})
     return result
 
@@ -180,9 +183,3 @@ def _all_without(blank: MetricValue, choice: Choice, reason: Reason, **details: 
 def _nothing_applies(blank: MetricValue) -> MetricValue:
     """A column for which the definition names no metric that it can have is not passed over in silence."""
     return _without(dataclasses.replace(blank, name=NUMERIC_DEFAULT[0], primary=True), Reason.NOT_APPLICABLE)
-
-
-def _printable(label: str) -> str:
-    """A label that every database and terminal can hold."""
-    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in label)
-    return text if len(text) <= _LABEL_LENGTH else text[: _LABEL_LENGTH - 1] + "…"

@@ -138,7 +138,7 @@ def evaluate(values: Sequence[MetricValue], rules: Rules) -> Evaluation:
     primaries = [result for result in results if result.primary]
     of_model = _model_results(results, rules)
     deciding = [result for result in (*results, *of_model) if result.decides]
-    worst = _worst(deciding)
+    worst = next(iter(gravest_first(deciding)), None)
     status = worst.status if worst is not None else _quiet(primaries, deciding)
     return Evaluation(
         results=results,
@@ -247,13 +247,13 @@ def _quiet(primaries: Sequence[Result], deciding: Sequence[Result]) -> ResultSta
     return ResultStatus.NO_DETECTION if judged else ResultStatus.IRRELEVANT
 
 
-def _worst(deciding: Sequence[Result]) -> Result | None:
-    found = [result for result in deciding if result.status > ResultStatus.NO_DETECTION]
+def gravest_first(results: Sequence[Result]) -> list[Result]:
+    """Those that have reached a limit, what stands furthest past its limit first."""
+    found = [result for result in results if result.status > ResultStatus.NO_DETECTION]
     order = {kind: place for place, kind in enumerate(ResultKind)}
-    return min(
+    return sorted(
         found,
         key=lambda r: (-int(r.status), -(r.severity or 0.0), order[r.kind], r.name, r.column or "", r.segment or ""),
-        default=None,
     )
 
 

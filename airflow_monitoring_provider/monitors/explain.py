@@ -1,15 +1,21 @@
-"""One sentence for a whole batch: what to say in an alert's title, a task's log line or beside a status."""
+"""One sentence for a whole batch: what to say in an alert's title, a task's log line or beside a status.
+
+It names no row value, as logs must not; the sentences of :mod:`.finding` for single results may name levels.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from airflow_monitoring_provider.definitions.terms import ResultStatus
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.values import ResultKind
-from airflow_monitoring_provider.monitors.evaluate import Evaluation, Result
+from airflow_monitoring_provider.monitors.evaluate import Evaluation, Result, gravest_first
+from airflow_monitoring_provider.monitors.finding import finding, place
 
 _NAMED = 3
+_MOST_FINDINGS = 10
 
 
 def explain(evaluation: Evaluation) -> str:
@@ -29,6 +35,18 @@ def explain(evaluation: Evaluation) -> str:
         parts.append(f"{_count(unjudged, 'column')} could not be judged")
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def findings(evaluation: Evaluation) -> tuple[str, ...]:
+    """What the batch's status comes from, a sentence for each result, the gravest first; at most ten."""
+    deciding = [result for result in (*evaluation.results, *evaluation.model_results) if result.decides]
+    said = (sentence for result in gravest_first(deciding) if (sentence := sentence_of(result)) is not None)
+    return tuple(itertools.islice(said, _MOST_FINDINGS))
+
+
+def sentence_of(result: Result) -> str | None:
+    """:func:`.finding.finding` of a result."""
+    return finding(result.metric, result.status, warning=result.warning, critical=result.critical)
 
 
 def _drift(primaries: Sequence[Result], whose: str = "") -> list[str]:
@@ -67,8 +85,8 @@ def _listed(results: Sequence[Result]) -> str:
 
 
 def _where(result: Result) -> str:
-    column = f"{result.column} " if result.column is not None else ""
-    return column if result.segment is None else f"{column}in {result.segment} "
+    named = place(result.column, result.segment)
+    return f"{'in ' if named and result.column is None else ''}{named} " if named else ""
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,38 +1,55 @@
-"""One sentence for a drifted column: which cells gained or lost rows, and how much."""
+"""What moved in a drifted column: which cells gained or lost rows, and how much."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_monitoring_provider.definitions.printing import printable
+from airflow_monitoring_provider.monitors.amounts import percents
+
 if TYPE_CHECKING:
     from airflow_monitoring_provider.metrics.values import MetricValue
 
 _NAMED = 2
 _LONGEST = 30
-_WORDS = {"__missing__": "missing values", "__level__": "a level"}
+_LEAST = 1e-5
+_WORDS = {
+    "__missing__": "missing values",
+    "__level__": "a level",
+    "__unseen__": "values that the baseline has not",
+    "__other__": "rarer values",
+    "__outside__": "values outside the baseline's range",
+}
 
 
-def movement(value: MetricValue) -> str | None:
-    """``region: EU fell from 40 % to 22 %, APAC rose from 0 % to 9 %.``; None where no cell's share moved visibly.
+def moved_cells(value: MetricValue) -> str | None:
+    """``EU fell from 40 % to 22 %, APAC rose from 0 % to 9 %``; None where no cell's share moved visibly.
 
-    Read from the ``moved`` cells of the stored value, so levels that were hidden there stay hidden here.
+    The two cells that moved most and, where both gained or both lost, the first that did the opposite.
     """
-    found = (_clause(cell) for cell in value.details.get("moved", ()))
-    clauses = [clause for clause in found if clause is not None][:_NAMED]
-    if value.column is None or not clauses:
-        return None
-    segment = f" in {_short(value.segment)}" if value.segment else ""
-    return f"{_short(value.column)}{segment}: {', '.join(clauses)}."
+    cells = [cell for cell in value.details.get("moved", ()) if abs(cell["current"] - cell["reference"]) >= _LEAST]
+    named = cells[:_NAMED]
+    if len({_gained(cell) for cell in named}) == 1:
+        named += [cell for cell in cells[_NAMED:] if _gained(cell) is not _gained(named[0])][:1]
+    return ", ".join(_clause(cell, value) for cell in named) or None
 
 
-def _clause(cell: Mapping[str, Any]) -> str | None:
-    before, after = (f"{round(100 * cell[side], 1):g} %" for side in ("reference", "current"))
-    if before == after:
-        return None
-    verb = "rose" if cell["current"] > cell["reference"] else "fell"
-    return f"{_WORDS.get(cell['cell']) or _short(cell['cell'])} {verb} from {before} to {after}"
+def _clause(cell: Mapping[str, Any], value: MetricValue) -> str:
+    verb = "rose" if _gained(cell) else "fell"
+    return f"{_named(cell['cell'], value)} {verb} from {' to '.join(percents(cell['reference'], cell['current']))}"
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+def _gained(cell: Mapping[str, Any]) -> bool:
+    return bool(cell["current"] > cell["reference"])
+
+
+def _named(label: str, value: MetricValue) -> str:
+    if label in _WORDS:
+        return _WORDS[label]
+    if value.precision is None:  # a level
+        return printable(label, _LONGEST)
+    what = "lengths" if value.details.get("of") == "length" else "values"
+    if label == "all":
+        return what
+    return f"{what} {'in ' if label.startswith('[') else ''}{label}"

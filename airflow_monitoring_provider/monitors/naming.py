@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_monitoring_provider.definitions.printing import printable
+
 if TYPE_CHECKING:
     from airflow_monitoring_provider.metrics.values import MetricValue
 
@@ -37,4 +39,4 @@ def _column(found: Mapping[str, Any]) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return printable(text, _LONGEST)

@@ -7,8 +7,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from airflow_monitoring_provider.definitions import ResultStatus
-from airflow_monitoring_provider.monitors.movement import movement
+from airflow_monitoring_provider.definitions.printing import printable
 from airflow_monitoring_provider.monitors.naming import named
+from airflow_monitoring_provider.ui.findings import sentence_of
 
 if TYPE_CHECKING:
     from airflow_monitoring_provider.store.records import JobRecord, ResultRecord
@@ -26,6 +27,7 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 pre { white-space: pre-wrap; }
 """
 
+_LONGEST = 255
 _RANK: dict[ResultStatus | None, int] = {
     status: place for place, status in enumerate(sorted(ResultStatus, reverse=True))
 }
@@ -93,12 +95,13 @@ def _facts(job: JobRecord) -> Iterable[Sequence[str]]:
 def _result_row(result: ResultRecord) -> Sequence[str]:
     value = result.value
     status = result.status.text if result.status is not None else "not evaluated"
-    note = result.status_reason or value.reason or movement(value) or named(value) or ""
+    texts = (sentence_of(result) or named(value), result.status_reason, value.reason)
+    note = " ".join(dict.fromkeys(str(text) for text in texts if text))
     return (
         f'<td class="{escape(status)}">{escape(status)}</td>',
         f"<td>{escape(value.name)}</td>",
-        f"<td>{escape(value.column or '')}</td>",
-        f"<td>{escape(value.segment or '')}</td>",
+        f"<td>{escape(printable(value.column or '', _LONGEST))}</td>",
+        f"<td>{escape(printable(value.segment or '', _LONGEST))}</td>",
         *(
             f'<td class="number">{_number(number)}</td>'
             for number in (value.value, result.warning, result.critical, value.adjusted_p_value, value.n, value.m)

@@ -87,13 +87,13 @@ def _log_in(client: Any, name: str) -> str:
 def job_of(
     scores: Path, churn_payload: dict[str, Any], set_connection: Callable[..., None], tmp_path: Path
 ) -> Callable[..., str]:
-    """``job_of(dag_id, **changes of the definition)``: runs and evaluates a real job, and gives its id."""
+    """``job_of(dag_id, day, **changes of the definition)``: runs and evaluates a real job, and gives its id."""
     set_connection("scores_db", conn_type="sqlite", host=str(scores))
     set_connection("monitoring_store_default", conn_type="monitoring_store", extra={"path": str(tmp_path / "s.sqlite")})
 
-    def run(dag_id: str | None = "monitoring__churn", **changes: Any) -> str:
+    def run(dag_id: str | None = "monitoring__churn", day: int = 0, **changes: Any) -> str:
         definition = load_definition(churn_payload | changes)
-        start = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+        start = dt.datetime(2026, 3, 1 + day, tzinfo=dt.UTC)
         window = Window.of(start, start + dt.timedelta(days=1))
         with open_ports("monitoring_store_default") as ports:
             job_id = run_job(definition, window, ports, run=RunInfo(dag_id=dag_id)).job_id
@@ -240,6 +240,25 @@ def test_hostile_text_is_only_text(
     assert not re.search(r"<[^>]*\bon\w+=", text)
     for told in (f"deployment {HOSTILE}", column, f"line {HOSTILE}"):
         assert told in page.text
+
+
+def test_the_page_says_what_moved_and_hostile_levels_are_only_text(
+    server: Server, job_of: Callable[..., str], scores: Path
+) -> None:
+    import sqlite3
+
+    column, level = "c\u202e<b>", "<script>x\n\u2066</script>"
+    with sqlite3.connect(scores) as connection:
+        connection.execute(f'ALTER TABLE scores RENAME COLUMN region TO "{column}"')
+        connection.execute(f'UPDATE scores SET "{column}" = ? WHERE at > ?', (level, "2026-03-03"))
+    connection.close()
+    job_of(features=["amount", column])
+    text = server.get(f"/monitoring/jobs/{job_of(day=2, features=['amount', column])}", "viewer").text
+    page = _Page(text)
+    assert {"script", "b"}.isdisjoint(tag for tag, _ in page.tags)
+    assert re.search(r"amount: values \S.* (rose|fell) from [\d.]+ % to [\d.]+ %", page.text)
+    assert r"c\u202e<b>: values that the baseline has not rose from 0 % to 100 %" in page.text
+    assert [] == [line for line in page.text.split("\n") if not line.isprintable()]
 
 
 def _log(job_id: str, line: str) -> None:

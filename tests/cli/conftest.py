@@ -50,15 +50,25 @@ def command(airflow_home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[
 
 
 @pytest.fixture
-def completed_job(
-    scores: Path, churn_payload: dict[str, Any], set_connection: Callable[..., None], tmp_path: Path
-) -> str:
+def completed_job(run_day: Callable[[int], str]) -> str:
     """Id of a job over the first day of ``scores``: 400 rows, 3 of them rejected; evaluated."""
+    return run_day(0)
+
+
+@pytest.fixture
+def run_day(
+    scores: Path, churn_payload: dict[str, Any], set_connection: Callable[..., None], tmp_path: Path
+) -> Callable[[int], str]:
+    """Run and evaluate the job over a day of ``scores``, and give its id; the first day is the baseline."""
     set_connection("scores_db", conn_type="sqlite", host=str(scores))
     set_connection("monitoring_store_default", conn_type="monitoring_store", extra={"path": str(tmp_path / "s.sqlite")})
-    definition = load_definition(churn_payload)
-    start = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
-    with open_ports("monitoring_store_default") as ports:
-        job_id = run_job(definition, Window.of(start, start + dt.timedelta(days=1)), ports).job_id
-        evaluate_job(job_id, definition, ports.store)
-    return job_id
+
+    def run(day: int) -> str:
+        definition = load_definition(churn_payload)
+        start = dt.datetime(2026, 3, 1 + day, tzinfo=dt.UTC)
+        with open_ports("monitoring_store_default") as ports:
+            job_id = run_job(definition, Window.of(start, start + dt.timedelta(days=1)), ports).job_id
+            evaluate_job(job_id, definition, ports.store)
+        return job_id
+
+    return run

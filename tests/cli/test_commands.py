@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,7 +65,7 @@ def test_json_yaml_and_table_tell_the_same(
     rows = json.loads(as_json.out)
     assert rows
     assert rows == yaml.safe_load(as_yaml.out)
-    headings = {"field", "value"} if line[:2] == ("jobs", "show") else set(rows[0])
+    headings = {"field", "value"} if line[:2] == ("jobs", "show") else set(rows[0]) - {"finding"}
     assert headings == {word.strip() for word in as_table.out.splitlines()[0].split("|")}
 
 
@@ -121,6 +123,45 @@ def test_results_show_intervals_and_none_where_there_are_none(command: Callable[
     assert with_interval
     assert all(row["low"] <= row["value"] <= row["high"] for row in with_interval if row["metric"] == "missing_rate")
     assert {(None, None)} == {(row["low"], row["high"]) for row in rows if row["metric"] == "psi"}
+
+
+def test_what_moved_is_said_of_a_drifted_column_and_in_the_job(
+    command: Callable[..., Any], run_day: Callable[[int], str]
+) -> None:
+    run_day(0)
+    job = run_day(2)
+    rows = json.loads(command("results", "show", job, "-o", "json").out)
+    said = {(row["metric"], row["column"]): row["finding"] for row in rows}
+    assert re.fullmatch(r"amount: values .+ (rose|fell) from [\d.]+ % to [\d.]+ %, .+ %\.", said["psi", "amount"])
+    assert {"detected"} == {row["status"] for row in rows if row["finding"]}
+    (shown,) = json.loads(command("jobs", "show", job, "-o", "json").out)
+    assert said["psi", "amount"] == shown["findings"][0]
+    assert {row["finding"] for row in rows} - {""} == set(shown["findings"])
+    table = command("jobs", "show", job, "-o", "table").out
+    assert said["psi", "amount"][:40] in table
+
+
+def test_hostile_levels_and_columns_are_only_text_on_a_terminal(
+    command: Callable[..., Any], scores: Path, run_day: Callable[[int], str], churn_payload: dict[str, Any]
+) -> None:
+    column, level = "[/red]\u202e[bold]c", "\x1b[31m[link=x]l\nevel\u2066"
+    with sqlite3.connect(scores) as connection:
+        connection.execute(f'ALTER TABLE scores RENAME COLUMN region TO "{column}"')
+        connection.execute(f'UPDATE scores SET "{column}" = ? WHERE at > ?', (level, "2026-03-03"))
+    connection.close()
+    churn_payload["features"] = ["amount", column]
+    run_day(0)
+    job = run_day(2)
+    for form in ("table", "plain"):
+        for line in (("results", "show", job, "--column", column), ("jobs", "show", job)):
+            answer = command(*line, "-o", form)
+            assert 0 == answer.code
+            assert [] == [text for text in answer.out.split("\n") if not text.isprintable()]
+            assert r"[/red]\u202e[bold]c: values that the baseline" in answer.out
+    (row,) = json.loads(command("results", "show", job, "--metric", "psi", "--column", column, "-o", "json").out)
+    assert row["finding"].startswith(r"[/red]\u202e[bold]c: ")
+    assert row["finding"].isprintable()
+    assert column == row["column"]
 
 
 def test_abort_of_a_job_that_has_ended_says_so(command: Callable[..., Any], completed_job: str) -> None:

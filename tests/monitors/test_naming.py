@@ -39,5 +39,12 @@ def test_what_was_counted_is_named(expected: str | None, found: MetricValue) -> 
     assert expected == named(found)
 
 
+def test_the_models_score_names_no_columns() -> None:
+    share = MetricValue(
+        "drift_share", ResultKind.DATA_DRIFT, direction_of("drift_share"), 0.5, details={"columns": 4, "judged": 4}
+    )
+    assert named(share) is None
+
+
 def test_a_line_stays_short() -> None:
     assert 200 > len(named(value("new_columns", 9.0, columns=[{"column": "x" * 500}] * 9)) or "")
