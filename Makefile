@@ -8,6 +8,8 @@ VENV ?= .venv
 PYTEST_ARGS ?=
 # More options for the fault sweep; see tests/faults/README.md
 FAULTS_ARGS ?=
+# More options for the simulation; see benchmarks/calibration.py
+CALIBRATION_ARGS ?=
 
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -60,8 +62,8 @@ bench: $(STAMP) ## Run the benchmarks
 		echo "== $$script"; $(RUN) "$$script" || exit 1; \
 	done
 
-calibration: $(STAMP) ## Simulate how often the default verdict is wrong
-	@$(RUN) benchmarks/calibration.py
+calibration: $(STAMP) ## Simulate how often the default verdict is wrong; CALIBRATION_ARGS="--batches 20 --only sizes" for less
+	@$(RUN) benchmarks/calibration.py $(CALIBRATION_ARGS)
 
 # --no-config and the unset variables: hashes come from PyPI whatever mirrors this machine is set up for.
 COMPILE = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS -u UV_CONSTRAINT \
