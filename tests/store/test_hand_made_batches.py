@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import threading
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from airflow_monitoring_provider.exceptions import (
 )
 from airflow_monitoring_provider.store.deployment_records import BatchFilter
 from airflow_monitoring_provider.store.records import BatchRecord, DefinitionRecord
+from airflow_monitoring_provider.store.report_records import Report
 from airflow_monitoring_provider.store.store import MonitoringStore
 
 Open = Callable[..., MonitoringStore]
@@ -260,3 +262,47 @@ def test_predictions_on_historical_data_are_dated_by_hand(
     fill(store, record, day(1), snapshot, batch, earliest=at(3), latest=at(4), model_id="m-1")
     assert (dated,) == store.batch_models(batch.id)
     assert old == store.batch(batch.id).earliest_prediction
+
+
+def test_what_jobs_and_reports_add_at_once_adds_up_and_ends_with_the_lock(
+    store_url: str, open_store: Open, make: Any, day: Day, snapshot: Any
+) -> None:
+    store = open_store(store_url, wait=60.0)
+    record = store.register_definition(make())
+    batch = store.create_batch("dep-1", "b")
+    claims = [store.claim(record, day(number), batch_name="unused", batch_id=batch.id) for number in range(1, 13)]
+    added: dict[str, int] = {}
+
+    def commit(mine: MonitoringStore, number: int) -> None:
+        mine.commit(claims[number], snapshot(rows=number + 1))
+        added[f"job {number}"] = number + 1  # committed again, it changes nothing
+
+    def report(mine: MonitoringStore, number: int) -> None:
+        profile = Report(record.id, b"profile", "hash", 1, rows=1000, scored=1000)
+        key = f"report {number // 2}"  # each is sent twice
+        if mine.add_report(batch.id, profile, key=key):
+            assert key not in added
+            added[key] = 1000
+
+    def work(first: int) -> None:
+        mine = open_store(store_url, wait=60.0)
+        for number in range(first, 12, 3):
+            with contextlib.suppress(BatchLocked):
+                commit(mine, number)
+            with contextlib.suppress(BatchLocked):
+                report(mine, number)
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in range(3)]
+    for thread in threads:
+        thread.start()
+    while len(added) < 4:
+        threads[0].join(0.005)
+    locked = store.lock_batch(batch.id)
+    for thread in threads:
+        thread.join()
+
+    assert sum(added.values()) == locked.predictions
+    assert locked == store.batch(batch.id)
+    store.lock_batch(batch.id, locked=False)
+    work(0)
+    assert sum(added.values()) == store.batch(batch.id).predictions
