@@ -127,8 +127,9 @@ def job(folder: str, rows: str) -> dict[str, Any]:
     from airflow_monitoring_provider.store.store import MonitoringStore
 
     use_lean_memory()
-    files, definition = fsspec.filesystem("file"), load_definition(_definition(folder))
+    files = fsspec.filesystem("file")
     with tempfile.TemporaryDirectory(dir=folder) as home:
+        definition = load_definition(_definition(folder, home))
         engine = open_engine(f"sqlite:///{home}/store.sqlite")
         with MonitoringStore(engine, storage=Storage.local(f"{home}/storage"), embedded=True) as store:
             ports = Ports(
@@ -153,12 +154,12 @@ def job(folder: str, rows: str) -> dict[str, Any]:
     return figures
 
 
-def _definition(folder: str) -> dict[str, Any]:
+def _definition(folder: str, home: str) -> dict[str, Any]:
     return {
         "name": "bench",
         "deployment_id": "bench",
         "intake_settings": {"type": "file", "url": f"{folder}/rows"},
-        "output_settings": {"type": "file", "url": f"{folder}/results"},
+        "output_settings": {"type": "file", "url": f"{home}/results"},
         "timestamp_column": "at",
         "monitoring_columns": {
             "predictions_columns": [{"class_name": "yes", "column_name": "score"}],
