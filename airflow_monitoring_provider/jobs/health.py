@@ -142,8 +142,12 @@ def drift_health(part: DefinitionPart, rule: DriftHealth, settings: DeploymentSe
 def accuracy_health(part: DefinitionPart, rule: AccuracyHealth) -> tuple[Health, str]:
     """By one metric: its value, or how many percent worse than the baseline it is."""
     target = part.profile.plan.target
-    if target is None or target.actual_column is None:
-        return Health.UNAVAILABLE, "the definition names no actuals"
+    if target is None or (
+        target.actual_column is None and not part.definition.monitoring_columns.association_id_column
+    ):
+        return Health.UNAVAILABLE, "the definition names neither actuals nor an association id"
+    if part.profile.target is None or not part.profile.target.labelled:
+        return Health.UNKNOWN, "no actuals yet"
     name = rule.metric or ("rmse" if target.target_type is TargetType.REGRESSION else "log_loss")
     result = next(
         (each for each in part.evaluation.results if each.name == name and each.column is None and not each.segment),

@@ -26,7 +26,7 @@ def all_of(connection: sa.Connection, batch_id: str) -> tuple[BatchModel, ...]:
     held = sa.union_all(
         _facts(snapshots)
         .join(jobs, jobs.c.id == snapshots.c.job_id)
-        .where(jobs.c.batch_id == batch_id, ~sa.exists().where(actual_files.c.job_id == snapshots.c.job_id)),
+        .where(jobs.c.batch_id == batch_id, ~brings_actuals(jobs.c.id)),
         _facts(batch_reports).where(batch_reports.c.batch_id == batch_id),
     ).subquery()
     found = connection.execute(
@@ -100,6 +100,11 @@ def recount(connection: sa.Connection, batch_id: str, now: dt.datetime) -> None:
             updated_at=now,
         )
     )
+
+
+def brings_actuals(job_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Whether a job's rows are actuals of predictions that other jobs brought: they are no predictions themselves."""
+    return sa.exists().where(actual_files.c.job_id == job_id)
 
 
 def _facts(table: sa.Table) -> sa.Select[Any]:

@@ -82,7 +82,10 @@ def newest(connection: sa.Connection, deployment_id: str, count: int, since: dt.
     ended = (JobState.COMPLETED, JobState.FAILED)
     counts = (
         sa.exists().where(
-            jobs.c.batch_id == batches.c.id, jobs.c.state.in_(ended), jobs.c.window_kind != WindowKind.AD_HOC
+            jobs.c.batch_id == batches.c.id,
+            jobs.c.state.in_(ended),
+            jobs.c.window_kind != WindowKind.AD_HOC,
+            ~batch_models.brings_actuals(jobs.c.id),
         ),
         sa.exists().where(batch_reports.c.batch_id == batches.c.id),
         sa.exists().where(batch_stats.c.batch_id == batches.c.id),

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from airflow_monitoring_provider.definitions.terms import JobState
 from airflow_monitoring_provider.exceptions import BatchLocked, ConfigurationError, DefinitionError, NotFound
 from airflow_monitoring_provider.store import batch_models, texts
+from airflow_monitoring_provider.store.batch_models import brings_actuals
 from airflow_monitoring_provider.store.engine import insert
 from airflow_monitoring_provider.store.report_records import Report, ServiceReport, ServiceStats, StoredPart
 from airflow_monitoring_provider.store.tables import (
@@ -149,9 +150,9 @@ def _requests_with(time: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
 
 def _rows(connection: sa.Connection, batch_ids: Collection[str]) -> tuple[Any, Any]:
     """Rows and scored rows of jobs, and of reports."""
-    of_batches = jobs.c.batch_id.in_(batch_ids)
+    predicting = sa.select(jobs.c.id).where(jobs.c.batch_id.in_(batch_ids), ~brings_actuals(jobs.c.id))
     conditions = {
-        snapshots: snapshots.c.job_id.in_(sa.select(jobs.c.id).where(of_batches)),
+        snapshots: snapshots.c.job_id.in_(predicting),
         batch_reports: batch_reports.c.batch_id.in_(batch_ids),
     }
     of_jobs, told = (

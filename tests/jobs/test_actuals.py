@@ -12,7 +12,10 @@ import sqlalchemy as sa
 from sklearn.metrics import log_loss, roc_auc_score
 
 from airflow_monitoring_provider.definitions import JobDefinition, ResultStatus
+from airflow_monitoring_provider.definitions.deployment import Health
 from airflow_monitoring_provider.jobs import actual_parts
+from airflow_monitoring_provider.jobs.health import deployment_health
+from airflow_monitoring_provider.jobs.selection import select_batches
 from airflow_monitoring_provider.profiles.serialise import from_bytes
 from job_world import FIRST_DAY
 
@@ -395,3 +398,26 @@ def test_more_actuals_than_memory_holds_make_the_same_accuracy(
         seen.append((from_bytes(world.store.load_profile(job).data).content_hash(), counts))
     assert seen[0] == seen[1]
     assert found(world, job)["label_coverage"] > 0.8
+
+
+def test_batches_together_have_the_accuracy_of_all_their_actuals(small_world: Any, define: Any, tools: Any) -> None:
+    world = small_world
+    days = [tools.day_rows(day, count=200, dirty=False) for day in range(2)]
+    world.table("scores", [row for rows in days for row in rows])
+    batches = [world.run(predictions(define), day).batch_id for day in range(2)]
+    health = deployment_health(world.store, "churn-model", tools.window(9).start).accuracy
+    assert (Health.UNKNOWN, "no actuals yet", 2) == (health.status, health.message, health.batches)
+    late = of(days[0], 5) + of(days[1], 6, 0.5)
+    world.table("late", late, ACTUALS)
+    world.run(actuals(define), 9)
+
+    selected = select_batches(world.store, "churn-model", batches)
+    (part,) = selected.parts
+    expected = accuracy_of([row for rows in days for row in rows], {row["key"]: row["paid"] for row in late})
+    values = {result.name: result.value for result in part.evaluation.results}
+    assert expected == pytest.approx({name: values[name] for name in expected}, abs=1e-9)
+    assert (400, 2) == (selected.service.predictions, selected.service.requests)
+    rule = {"measurement": "value", "metric": "accuracy", "warningThreshold": 1.0, "failingThreshold": 0.0}
+    world.store.change_deployment("churn-model", settings={"health": {"accuracy": rule}})
+    health = deployment_health(world.store, "churn-model", tools.window(9).start).accuracy
+    assert (Health.WARNING, 2) == (health.status, health.batches)  # the batch of the actuals is none of the last
