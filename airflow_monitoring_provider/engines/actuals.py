@@ -37,7 +37,7 @@ IntArray = npt.NDArray[np.int64]
 
 UNTIMED = np.iinfo(np.int64).min
 """The instant of an actual that has none: before every other."""
-_SLOTS = (1 << 10, 1 << 26)  # least and most flags that say quickly that an id has no actual
+_SLOTS = (1 << 4, 1 << 24)  # fewest and most slots that keys are looked up in: of four slots at most one is taken
 _TRUTH = pa.array(["true", "false"]), pa.array(["1", "0"])
 
 
@@ -171,35 +171,37 @@ class KnownActuals:
         rank = np.empty(len(by_text), np.int64)
         rank[fixed_width(by_text, np.uint64)] = np.arange(len(by_text))
         ranks = rank[fixed_width(encoded.indices, np.int32)] * 2 + rows.textual
-        order = np.lexsort((ranks, rows.until, rows.moment, rows.second, rows.first))
+        order = np.argsort(rows.first)
+        alike = np.flatnonzero(_repeated(rows.first[order]))
+        few = order[alike]  # most ids stand once, and sorting by five keys takes twenty times as long
+        keys = (ranks, rows.until, rows.moment, rows.second, rows.first)
+        order[alike] = few[np.lexsort(tuple(key[few] for key in keys))]
         first, second = rows.first[order], rows.second[order]
         ends = np.ones(order.size, np.bool_)
         ends[:-1] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
         self._sources, self._ranks = rows.source[order], ranks[order]
         self._ids: IntArray = np.cumsum(ends) - ends
         self.winners = rows.take(order[ends])
-        size = 1 << int(np.clip(16 * len(self.winners), *_SLOTS)).bit_length() - 1
-        self._shift = np.uint64(64 - (size.bit_length() - 1))
-        self._slots = np.zeros(size, np.bool_)
-        self._slots[self.winners.first >> self._shift] = True
+        bits = int(np.clip(4 * len(self.winners), *_SLOTS)).bit_length() - 1
+        self._shift = np.uint64(64 - bits)
+        taken = np.bincount((self.winners.first >> self._shift).astype(np.int64), minlength=1 << bits)
+        self._starts = np.concatenate([[0], np.cumsum(taken)])
         self._classes = functools.cache(self._classes_of)
         self._numbers = functools.cache(self._numbers_of)
 
     def find(self, first: UInt64Array, second: UInt64Array) -> IntArray:
         """The place of each key among ``winners``, int64; -1 where it has no actual."""
         found = np.full(first.size, -1, np.int64)
-        if not len(self.winners):
-            return found
-        rows = np.flatnonzero(self._slots[first >> self._shift])
-        places = np.searchsorted(self.winners.first, first[rows])
-        while rows.size:  # a second turn only where two ids share their first lane
-            inside = places < len(self.winners)
-            rows, places = rows[inside], places[inside]
-            inside = self.winners.first[places] == first[rows]
-            rows, places = rows[inside], places[inside]
-            same = self.winners.second[places] == second[rows]
-            found[rows[same]] = places[same]
-            rows, places = rows[~same], places[~same] + 1
+        slots = (first >> self._shift).astype(np.int64)
+        places, stops = self._starts[slots], self._starts[slots + 1]
+        rows = np.flatnonzero(places < stops)
+        while rows.size:  # of a slot's few keys one after the other
+            at = places[rows]
+            same = (self.winners.first[at] == first[rows]) & (self.winners.second[at] == second[rows])
+            found[rows[same]] = at[same]
+            rows = rows[~same]
+            places[rows] += 1
+            rows = rows[places[rows] < stops[rows]]
         return found
 
     def classes(self, target: TargetPlan) -> IntArray:
@@ -218,8 +220,11 @@ class KnownActuals:
         found = {}
         for source in np.unique(self._sources).tolist():
             rows = self._sources == source
-            pairs = np.unique(np.stack([self._ids[rows], self._ranks[rows]]), axis=1)
-            ids, values = np.unique(pairs[0], return_counts=True)
+            mine, ranks = self._ids[rows], self._ranks[rows]
+            ids = mine[np.flatnonzero(np.diff(mine, prepend=-1))]
+            again = _repeated(mine)
+            pairs = np.unique(np.stack([mine[again], ranks[again]]), axis=1)
+            _, values = np.unique(pairs[0], return_counts=True)
             hits = int(np.count_nonzero(matched[ids]))
             count = int(np.count_nonzero(rows))
             found[source] = Tally(
@@ -262,6 +267,15 @@ def numbers_of(texts: pa.Array, textual: BoolArray) -> tuple[FloatArray, BoolArr
     for flags in (found.valid, None if found.invalid is None else ~found.invalid):
         usable &= True if flags is None else flags
     return np.where(usable, found.values, np.nan), ~usable
+
+
+def _repeated(values: npt.NDArray[Any]) -> BoolArray:
+    """(n,), True where a sorted array has a value more than once."""
+    same = values[1:] == values[:-1]
+    flags = np.zeros(values.size, np.bool_)
+    flags[1:] |= same
+    flags[:-1] |= same
+    return flags
 
 
 def moments(array: pa.Array) -> IntArray:
