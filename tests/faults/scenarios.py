@@ -414,14 +414,14 @@ def cut_wires(bench: Bench, case: Case, part: str, *, seed: int, times: int) -> 
     chance = random.Random(seed)
     with bench.world(case) as world:
         with nemesis.Wire(_part_url(world, part)) as wire:
-            nemesis.run(world, "measured", urls={part: wire.url})
+            nemesis.run(world, "measured", urls=_through(wire, world, part))
         total = wire.passed
     for _ in range(times):
         after, blackout = chance.randrange(total), chance.random() < 0.5
         what = f"{part} cut after byte {after} of {total}{', no reconnection' if blackout else ''} (seed {seed})"
         with bench.world(case) as world, told(world, what):
             with nemesis.Wire(_part_url(world, part), cut_after=after, blackout=blackout) as wire:
-                nemesis.run(world, "victim", urls={part: wire.url}, wait=2.0)
+                nemesis.run(world, "victim", urls=_through(wire, world, part), wait=2.0)
                 bench.faults += wire.cut
             _check_cut(bench, world)
 
@@ -434,7 +434,7 @@ def lost_commits(bench: Bench, case: Case, part: str, *, lose: str, blackout: bo
         with bench.world(case) as world, told(world, what):
             url = _part_url(world, part)
             with nemesis.Wire(url, lose_commit=lose, commit_number=number, blackout=blackout) as wire:
-                nemesis.run(world, "victim", urls={part: wire.url}, wait=2.0)
+                nemesis.run(world, "victim", urls=_through(wire, world, part), wait=2.0)
                 bench.faults += wire.cut
             _check_cut(bench, world)
         if not wire.cut:
@@ -452,6 +452,12 @@ def _check_cut(bench: Bench, world: World) -> None:
 
 def _part_url(world: World, part: str) -> str:
     return world.store_url if part == "store" else world.url(POSTGRES)
+
+
+def _through(wire: nemesis.Wire, world: World, part: str) -> dict[str, str]:
+    """The URLs of an attempt whose part is behind a wire; a database that fills its own output is one for both."""
+    both = world.case.output == "pushed" and part != "store"
+    return dict.fromkeys(("intake", "output") if both else (part,), wire.url)
 
 
 def full_disks(bench: Bench, case: Case, *, sizes: tuple[int, ...]) -> None:
