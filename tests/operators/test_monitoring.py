@@ -247,3 +247,37 @@ def test_what_the_scheduler_starts_is_scheduled_work(churn_payload: dict[str, An
     operator = MonitoringJobOperator(task_id="t", definition=churn_payload)
     window = operator._window(load_definition(churn_payload), {"dag_run": run, **interval})  # type: ignore[arg-type]
     assert kind == window.kind
+
+
+def test_late_actuals_come_by_a_dag_of_their_own(
+    churn: Path, churn_payload: dict[str, Any], dags_folder: Path, run_dag: Callable[..., Any]
+) -> None:
+    alone = {"predictions_columns": churn_payload["monitoring_columns"]["predictions_columns"]}
+    strict = {
+        "thresholds": {"accuracy": {"critical": 0.99}},
+        "monitoring_columns": alone | {"association_id_column": "id"},
+    }
+    late = {
+        "name": "churn-actuals",
+        "deployment_id": "churn-model",
+        "intake_settings": churn_payload["intake_settings"],
+        "timestamp_column": "at",
+        "monitoring_columns": {"association_id_column": "id", "actuals_value_column": "churned"},
+        "features": [],
+        "schedule": "0 0 * * *",
+        "start_date": "2026-03-01T00:00:00Z",
+    }
+    folder = dags_folder / "definitions"
+    (folder / "churn.yaml").write_text(yaml.safe_dump(churn_payload | strict))
+    (folder / "late.yaml").write_text(yaml.safe_dump(late))
+    end = FIRST_DAY + timedelta(days=1)
+    first = _results(run_dag("monitoring__churn", logical_date=end))["run_job"]
+
+    brought = _results(run_dag("monitoring__churn-actuals", logical_date=end))["run_job"]
+
+    unpredicted = 2  # rows 0 and 1 have no usable prediction
+    assert (1, unpredicted) == (brought["actuals"]["restated"], brought["actuals"]["orphans"])
+    with MonitoringStoreHook().get_conn() as store:
+        (accuracy,) = store.results(first["job_id"], name="accuracy", segment="")
+        assert "detected" == accuracy.status.text
+        assert accuracy.value.value is not None
