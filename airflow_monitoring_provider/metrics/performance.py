@@ -126,6 +126,8 @@ def _value(
         details["change"] = scored.score - before
     if scored.share_of is not None and scored.share_of[1]:
         ends = wilson_interval(*scored.share_of)
+    if ends is not None:  # of few rows, resamples may err to one side of the score alone: an interval holds its value
+        ends = (min(ends[0], scored.score), max(ends[1], scored.score))
     low, high = ends if ends is not None else (None, None)
     return dataclasses.replace(blank, value=scored.score, low=low, high=high, details=details)
 
