@@ -217,8 +217,9 @@ def _deviances(y: FloatArray, p: FloatArray) -> tuple[FloatArray, FloatArray, Fl
         y, p = y[both], p[both]
     ratio = y / p
     log_ratio = np.log(ratio)
-    if not np.isfinite(log_ratio).all():  # the ratio left the range of doubles
-        log_ratio = np.log(y) - np.log(p)
+    rough = (ratio < np.finfo(np.float64).tiny) | np.isinf(ratio)  # it left the range of doubles, or lost its digits
+    if rough.any():
+        log_ratio[rough] = np.log(y[rough]) - np.log(p[rough])
     poisson = 2.0 * np.maximum(y * log_ratio - y + p, 0.0)
     root = np.sqrt(p)
     tweedie = 4.0 * np.square(np.sqrt(y) - root) / root

@@ -179,6 +179,19 @@ def test_regression_target_of_any_split_equals_the_whole(parts: tuple[list[Any],
     assert_same_target([of(piece) for piece in parts[1]], of(parts[0]))
 
 
+def test_a_deviance_does_not_depend_on_the_rows_beside_it() -> None:
+    beside, row = ([2.0, 1.5], [5e-324, 5e-324]), ([1.5], [5e-324])
+    together, alone, other = (
+        RegressionProfile.of(*beside),
+        RegressionProfile.of(*row),
+        RegressionProfile.of([2.0], [5e-324]),
+    )
+    assert together.sums is not None
+    assert dataclasses.asdict(together.sums) == pytest.approx(dataclasses.asdict(alone.merge(other).sums))
+    expected = sum(2 * (math.log(p) - math.log(5e-324) - 1) for p in beside[0])
+    assert expected == pytest.approx(together.sums.gamma)
+
+
 def test_columns_of_one_side_only_stay_as_they_are() -> None:
     a, b = ColumnProfile.of([1.0], "a"), ColumnProfile.of([2.0, 3.0], "b")
     merged = merge(profile_of(a), profile_of(b))
