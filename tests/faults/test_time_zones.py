@@ -477,11 +477,15 @@ ALLOWED = {
     "store/reader.py": {"now"},  # the store's own clock, which is replaced below; only for what is recorded
     "store/migrations/versions/v0002_store_id.py": {"now"},  # when the store was made: a label
     "outputs/markers.py": {"current_timestamp"},  # when the marker changed: a label
+    # "How does it do now?" is asked of a clock, and nothing of the answer is kept.
+    "cli/deployments.py": {"now"},
+    "hooks/monitoring_store.py": {"now"},
+    "jobs/questions.py": {"now"},
 }
 CLOCKS = {"now", "utcnow", "today", "localtime", "fromtimestamp", "current_timestamp", "time_ns", "clock_gettime"}
 
 
-def test_nothing_but_labels_is_read_off_a_clock() -> None:
+def test_nothing_that_is_kept_but_labels_is_read_off_a_clock() -> None:
     root, found = Path(airflow_monitoring_provider.__file__).parent, {}
     for path in sorted(root.rglob("*.py")):
         names = set()
