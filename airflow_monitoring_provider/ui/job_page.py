@@ -27,7 +27,7 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 pre { white-space: pre-wrap; }
 """
 
-_LONGEST = 255
+_LONGEST = 6 * 255  # whatever the store keeps of a name, each character as its code: names that differ look different
 _RANK: dict[ResultStatus | None, int] = {
     status: place for place, status in enumerate(sorted(ResultStatus, reverse=True))
 }

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import job_world
+from airflow_monitoring_provider.definitions.printing import printable
 from airflow_monitoring_provider.engines.row_keys import row_keys
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.profiles.serialise import from_bytes
@@ -179,8 +180,10 @@ def test_columns_whose_names_look_alike_stay_apart_up_to_the_page(tmp_path: Path
         assert len(NAMES) + 2 == len(told)
         assert (NAMES[3],) == evaluation.drifted_columns
         page = assert_shown(world, summary.job_id)
-        for name in told:
-            assert f"<td>{html.escape(str(name))}</td>" in page
+        shown = {printable(str(name), 1600) for name in told}
+        assert len(told) == len(shown)
+        for name in shown:
+            assert f"<td>{html.escape(name)}</td>" in page
         found = {
             result.value.column
             for result in world.store.results(summary.job_id, limit=1000).items
