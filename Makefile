@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # More options for pytest, for example: make test PYTEST_ARGS="-k drift -x"
 PYTEST_ARGS ?=
+# Many tests wait for processes, so one more of them than there are processors keeps these busy
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 # More options for the fault sweep; see tests/faults/README.md
 FAULTS_ARGS ?=
 # More options for the simulation; see benchmarks/calibration.py
@@ -31,7 +33,7 @@ demo: $(STAMP) ## Monitor the flights of New York on real data in a real Airflow
 	@$(RUN) dags_examples/demo/run.py
 
 test: $(STAMP) ## Run every test; PYTEST_ARGS passes options on
-	@$(RUN) -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
+	@$(RUN) -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 parity: $(STAMP) ## Hold drift metrics to Evidently and NannyML, each in an environment of its own (a gigabyte)
 	@PYTHONPATH=tests:benchmarks $(RUN) -m pytest --numprocesses 0 -q -o python_files='parity_*.py' tests/parity

@@ -36,7 +36,7 @@ def injected(request: pytest.FixtureRequest, bench: Bench) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("case", "every"), [(INTO_SQLITE, 13), (INTO_POSTGRES, 17), (UPDATE, 29), (CSV, 17), (PUSHED, 23)], ids=str
+    ("case", "every"), [(INTO_SQLITE, 17), (INTO_POSTGRES, 29), (UPDATE, 37), (CSV, 23), (PUSHED, 31)], ids=str
 )
 def test_killed_at_a_step_and_retried(bench: Bench, case: scenarios.Case, every: int) -> None:
     scenarios.killed_at_every_step(bench, case, every=every, first=7)
@@ -55,7 +55,7 @@ def test_out_of_time_at_a_step_and_out_of_memory(bench: Bench) -> None:
 
 @pytest.mark.parametrize("case", [INTO_POSTGRES, KEYED, PARQUET, PUSHED], ids=str)
 def test_frozen_beside_its_own_retry_over_a_changed_source(bench: Bench, case: scenarios.Case) -> None:
-    scenarios.frozen_at_every_step(bench, case, every=29, first=20)
+    scenarios.frozen_at_every_step(bench, case, every=43, first=20)
 
 
 @pytest.mark.parametrize("case", [CREATED, CSV, PUSHED], ids=str)

@@ -93,7 +93,7 @@ MUTATIONS: dict[str, tuple[list[Change], str]] = {
     ),
     "the window is not deleted": (
         [NOTHING_DELETED],
-        "test_killed_at_a_step_and_retried[sqlite-insert@sqlite-sqlite-fresh-13]",
+        "test_killed_at_a_step_and_retried[sqlite-insert@sqlite-sqlite-fresh-17]",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""A process that writes and dies: ``child.py sweep {json}`` kills an attempt at its Nth step, for every N.
+"""A process that writes and dies: ``child.py sweep {json}`` kills an attempt at its Nth step, for each N or some.
 
 Each round has a database of its own (an SQLite file, or a schema of PostgreSQL) and forks for every attempt, so that
 the process which looks has never held a connection of the one that died. Prints one JSON line a round.
@@ -126,12 +126,12 @@ class Round:
 
 
 def sweep(plan: dict[str, Any]) -> None:
-    """Kill at step 1, 2, … until an attempt ends by itself; after each, look, retry and look again."""
+    """Kill at step 1, 1 + every, … until an attempt ends by itself; after each, look, retry and look again."""
     warm = Round(plan, 0)  # what forks inherit need not be imported and compiled in each of them again
     warm.prepare()
     warm._write(1, plan["rows"], "first", Steps(0))
     warm.seen()
-    for fatal in range(1, 1000):
+    for fatal in range(1, 1000, plan["every"]):
         round_ = Round(plan, fatal)
         round_.prepare()
         if plan["before"] is not None:

@@ -38,17 +38,26 @@ Attempts = Callable[..., Attempt]
 Read = Callable[..., list[tuple[Any, ...]]]
 Made = Callable[..., sa.Table]
 Connect = Callable[..., sa.Engine]
+Swept = Callable[..., list[dict[str, Any]]]
 
 
-def _swept(url: str, settings: dict[str, Any], **plan: Any) -> list[dict[str, Any]]:
-    plan = {"table": None, "there": [], "before": None, "rows": [1, 2, 3, 4, 5]} | plan
-    arguments = [sys.executable, str(CHILD), "sweep", json.dumps({"url": url, "settings": settings} | plan)]
-    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
-    assert (0, "") == (ended.returncode, ended.stderr)
-    rounds = [json.loads(line) for line in ended.stdout.splitlines()]
-    assert len(rounds) > 10
-    assert {0, 9} == {found["signal"] for found in rounds}
-    return rounds
+@pytest.fixture
+def swept(request: pytest.FixtureRequest, database_url: str) -> Swept:
+    """Kill an attempt at its steps: at all of them with ``--sweep``, else at every second or third one."""
+    every = 1 if request.config.getoption("--sweep") else 2 if database_url.startswith("sqlite") else 3
+
+    def sweep(settings: dict[str, Any], **plan: Any) -> list[dict[str, Any]]:
+        plan = {"table": None, "there": [], "before": None, "rows": [1, 2, 3, 4, 5], "every": every} | plan
+        told = json.dumps({"url": database_url, "settings": settings} | plan)
+        arguments = [sys.executable, str(CHILD), "sweep", told]
+        ended = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
+        assert (0, "") == (ended.returncode, ended.stderr)
+        rounds = [json.loads(line) for line in ended.stdout.splitlines()]
+        assert len(rounds) > 10 // every
+        assert {0, 9} == {found["signal"] for found in rounds}
+        return rounds
+
+    return sweep
 
 
 def _rows(ids: list[int], status: str | None) -> list[list[Any]]:
@@ -64,53 +73,53 @@ def _rows(ids: list[int], status: str | None) -> list[list[Any]]:
 )
 @pytest.mark.parametrize("before", [None, [1, 2, 9]])
 def test_a_worker_killed_at_any_step_of_an_insert_leaves_all_rows_or_none_and_a_retry_is_exact(
-    settings: dict[str, Any], before: list[int] | None, database_url: str
+    settings: dict[str, Any], before: list[int] | None, swept: Swept
 ) -> None:
     old = _rows(before or [], "first")
     new = _rows([1, 2, 3, 4, 5], "second")
-    for found in _swept(database_url, settings, before=before):
+    for found in swept(settings, before=before):
         assert (found["after_kill"]["rows"] or []) in (old, new)
         assert new == found["after_retry"]["rows"]
         assert [[3, "complete", 5]] == found["after_retry"]["marker"]
 
 
-def test_a_worker_killed_at_any_step_into_a_table_without_job_ids_loses_and_repeats_nothing(database_url: str) -> None:
+def test_a_worker_killed_at_any_step_into_a_table_without_job_ids_loses_and_repeats_nothing(swept: Swept) -> None:
     theirs = _rows([100], None)
     old = sorted(theirs + _rows([1, 2, 9], "first"), key=repr)
     new = sorted(theirs + _rows([1, 2, 3, 4, 5], "second"), key=repr)
-    for found in _swept(database_url, {"statement_type": "insert"}, table="plain", there=[100], before=[1, 2, 9]):
+    for found in swept({"statement_type": "insert"}, table="plain", there=[100], before=[1, 2, 9]):
         assert found["after_kill"]["rows"] in (old, new)
         assert new == found["after_retry"]["rows"]
 
 
 @pytest.mark.parametrize("table", ["plain", "unique"])
-def test_a_worker_killed_at_any_step_of_an_upsert_leaves_all_rows_or_none(table: str, database_url: str) -> None:
+def test_a_worker_killed_at_any_step_of_an_upsert_leaves_all_rows_or_none(table: str, swept: Swept) -> None:
     settings = {"statement_type": "insert_update", "where_columns": ["id"]}
     old = _rows([1, 2, 100], None)
     new = sorted(_rows([100], None) + _rows([1, 2, 3, 4, 5], "second"), key=repr)
-    for found in _swept(database_url, settings, table=table, there=[1, 2, 100]):
+    for found in swept(settings, table=table, there=[1, 2, 100]):
         assert found["after_kill"]["rows"] in (old, new)
         assert new == found["after_retry"]["rows"]
 
 
-def test_a_worker_killed_at_any_step_of_an_update_leaves_all_rows_changed_or_none(database_url: str) -> None:
+def test_a_worker_killed_at_any_step_of_an_update_leaves_all_rows_changed_or_none(swept: Swept) -> None:
     settings = {"statement_type": "update", "where_columns": ["id"]}
     old = _rows([1, 2, 100], None)
     new = sorted(_rows([100], None) + _rows([1, 2], "second"), key=repr)
-    for found in _swept(database_url, settings, table="plain", there=[1, 2, 100]):
+    for found in swept(settings, table="plain", there=[1, 2, 100]):
         assert found["after_kill"]["rows"] in (old, new)
         assert new == found["after_retry"]["rows"]
 
 
 @pytest.mark.parametrize("table", [None, "plain"])
 def test_with_commit_interval_a_killed_worker_leaves_a_prefix_that_says_so_and_a_retry_is_exact(
-    table: str | None, database_url: str
+    table: str | None, swept: Swept
 ) -> None:
     settings = {"statement_type": "insert", "create_table_if_not_exists": True, "commit_interval": 1}
     old = _rows([1, 2, 9], "first")
     prefixes = [_rows([1, 2, 3, 4, 5][:count], "second") for count in (0, 2, 4, 5)]
     met = []
-    for found in _swept(database_url, settings, table=table, before=[1, 2, 9]):
+    for found in swept(settings, table=table, before=[1, 2, 9]):
         rows, marker = found["after_kill"]["rows"], found["after_kill"]["marker"]
         assert rows == old or rows in prefixes
         if rows != old:

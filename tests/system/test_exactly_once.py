@@ -22,7 +22,7 @@ from system.paced import ENDLESS, LONGEST, SHORTEST, SLOW, STAGES, Paced
 pytestmark = pytest.mark.system
 
 DRIFTED = 3
-DAYS = range(1, 5)
+DAYS = range(1, 4)
 Step = Callable[[Paced, random.Random], None]
 
 
@@ -175,7 +175,7 @@ def _away(paced: Paced, *, hangs: bool) -> Callable[[], None]:
 
 
 def _backfills_in_any_order_and_at_once_end_as_one_in_order(paced: Paced, random: random.Random) -> None:
-    """Four days by two DAGs of one definition: a backfill, another of the same days, and runs by hand at random."""
+    """Three days by two DAGs of one definition: a backfill, another of the same days, and runs by hand at random."""
     instance, (dag, twin) = paced.instance, ("monitoring__shuffled", "again__shuffled")
     order = random.sample(DAYS, len(DAYS))
     backwards, by_hand = random.choice([True, False]), random.choice(DAYS)
@@ -185,7 +185,8 @@ def _backfills_in_any_order_and_at_once_end_as_one_in_order(paced: Paced, random
     for day in order[:2]:
         _run_at(paced, twin, day)
     paced.start("shuffled", by_hand)
-    instance.until(lambda: _backfill(paced, dag, not backwards, "completed"), "the second backfill", 900)
+    instance.until(lambda: _none_is_active(paced, dag), "the end of the first backfill", 900)
+    assert _backfill(paced, dag, not backwards, "completed")
     for day in order[2:]:
         _run_at(paced, twin, day)
     instance.until(lambda: _all_ended(paced, dag, len(DAYS) + 1), f"all runs of {dag}", 900)
@@ -205,6 +206,12 @@ def _backfill(paced: Paced, dag_id: str, backwards: bool, reprocess: str) -> boo
     return "status" not in answer
 
 
+def _none_is_active(paced: Paced, dag_id: str) -> bool:
+    """To ask is to read: asking for another one until it is taken would keep the tasks from Airflow's database."""
+    found = paced.instance.rest("GET", f"/backfills?dag_id={dag_id}")["backfills"]
+    return all(backfill["completed_at"] for backfill in found)
+
+
 def _run_at(paced: Paced, dag_id: str, day: int) -> None:
     """A run by hand whose data interval is the day: the last one that is complete at its logical date."""
     body = {"logical_date": f"2026-03-{day + 1:02d}T00:00:00Z", "dag_run_id": f"at-{day}"}
@@ -213,8 +220,24 @@ def _run_at(paced: Paced, dag_id: str, day: int) -> None:
 
 def _all_ended(paced: Paced, dag_id: str, count: int) -> bool:
     runs = paced.instance.rest("GET", f"/dags/{dag_id}/dagRuns?limit=100")["dag_runs"]
-    assert "failed" not in {run["state"] for run in runs}, runs
+    for run in runs:
+        if run["state"] == "failed":
+            _clear_what_airflow_lost(paced, dag_id, run["dag_run_id"])
     return len(runs) == count and {"success"} == {run["state"] for run in runs}
+
+
+def _clear_what_airflow_lost(paced: Paced, dag_id: str, run_id: str) -> None:
+    """Airflow calls a task failed that ended well where its SQLite database is locked as it takes the asset event.
+
+    It is cleared, as a person would do it. A task that failed of itself is not.
+    """
+    for name, task in paced.instance.tasks(dag_id, run_id).items():
+        if task["state"] == "failed":
+            log = paced.instance.log(dag_id, run_id, name, task["try_number"])
+            assert "Pushing xcom" in log, log
+            assert '"error"' not in log, log
+    body = {"dry_run": False, "dag_run_id": run_id, "only_failed": True, "include_downstream": True}
+    paced.instance.rest("POST", f"/dags/{dag_id}/clearTaskInstances", body)
 
 
 def _nothing_is_broken(paced: Paced, name: str, days: Iterable[int]) -> None:
