@@ -35,8 +35,8 @@ from airflow_monitoring_provider.monitors.thresholds import Rules
 from airflow_monitoring_provider.profiles.plan import ColumnRole, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.profiles.serialise import from_bytes
+from airflow_monitoring_provider.store.evaluation_records import Alert, MonitorTransition, PendingEvaluation
 from airflow_monitoring_provider.store.queries import PAGE_LIMIT
-from airflow_monitoring_provider.store.records import Alert, MonitorTransition, PendingEvaluation
 from airflow_monitoring_provider.store.store import MonitoringStore
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.store import texts
 from airflow_monitoring_provider.store.commits import value_rows
 from airflow_monitoring_provider.store.engine import insert
-from airflow_monitoring_provider.store.records import Alert, MonitorTransition, PendingEvaluation, Verdict
+from airflow_monitoring_provider.store.evaluation_records import Alert, MonitorTransition, PendingEvaluation, Verdict
 from airflow_monitoring_provider.store.tables import (
     ALL_ROWS,
     MADE_BY_EVALUATION,

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from airflow_monitoring_provider.definitions.terms import ResultStatus
 from airflow_monitoring_provider.exceptions import NotFound
 from airflow_monitoring_provider.store import texts
-from airflow_monitoring_provider.store.records import AlertRecord, MonitorStateRecord
+from airflow_monitoring_provider.store.evaluation_records import AlertRecord, MonitorStateRecord
 from airflow_monitoring_provider.store.tables import ALL_ROWS, alerts, monitor_states, monitors
 
 PENDING, DELIVERED = "pending", "delivered"

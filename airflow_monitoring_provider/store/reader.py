@@ -31,19 +31,17 @@ from airflow_monitoring_provider.store import (
 )
 from airflow_monitoring_provider.store.deployment_records import BatchFilter
 from airflow_monitoring_provider.store.engine import reading, writing
+from airflow_monitoring_provider.store.evaluation_records import AlertRecord, MonitorStateRecord, PendingEvaluation
 from airflow_monitoring_provider.store.identity import StoreIdentity
 from airflow_monitoring_provider.store.part_records import PartRecord
 from airflow_monitoring_provider.store.records import (
-    AlertRecord,
     AttemptRecord,
     Baseline,
     BatchRecord,
     Claim,
     DefinitionRecord,
     JobRecord,
-    MonitorStateRecord,
     Page,
-    PendingEvaluation,
     PredictionFile,
     ResultRecord,
     StoredProfile,

@@ -39,18 +39,16 @@ from airflow_monitoring_provider.store import (
 )
 from airflow_monitoring_provider.store.actual_store import ActualStore
 from airflow_monitoring_provider.store.batch_store import BatchStore
+from airflow_monitoring_provider.store.evaluation_records import Alert, MonitorTransition, Verdict
 from airflow_monitoring_provider.store.reader import utcnow
 from airflow_monitoring_provider.store.records import (
-    Alert,
     BaselineClaim,
     Claim,
     DefinitionRecord,
     FileKind,
-    MonitorTransition,
     PredictionFile,
     RunInfo,
     Snapshot,
-    Verdict,
 )
 
 if TYPE_CHECKING:

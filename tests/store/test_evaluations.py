@@ -15,7 +15,8 @@ from airflow_monitoring_provider.definitions.window import Window
 from airflow_monitoring_provider.exceptions import BatchLocked, NotFound, Superseded, TerminalError
 from airflow_monitoring_provider.store import tables
 from airflow_monitoring_provider.store.engine import open_engine, reading
-from airflow_monitoring_provider.store.records import Alert, Claim, DefinitionRecord, MonitorTransition
+from airflow_monitoring_provider.store.evaluation_records import Alert, MonitorTransition
+from airflow_monitoring_provider.store.records import Claim, DefinitionRecord
 from airflow_monitoring_provider.store.store import MonitoringStore
 
 DETECTED, POTENTIAL, NONE = ResultStatus.DETECTED, ResultStatus.POTENTIAL_DETECTION, ResultStatus.NO_DETECTION
