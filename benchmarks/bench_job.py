@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import engine
 import measure
 
 ROWS = (100_000, 1_000_000, 10_000_000)
@@ -113,11 +114,11 @@ def _offset(day: datetime) -> int:
 
 def job(folder: str, rows: str) -> dict[str, Any]:
     """The baseline's day, then the measured one."""
+    engine.use_lean_memory()
     import fsspec
 
     from airflow_monitoring_provider.definitions import load_definition
     from airflow_monitoring_provider.definitions.window import Window
-    from airflow_monitoring_provider.engines.arrow import use_lean_memory
     from airflow_monitoring_provider.intake.source import open_source
     from airflow_monitoring_provider.jobs.ports import Ports
     from airflow_monitoring_provider.jobs.run import run_job
@@ -126,12 +127,11 @@ def job(folder: str, rows: str) -> dict[str, Any]:
     from airflow_monitoring_provider.store.storage import Storage
     from airflow_monitoring_provider.store.store import MonitoringStore
 
-    use_lean_memory()
     files = fsspec.filesystem("file")
     with tempfile.TemporaryDirectory(dir=folder) as home:
         definition = load_definition(_definition(folder, home))
-        engine = open_engine(f"sqlite:///{home}/store.sqlite")
-        with MonitoringStore(engine, storage=Storage.local(f"{home}/storage"), embedded=True) as store:
+        database = open_engine(f"sqlite:///{home}/store.sqlite")
+        with MonitoringStore(database, storage=Storage.local(f"{home}/storage"), embedded=True) as store:
             ports = Ports(
                 store=store,
                 source=lambda _, intake, order_by: open_source(intake, filesystem=files, root=folder),

@@ -51,6 +51,13 @@ def profile(path: Path, planned: Any) -> Any:
         return builder.finish()
 
 
+def use_lean_memory() -> None:
+    """Arrow's memory as a task has it; to be called before anything imports Arrow."""
+    from airflow_monitoring_provider.engines.lean_memory import use_lean_memory
+
+    use_lean_memory()
+
+
 def write_baseline(copies: str = "1", rows: str = str(workload.REFERENCE_ROWS)) -> dict[str, Any]:
     """Profile the reference rows anew, and keep the profile in its stored form."""
     from airflow_monitoring_provider.profiles.serialise import to_bytes
@@ -67,6 +74,7 @@ def script(name: str) -> str:
 
 def profile_and_compare(rows: str, baseline_file: str, copies: str = "1") -> dict[str, Any]:
     """Profile current rows, and compare them with the stored baseline: the seconds of both, and what drifted."""
+    use_lean_memory()
     from airflow_monitoring_provider.engines import arrow  # noqa: F401  (imports are not work)
     from airflow_monitoring_provider.intake import files, parquet_rows  # noqa: F401
     from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare

@@ -206,16 +206,6 @@ def usable_cores() -> int:
     return min(cores, _MOST_THREADS)
 
 
-def use_lean_memory() -> None:
-    """Let Arrow give memory back: for a process whose own business is a job.
-
-    Arrow's default pool (mimalloc) keeps half as much again of what threads have freed. The setting is the process's,
-    so a library does not make it for somebody else's, and ``ARROW_DEFAULT_MEMORY_POOL`` has the last word.
-    """
-    if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ and "jemalloc" in pa.supported_memory_backends():
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
-
-
 def profile_batches(plan: ProfilePlan, batches: Iterable[pa.RecordBatch], *, threads: int = 1) -> Profile:
     """The profile of rows that are all to be counted."""
     with ProfileBuilder(plan, threads=threads) as builder:

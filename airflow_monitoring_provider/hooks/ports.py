@@ -26,10 +26,11 @@ def open_ports(monitoring_store_conn_id: str, cancelled: Callable[[], bool] = la
     :raises ConfigurationError: a connection that a definition names is missing or of the wrong kind; raised when the
         job asks for the source or writer.
     """
-    from airflow_monitoring_provider.engines.arrow import use_lean_memory
+    from airflow_monitoring_provider.engines.lean_memory import use_lean_memory
+
+    use_lean_memory()  # before anything imports Arrow
     from airflow_monitoring_provider.jobs.ports import Ports
 
-    use_lean_memory()
     with ExitStack() as resources:
         store = resources.enter_context(MonitoringStoreHook(monitoring_store_conn_id).get_conn())
 

@@ -103,9 +103,10 @@ class MonitoringJobOperator(_MonitoringOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the job over the window of this run."""
         from airflow_monitoring_provider.hooks.ports import open_ports
-        from airflow_monitoring_provider.jobs.run import run_job
 
         with task_states(), open_ports(self.monitoring_store_conn_id, self._is_cancelled) as ports:
+            from airflow_monitoring_provider.jobs.run import run_job
+
             definition = self._load_definition(ports.store)
             summary = run_job(
                 definition,

@@ -41,9 +41,10 @@ class MonitoringClaimOperator(MonitoringJobOperator):
         """Claim the window of this run."""
         from airflow_monitoring_provider.definitions import with_partitions
         from airflow_monitoring_provider.hooks.ports import open_ports
-        from airflow_monitoring_provider.jobs.parts import claim_job
 
         with task_states(), open_ports(self.monitoring_store_conn_id, self._is_cancelled) as ports:
+            from airflow_monitoring_provider.jobs.parts import claim_job
+
             definition = with_partitions(self._load_definition(ports.store), self.partitions)
             parts = claim_job(
                 definition,
@@ -93,9 +94,10 @@ class MonitoringPartOperator(_PartTask):
     def execute(self, context: Context) -> dict[str, Any]:
         """Read the part."""
         from airflow_monitoring_provider.hooks.ports import open_ports
-        from airflow_monitoring_provider.jobs.parts import profile_part
 
         with task_states(), open_ports(self.monitoring_store_conn_id, self._is_cancelled) as ports:
+            from airflow_monitoring_provider.jobs.parts import profile_part
+
             return profile_part(_reference(self.part, self.task_id), ports, cancelled=self._is_cancelled)
 
 
@@ -117,9 +119,10 @@ class MonitoringMergeOperator(_PartTask):
     def execute(self, context: Context) -> dict[str, Any]:
         """Merge and commit."""
         from airflow_monitoring_provider.hooks.ports import open_ports
-        from airflow_monitoring_provider.jobs.parts import merge_and_commit
 
         with task_states(), open_ports(self.monitoring_store_conn_id, self._is_cancelled) as ports:
+            from airflow_monitoring_provider.jobs.parts import merge_and_commit
+
             first = self.parts[0] if isinstance(self.parts, Sequence) and self.parts else None
             reference = _reference(first, self.task_id)
             summary = merge_and_commit(reference, ports, run=run_info(context), cancelled=self._is_cancelled)
