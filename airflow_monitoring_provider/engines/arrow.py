@@ -298,5 +298,7 @@ def _where(statuses: StatusArray, chosen: tuple[RowStatus, ...], *, inside: bool
     """True where the status is one of the chosen (or none of them); None when everywhere."""
     table = np.full(len(RowStatus), not inside, np.bool_)
     table[list(chosen)] = inside
+    if table[0] and not statuses.any():  # the usual case, at a tenth of the cost
+        return None
     flags = table[statuses]
     return None if flags.all() else flags

@@ -78,7 +78,8 @@ class ParquetRows:
                 for batch in self._file.iter_batches(
                     size, row_groups=[group], columns=list(columns), use_threads=len(columns) > 1
                 ):
-                    yield batch.select(list(columns))  # the file's own order is another
+                    # The file's own order may be another.
+                    yield batch if batch.schema.names == list(columns) else batch.select(list(columns))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
             raise self._damaged() from None
 
@@ -212,13 +213,13 @@ def conformed(column: pa.Array, kind: pa.DataType) -> pa.Array:
 def conformed_batch(
     batch: pa.RecordBatch, types: dict[str, pa.DataType], name: str, *, encoded: frozenset[str] = frozenset()
 ) -> pa.RecordBatch:
-    """A batch in the types that every file of an intake delivers.
+    """A batch in the types that every file of an intake delivers; the batch itself where it has them.
 
     :param encoded: columns whose texts may stay dictionaries.
     :raises SourceError: a value does not fit; names file and column.
     """
-    columns = []
-    for field, column in zip(batch.schema, batch.columns, strict=True):
+    arrays, columns = batch.columns, []
+    for field, column in zip(batch.schema, arrays, strict=True):
         try:
             as_it_is = field.name in encoded and pa.types.is_dictionary(field.type) and _is_text(field.type.value_type)
             columns.append(column if as_it_is else conformed(column, types[field.name]))
@@ -227,4 +228,6 @@ def conformed_batch(
                 f"file {name!r} stores column {field.name!r} as {field.type}, and a value of it does not fit "
                 f"{types[field.name]}, which the files of this intake have in common"
             ) from None
+    if all(column is before for column, before in zip(columns, arrays, strict=True)):
+        return batch
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)

@@ -52,11 +52,14 @@ class ParquetStretch:
     def read(self, columns: Sequence[str], *, encoded: frozenset[str] = frozenset()) -> Iterator[pa.RecordBatch]:
         """See :meth:`Stretch.read`."""
         reader = self._reader(encoded)
-        at = 0
+        at, as_it_is = 0, False  # types are the stream's, so what its first batch says is true of all
         most = _COLUMN_ROWS if len(columns) == 1 else BATCH_ROWS
         try:
             for batch in reader.read(columns, self._groups, most):
-                whole = conformed_batch(batch, self._types, self._shared.name, encoded=encoded)
+                whole = batch
+                if not as_it_is:
+                    whole = conformed_batch(batch, self._types, self._shared.name, encoded=encoded)
+                    as_it_is = whole is batch
                 if self._chosen is not None:
                     chosen = self._chosen[at : at + len(whole)]
                     at += len(whole)

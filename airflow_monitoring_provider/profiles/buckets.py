@@ -132,16 +132,17 @@ class DenseCounts:
         """Codes below zero are held, too."""
         return self._folded
 
-    def add(self, heights: IntArray, below: IntArray | None) -> npt.NDArray[np.bool_] | None:
+    def add(self, heights: IntArray, below: IntArray | None, lowest: int, highest: int) -> npt.NDArray[np.bool_] | None:
         """Count codes.
 
         :param heights: (n,), each code, or its complement where it is below zero; overwritten.
         :param below: (n,), -1 where the code is below zero, else 0; overwritten. None where none is.
+        :param lowest, highest: of the heights.
         :returns: (n,), True where the table does not hold the code, which was not counted; None where it held all.
         """
         heights -= self._low
         outside = None
-        if heights.min() < 0 or heights.max() >= self._width:
+        if lowest < self._low or highest - self._low >= self._width:
             inside = heights.view(np.uint64) < np.uint64(self._width)
             outside, heights = ~inside, heights[inside]
             below = None if below is None else below[inside]

@@ -21,7 +21,7 @@ from airflow_monitoring_provider.profiles import scratch
 from airflow_monitoring_provider.profiles.arrays import from_texts
 from airflow_monitoring_provider.profiles.histogram import DEFAULT_BUCKETS, Histogram, HistogramBuilder
 from airflow_monitoring_provider.profiles.levels import DEFAULT_CAP, LevelCounts, LevelsBuilder
-from airflow_monitoring_provider.profiles.moments import Moments
+from airflow_monitoring_provider.profiles.moments import Moments, MomentsBuilder
 from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole
 
 FloatArray = npt.NDArray[np.float64]
@@ -165,10 +165,10 @@ class ColumnBuilder:
     ) -> None:
         self._plan = plan
         self._rows = self._missing = self._invalid = self._positive_inf = self._negative_inf = 0
-        self._zero = self._negative = 0
+        self._zero = 0
         self._low: Number | None = None
         self._high: Number | None = None
-        self._moments = Moments()
+        self._moments = MomentsBuilder()
         self._histogram = HistogramBuilder(buckets, mirrored=plan.mirrored and plan.kind is ColumnKind.NUMERIC)
         self._edges = dict.fromkeys(sorted(plan.edges), 0)
         self._levels = LevelsBuilder(level_cap, named=plan.named_levels, names=level_names)
@@ -207,13 +207,12 @@ class ColumnBuilder:
             low, high = _bounds(values)
         if not values.size:
             return
-        if low <= 0:
+        if low <= 0 and self._plan.mirrored:
             self._zero += int(np.count_nonzero(values == 0))
-            self._negative += int(np.count_nonzero(values < 0))
         for edge in self._edges:
             self._edges[edge] += int(np.count_nonzero(values < edge))
-        self._moments = self._moments.with_values(values)
-        self._histogram.update(values)
+        self._moments.update(values)
+        self._histogram.update_block(values, low, high)
         if integers is not None:
             low, high = _exact(integers.min(), low), _exact(integers.max(), high)
         self._low, self._high = _least(self._low, low + 0), _greatest(self._high, high + 0)
@@ -251,6 +250,7 @@ class ColumnBuilder:
         kind = self._plan.kind
         numeric, timed = kind is ColumnKind.NUMERIC, kind is ColumnKind.TIMESTAMP
         levelled, measured = kind in _LEVELLED, kind in _MEASURED
+        histogram = self._histogram.finish() if numeric or timed else None
         return ColumnProfile(
             name=self._plan.name,
             kind=kind,
@@ -260,12 +260,12 @@ class ColumnBuilder:
             invalid=self._invalid,
             positive_inf=self._positive_inf,
             negative_inf=self._negative_inf,
-            zero=self._zero,
-            negative=self._negative,
+            zero=self._zero + self._histogram.zeros if numeric else 0,
+            negative=_negative(histogram) if numeric and histogram is not None else 0,
             minimum=self._low if numeric else None,
             maximum=self._high if numeric else None,
-            moments=self._moments if numeric else None,
-            histogram=self._histogram.finish() if numeric or timed else None,
+            moments=self._moments.finish() if numeric else None,
+            histogram=histogram,
             edge_counts=dict(self._edges) if numeric else {},
             levels=self._levels.finish() if levelled else None,
             lengths=self._lengths if measured else None,
@@ -283,6 +283,11 @@ class ColumnBuilder:
         self._positive_inf += positive
         self._negative_inf += special.size - nan - positive
         return values[finite]
+
+
+def _negative(histogram: Histogram) -> int:
+    """Values below zero: no bucket holds some of them and others."""
+    return 0 if histogram.mirrored else int(histogram.counts[histogram.codes < 0].sum())
 
 
 def _bounds(values: FloatArray) -> tuple[float, float]:

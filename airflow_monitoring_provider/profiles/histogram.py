@@ -24,6 +24,7 @@ from airflow_monitoring_provider.profiles import scratch
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+Outside = npt.NDArray[np.bool_] | None
 
 DEFAULT_BUCKETS = 2048
 
@@ -213,6 +214,8 @@ class HistogramBuilder:
 
     Counts lie in two places: in a table of codes close together, and in increasing codes beside it. Nothing is
     coarsened while they are apart: what too fine codes count is the same once their bits are dropped.
+
+    ``zeros`` is how many values so far were zero, where the histogram is not mirrored.
     """
 
     def __init__(self, buckets: int = DEFAULT_BUCKETS, *, mirrored: bool = False) -> None:
@@ -222,6 +225,7 @@ class HistogramBuilder:
         self._codes, self._counts = kernel.empty()
         self._dense: kernel.DenseCounts | None = None
         self._known: kernel.KnownCodes | None = None
+        self.zeros = 0
 
     def update(self, values: FloatArray) -> None:
         """Count finite float64 values (the array is not changed).
@@ -229,18 +233,22 @@ class HistogramBuilder:
         :raises ValueError: the histogram is mirrored and a value lies outside [0, 1].
         """
         for start in range(0, values.size, scratch.BLOCK):
-            self._update(values[start : start + scratch.BLOCK])
+            block = values[start : start + scratch.BLOCK]
+            self.update_block(block, float(block.min()), float(block.max()))
 
-    def _update(self, values: FloatArray) -> None:
-        low = values.min()
-        if self._mirrored and not (low >= 0.0 and values.max() <= 1.0):
+    def update_block(self, values: FloatArray, low: float, high: float) -> None:
+        """The same for at least one and at most :data:`~.scratch.BLOCK` values, whose bounds are known."""
+        if self._mirrored and not (low >= 0.0 and high <= 1.0):
             raise ValueError("a mirrored histogram takes values between 0 and 1 only")
         rest = values
         if self._dense is not None and (low >= 0.0 or self._dense.folded):
-            outside = self._dense.add(*self._heights(values, low))
+            count = self._count_mirrored if self._mirrored else self._count_signed if low <= 0.0 else self._count_above
+            outside = count(self._dense, values, low, high)
             if outside is None:
                 return
             rest = values[outside]
+        elif not self._mirrored and low <= 0.0 <= high:
+            self.zeros += int(np.count_nonzero(values == 0.0))
         codes = _encode(rest, self._mirrored)
         codes >>= self._shift
         if self._dense is None and self._codes.size:
@@ -254,22 +262,29 @@ class HistogramBuilder:
             if self._dense is None or many or self._codes.size > self._limit:
                 self._settle()
 
-    def _heights(self, values: FloatArray, low: float) -> tuple[IntArray, IntArray | None]:
-        """What :meth:`DenseCounts.add` takes: of a negative value the code of its magnitude is the complement of its
-        own, so codes need not be put in order first.
+    def _count_above(self, dense: kernel.DenseCounts, values: FloatArray, low: float, high: float) -> Outside:
+        """Values above zero: their bits are their codes."""
+        heights = np.right_shift(values.view(np.int64), self._shift, out=scratch.wholes(0, values.size))
+        return dense.add(heights, None, _bits(low) >> self._shift, _bits(high) >> self._shift)
+
+    def _count_signed(self, dense: kernel.DenseCounts, values: FloatArray, low: float, high: float) -> Outside:
+        """Of a negative value the code of its magnitude is the complement of its own, so codes need not be put in
+        order first.
         """
-        if self._mirrored:
-            codes = _encode(values, True)
-            codes >>= self._shift
-            return codes, None
-        positive = scratch.doubles(0, values.size)
-        np.add(values, 0.0, out=positive)  # turns -0.0 into 0.0
-        heights, below = positive.view(np.int64), None
-        if low < 0.0:
-            below = np.right_shift(heights, 63, out=scratch.wholes(1, values.size))
-            heights &= _MAGNITUDE
+        heights = np.bitwise_and(values.view(np.int64), _MAGNITUDE, out=scratch.wholes(0, values.size))
+        least = int(heights.min())
+        if not least:
+            self.zeros += values.size - int(np.count_nonzero(heights))
+            values = np.add(values, 0.0, out=scratch.doubles(1, values.size))  # turns -0.0 into 0.0
+        below = np.right_shift(values.view(np.int64), 63, out=scratch.wholes(1, values.size)) if low < 0.0 else None
         heights >>= self._shift
-        return heights, below
+        return dense.add(heights, below, least >> self._shift, _bits(max(-low, high)) >> self._shift)
+
+    def _count_mirrored(self, dense: kernel.DenseCounts, values: FloatArray, low: float, high: float) -> Outside:
+        heights = _encode(values, True)
+        heights >>= self._shift
+        lowest, highest = (int(code) >> self._shift for code in _encode(np.array([low, high]), True))
+        return dense.add(heights, None, lowest, highest)
 
     def update_counts(self, values: FloatArray, counts: IntArray) -> None:
         """Count ``values[i]`` (finite, in any order) ``counts[i]`` (> 0) times."""
@@ -313,6 +328,11 @@ def _encode(values: FloatArray, mirrored: bool) -> IntArray:
     if codes.size and codes.min() < 0:
         codes ^= (codes >> 63) & _MAGNITUDE
     return codes
+
+
+def _bits(value: float) -> int:
+    """Of a double that is not below zero: its code."""
+    return int(np.float64(value + 0.0).view(np.int64))
 
 
 def _decode(codes: IntArray, mirrored: bool, *, up: bool) -> FloatArray:

@@ -23,6 +23,8 @@ _PLAIN_EXPONENTS = 100
 """Deviations between 2**-100 and 2**100 are summed as they are: their fourth powers are far from a double's limits."""
 
 _LEAST_SQUARE = 2.0**-200
+_DOT = 1 << 13
+"""OpenBLAS multiplies up to 10 000 values in the thread that asks."""
 _NEAR = 100
 """Values are like those before when their mean is a tenth of the spread away: correcting costs two digits of 16."""
 
@@ -52,40 +54,6 @@ class Moments:
         if array.size == 0:
             return cls()
         return _around_mean(array, array.size, float(array.min()), float(array.max()))
-
-    def with_values(self, values: FloatArray) -> Moments:
-        """The moments of these values and of at most :data:`~.scratch.BLOCK` finite ones that are like them.
-
-        Their own mean is about the one so far, so they are summed around that, in six passes where :meth:`of` takes
-        ten; where it is not, by :meth:`of`.
-        """
-        n = values.size
-        if not n:
-            return self
-        if not self.count:
-            return Moments.of(values)
-        pivot = self.mean_high
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            deviations = np.subtract(values, pivot, out=scratch.doubles(0, n))
-            power1 = float(deviations.sum())
-            squares = np.square(deviations, out=scratch.doubles(1, n))
-            power2 = float(squares.sum())
-            # einsum adds products without an array of them, and unlike numpy.dot without the threads of a BLAS.
-            power3 = float(np.einsum("i,i->", deviations, squares))
-            power4 = float(np.einsum("i,i->", squares, squares))
-        if not (_LEAST_SQUARE < power2 / n < 1 / _LEAST_SQUARE and _NEAR * power1 * power1 < power2 * n):
-            return self.merge(Moments.of(values))
-        off = power1 / n
-        around = n * off * off
-        batch = Moments(
-            n,
-            *two_sum(pivot, off),
-            0,
-            power2 - around,
-            power3 - 3 * off * power2 + 2 * around * off,
-            power4 - 4 * off * power3 + 6 * off * off * power2 - 3 * around * off * off,
-        )
-        return self.merge(batch)
 
     @classmethod
     def of_counts(cls, values: npt.ArrayLike, counts: npt.ArrayLike) -> Moments:
@@ -160,6 +128,69 @@ class Moments:
             m3 += power3 + away * (3 * power2 + part.count * square)
             m4 += power4 + 4 * away * power3 + square * (6 * power2 + part.count * square)
         return Moments(n, high, low, exponent, m2, m3, m4)
+
+
+class MomentsBuilder:
+    """Collects values block by block; :meth:`finish` may be called at any time.
+
+    The mean of a block is about that of the blocks before, so all are summed around the mean of the first, in six
+    passes where :meth:`Moments.of` takes ten; a block of another mean is summed by itself and merged.
+    """
+
+    def __init__(self) -> None:
+        self._apart = Moments()
+        self._pivot = 0.0
+        self._count = 0
+        self._powers = (0.0, 0.0, 0.0, 0.0)
+
+    def update(self, values: FloatArray) -> None:
+        """Add at most :data:`~.scratch.BLOCK` finite values."""
+        n = values.size
+        if not n:
+            return
+        if not self._apart.count:
+            self._begin(Moments.of(values))
+            return
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            deviations = np.subtract(values, self._pivot, out=scratch.doubles(0, n))
+            power1 = float(deviations.sum())
+            squares = np.square(deviations, out=scratch.doubles(1, n))
+            power2 = _products(deviations, deviations)
+            power3, power4 = _products(deviations, squares), _products(squares, squares)
+        if not (_LEAST_SQUARE < power2 / n < 1 / _LEAST_SQUARE and _NEAR * power1 * power1 < power2 * n):
+            self._begin(self.finish().merge(Moments.of(values)))
+            return
+        self._count += n
+        one, two, three, four = self._powers
+        self._powers = one + power1, two + power2, three + power3, four + power4
+
+    def finish(self) -> Moments:
+        """The moments of everything so far."""
+        n = self._count
+        if not n:
+            return self._apart
+        power1, power2, power3, power4 = self._powers
+        off = power1 / n
+        around = n * off * off
+        near = Moments(
+            n,
+            *two_sum(self._pivot, off),
+            0,
+            power2 - around,
+            power3 - 3 * off * power2 + 2 * around * off,
+            power4 - 4 * off * power3 + 6 * off * off * power2 - 3 * around * off * off,
+        )
+        return self._apart.merge(near)
+
+    def _begin(self, moments: Moments) -> None:
+        """Sum around another mean from here on."""
+        self._apart, self._pivot = moments, moments.mean_high
+        self._count, self._powers = 0, (0.0, 0.0, 0.0, 0.0)
+
+
+def _products(a: FloatArray, b: FloatArray) -> float:
+    """The sum of products, without an array of them. In pieces: longer arrays wake the threads of a BLAS."""
+    return sum(float(np.dot(a[start : start + _DOT], b[start : start + _DOT])) for start in range(0, a.size, _DOT))
 
 
 def two_sum(a: float, b: float) -> tuple[float, float]:

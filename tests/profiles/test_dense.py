@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from airflow_monitoring_provider.profiles import buckets as kernel
 from airflow_monitoring_provider.profiles import scratch
 from airflow_monitoring_provider.profiles.histogram import Histogram, HistogramBuilder
-from airflow_monitoring_provider.profiles.moments import Moments
+from airflow_monitoring_provider.profiles.moments import Moments, MomentsBuilder
 
 CODES = st.lists(st.integers(-400, 400), min_size=1, max_size=200)
 
@@ -26,7 +26,9 @@ def test_a_table_and_its_rest_hold_every_code_once(known: list[int], more: list[
     if not table.folded:
         values = values[below == 0]
         below = None
-    outside = table.add(values ^ (values >> 63), below)
+    heights = values ^ (values >> 63)
+    lowest, highest = (int(heights.min()), int(heights.max())) if heights.size else (0, 0)
+    outside = table.add(heights, below, lowest, highest)
     rest = values[:0] if outside is None else values[outside]
     counted, counts = table.occupied()
     assert (np.diff(counted) > 0).all()
@@ -58,13 +60,28 @@ def test_moments_of_chunks_around_a_running_mean_are_those_of_the_whole(center: 
     random = np.random.default_rng(5)
     values = center + spread * random.standard_exponential(20_000)
     values[10_000:] += spread  # the mean moves on the way
-    found = Moments()
+    builder = MomentsBuilder()
     for part in np.array_split(values, 23):
         assert part.size <= scratch.BLOCK
-        found = found.with_values(part)
+        builder.update(part)
+    found = builder.finish()
     expected = Moments.of(values)
     assert expected.count == found.count
     assert found.mean == pytest.approx(expected.mean, rel=1e-12)
     for name in ("skew", "kurtosis"):
         assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-9, nan_ok=True)
     assert found.std() == pytest.approx(expected.std(), rel=1e-9)
+
+
+def test_zeros_of_both_signs_are_one_value_and_are_counted_in_every_way_of_counting() -> None:
+    random = np.random.default_rng(11)
+    spread = random.standard_normal(40_000)
+    zeros = np.where(random.random(40_000) < 0.5, -0.0, 0.0)
+    builder, everything = HistogramBuilder(), []
+    for values in (spread, np.concatenate((zeros, spread)), zeros, np.abs(spread), -np.abs(spread), np.abs(zeros)):
+        mixed = random.permutation(values)
+        builder.update(mixed)
+        everything.append(mixed)
+    whole = np.concatenate(everything)
+    assert int((whole == 0).sum()) == builder.zeros
+    assert Histogram.of(whole) == builder.finish()
