@@ -1,9 +1,11 @@
 """Whether a column moved at all: one p-value that is valid at any size, and finds plain shifts in few rows.
 
 A test that looks in every direction misses plain shifts of small batches, one that looks for shifts misses the rest.
-So three tests are made of the same counts, and combined:
+So four tests are made of the same counts, and combined:
 
 - *location*: Wilcoxon's rank sum of the values, ties at their middle rank;
+- *centre*: the score of ranks that is best for shifts of a Cauchy distribution (Hajek and Sidak 1967): rows that went
+  past the middle, which is where a shift shows when tails are heavy or many rows are zero;
 - *spread*: the second component of the ranks, what is left of their square after the first (Mood's test, orthogonal to
   Wilcoxon's and valid with ties);
 - *cells*: the likelihood-ratio test of the cells that the distance is computed from, levels and missing rows included.
@@ -11,6 +13,9 @@ So three tests are made of the same counts, and combined:
 Levels without an order have cells only. The likelihood ratio is corrected as by Williams (1976) and its rare cells are
 merged: simulated with 100 current rows against 10 000, it rejects 0.5 to 1.4 times as often as it should at level
 0.0005, which is where the correction for 100 columns works, and Pearson's statistic up to three times as often.
+
+Weights were chosen on nine kinds of columns, 100 current rows and 200 or 1000 of the baseline: at level 0.0004 and 200
+rows, with the centre 67 % instead of 45 % of shifted Cauchy columns are found, and of other kinds at most 1.5 % fewer.
 """
 
 from __future__ import annotations
@@ -27,7 +32,9 @@ from scipy.special import chdtrc, ndtr, xlogy
 from airflow_monitoring_provider.metrics.distances import Counts, totals
 from airflow_monitoring_provider.metrics.significance import TestResult, fisher_exact, merge_rare_cells
 
-_WEIGHTS = {"location": 0.5, "spread": 0.2, "cells": 0.3}
+Floats = npt.NDArray[np.float64]
+
+_WEIGHTS = {"location": 0.45, "centre": 0.15, "spread": 0.2, "cells": 0.2}
 _FISHER_ROWS = 10_000
 _TINY = 1e-15  # below it tan((1/2 - p) pi) is 1 / (p pi) to every digit
 
@@ -37,8 +44,8 @@ class ColumnTest:
     """What the tests of one column say together.
 
     :param p_value: in [0, 1].
-    :param details: ``test``, the p-value of each part, the two rank components as ``z`` values (above 0: larger values
-        than the baseline; wider), and how many cells were merged.
+    :param details: ``test``, the p-value of each part, those of the ranks as ``z`` values too (location and centre
+        above 0: larger values than the baseline; spread: wider), and how many cells were merged.
     """
 
     p_value: float
@@ -56,8 +63,7 @@ def column_test(reference: Counts, current: Counts, values: tuple[Counts, Counts
     if cells.merged:
         details["merged_cells"] = cells.merged
     parts = {"cells": cells.p_value}
-    components = rank_components(*values) if values is not None else ()
-    for name, z in zip(("location", "spread"), components, strict=False):
+    for name, z in (rank_scores(*values) if values is not None else {}).items():
         parts[name] = float(2 * ndtr(-abs(z)))
         details |= {f"{name}_z": z, f"{name}_p": parts[name]}
     if len(parts) == 1:
@@ -97,12 +103,13 @@ def guarded_likelihood_ratio(reference: Counts, current: Counts) -> TestResult:
     return dataclasses.replace(likelihood_ratio(a, b), merged=merged)
 
 
-def rank_components(reference: Counts, current: Counts) -> tuple[float, ...]:
-    """Standardised location and spread of the current side's ranks among both sides'; above 0: larger, wider.
+def rank_scores(reference: Counts, current: Counts) -> dict[str, float]:
+    """Standardised location, centre and spread of the current side's ranks among both sides'; above 0: larger, wider.
 
-    The first is Wilcoxon's rank sum with middle ranks (``scipy.stats.mannwhitneyu(method="asymptotic",
-    use_continuity=False)``), the second the square of the ranks without what the first explains. Each has mean 0 and
-    variance 1 when rows are shuffled between the sides, whatever the ties. One value: (); two: location alone.
+    With ``u`` a row's middle rank as a share of all rows, *location* is Wilcoxon's sum of ``u``
+    (``scipy.stats.mannwhitneyu(method="asymptotic", use_continuity=False)``), *centre* the sum of ``-sin(2 pi u)``, and
+    *spread* that of ``u**2`` without what location explains of it. Each has mean 0 and variance 1 when rows are
+    shuffled between the sides, whatever the ties. One value: {}; two, of which all scores say the same: location alone.
     """
     n, m = totals(reference, current)
     together = reference + current
@@ -110,19 +117,22 @@ def rank_components(reference: Counts, current: Counts) -> tuple[float, ...]:
     current, weights = current[used].astype(np.float64), together[used].astype(np.float64)
     rows = n + m
     middle = 2 * (np.cumsum(weights) - weights / 2) / rows - 1
-    scale = math.sqrt(n * m / (rows * (rows - 1)))
-    basis = [np.ones_like(middle)]
-    found: list[float] = []
-    for power in (1, 2)[: weights.size - 1]:
-        part = middle**power
-        for earlier in basis:
-            part = part - earlier * (np.sum(weights * part * earlier) / np.sum(weights * earlier * earlier))
-        length = math.sqrt(float(np.sum(weights * part * part)))
-        if length <= 1e-9 * math.sqrt(rows):
-            break
-        basis.append(part)
-        found.append(float(np.sum(current * part)) / (length * scale))
-    return tuple(found)
+    one, location = np.ones_like(middle), _without(middle, weights, np.ones_like(middle))
+    scores = {"location": location}
+    if weights.size > 2:
+        scores["centre"] = _without(np.sin(np.pi * middle), weights, one)
+        scores["spread"] = _without(_without(middle**2, weights, one), weights, location)
+    found = {}
+    for name, score in scores.items() if weights.size > 1 else ():
+        length = math.sqrt(float(np.sum(weights * score * score)))
+        if length > 1e-9 * math.sqrt(rows):
+            found[name] = float(np.sum(current * score)) / (length * math.sqrt(n * m / (rows * (rows - 1))))
+    return found
+
+
+def _without(score: Floats, weights: Floats, other: Floats) -> Floats:
+    """What is left of a score when its regression on another one is taken off."""
+    return score - other * (np.sum(weights * score * other) / np.sum(weights * other * other))
 
 
 def combine(p_values: Sequence[float], weights: Sequence[float]) -> float:

@@ -15,7 +15,7 @@ from airflow_monitoring_provider.metrics.column_test import (
     combine,
     guarded_likelihood_ratio,
     likelihood_ratio,
-    rank_components,
+    rank_scores,
 )
 from airflow_monitoring_provider.metrics.distances import Counts
 
@@ -59,36 +59,71 @@ def test_location_is_wilcoxons_rank_sum(seed: int, digits: int) -> None:
     a, b = rng.normal(size=230).round(digits), rng.normal(0.2, 1, size=120).round(digits)
 
     expected = stats.mannwhitneyu(a, b, method="asymptotic", use_continuity=False)
-    found = rank_components(*sides(a, b))[0]
+    found = rank_scores(*sides(a, b))["location"]
 
     assert expected.pvalue == pytest.approx(2 * stats.norm.sf(abs(found)), rel=1e-9)
     assert (expected.statistic < a.size * b.size / 2) == (found > 0)
 
 
-def test_components_have_mean_0_and_variance_1_when_rows_are_shuffled() -> None:
+@pytest.mark.parametrize("digits", [0, 1, 9])
+def test_centre_is_the_sum_of_sines_standardised_by_all_ways_to_share_out_the_rows(digits: int) -> None:
+    """SciPy's permutation test of the scores of single rows, and the variance that theory gives their sum."""
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=60).round(digits), rng.normal(0.4, 1, size=40).round(digits)
+    rows = np.concatenate((a, b))
+    scores = -np.sin(2 * np.pi * (stats.rankdata(rows) - 0.5) / rows.size)
+
+    variance = a.size * b.size / (rows.size - 1) * np.var(scores)
+    z = (scores[a.size :].sum() - b.size * scores.mean()) / math.sqrt(variance)
+    shuffled = stats.permutation_test(
+        (scores[a.size :], scores[: a.size]),
+        lambda x, y: np.mean(x) - np.mean(y),
+        rng=rng,
+        n_resamples=4000,
+    )
+    found = rank_scores(*sides(a, b))["centre"]
+
+    assert z == pytest.approx(found, rel=1e-9)
+    assert shuffled.pvalue == pytest.approx(2 * stats.norm.sf(abs(found)), abs=0.04)
+
+
+def test_a_shift_between_heavy_tails_is_found_by_the_centre() -> None:
+    rng = np.random.default_rng(4)
+    found = [rank_scores(*sides(rng.standard_cauchy(200), rng.standard_cauchy(100) + 0.8)) for _ in range(200)]
+
+    # Hajek and Sidak (1967): Wilcoxon's efficiency for a Cauchy shift is 6 / pi^2 of the best score's.
+    assert math.sqrt(6) / math.pi == pytest.approx(
+        np.mean([z["location"] for z in found]) / np.mean([z["centre"] for z in found]), abs=0.06
+    )
+
+
+def test_scores_have_mean_0_and_variance_1_when_rows_are_shuffled() -> None:
     rng = np.random.default_rng(1)
     pooled = np.repeat([0.0, 1.0, 2.5, 7.0, 9.0], [200, 40, 9, 30, 21])  # heavy ties
     found = []
     for _ in range(4000):
         rng.shuffle(pooled)
-        found.append(rank_components(*sides(pooled[:220], pooled[220:])))
+        found.append(list(rank_scores(*sides(pooled[:220], pooled[220:])).values()))
 
-    assert [0, 0] == pytest.approx(np.mean(found, axis=0), abs=0.06)
-    assert [1, 0, 0, 1] == pytest.approx(np.cov(np.array(found).T).ravel(), abs=0.09)
+    assert [0, 0, 0] == pytest.approx(np.mean(found, axis=0), abs=0.06)
+    assert [1, 1, 1] == pytest.approx(np.var(found, axis=0), abs=0.09)
+    location, _, spread = np.array(found).T
+    assert 0 == pytest.approx(np.corrcoef(location, spread)[0, 1], abs=0.09)
 
 
 def test_spread_is_found_where_the_location_is_the_same() -> None:
     rng = np.random.default_rng(2)
-    location, spread = rank_components(*sides(rng.normal(size=900), rng.normal(0, 1.6, size=900)))
+    found = rank_scores(*sides(rng.normal(size=900), rng.normal(0, 1.6, size=900)))
 
-    assert 3 > abs(location)
-    assert 6 < spread
+    assert 3 > max(abs(found["location"]), abs(found["centre"]))
+    assert 6 < found["spread"]
 
 
-def test_few_values_have_few_components() -> None:
-    assert () == rank_components(counts(5), counts(7))
-    assert 1 == len(rank_components(counts(5, 1), counts(7, 9)))
-    assert 0 == pytest.approx(rank_components(counts(10, 20, 30), counts(1, 2, 3))[0], abs=1e-9)
+def test_few_values_have_few_scores() -> None:
+    assert {} == rank_scores(counts(5), counts(7))
+    assert ["location"] == list(rank_scores(counts(5, 1), counts(7, 9)))
+    equal = rank_scores(counts(10, 20, 30), counts(1, 2, 3))
+    assert {"location": 0, "centre": 0, "spread": 0} == pytest.approx(equal, abs=1e-9)
 
 
 def test_equal_p_values_combine_to_themselves_and_one_tiny_one_decides() -> None:
