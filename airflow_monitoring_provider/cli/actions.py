@@ -107,6 +107,8 @@ def list_jobs(args: Namespace) -> None:
 @suppress_logs_and_warning
 def show_job(args: Namespace) -> None:
     """One job: its facts, counts and log."""
+    from airflow_monitoring_provider.jobs.timeliness import is_incomplete, late_rows_of
+
     with open_store(args) as store:
         job = store.job(args.job_id)
         found = _found(store, args.job_id)
@@ -120,6 +122,8 @@ def show_job(args: Namespace) -> None:
         "snapshot_revision": job.snapshot_revision,
         "status_counts": job.snapshot.status_counts if job.snapshot else {},
         "null_timestamps": job.snapshot.null_timestamps if job.snapshot else 0,
+        "incomplete": str(is_incomplete(job.snapshot)).lower(),
+        "late_rows": late_rows_of(job.snapshot) if job.snapshot else None,
         "findings": found,
         "content_hash": job.snapshot.content_hash if job.snapshot else "",
         "log": [f"{line.at.isoformat(timespec='seconds')} {line.line}" for line in job.log],

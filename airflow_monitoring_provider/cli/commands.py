@@ -15,6 +15,7 @@ from airflow.cli.cli_config import (
 _ACTIONS = "airflow_monitoring_provider.cli.actions"
 _DEPLOYMENTS = "airflow_monitoring_provider.cli.deployments"
 _BATCHES = "airflow_monitoring_provider.cli.batches"
+_ROLLUPS = "airflow_monitoring_provider.cli.rollups"
 
 ARG_STORE = Arg(
     ("--store-conn-id",),
@@ -141,6 +142,7 @@ def get_cli_commands() -> list[GroupCommand]:
                 ),
                 _deployments(),
                 _batches(),
+                _rollups(),
                 _group(
                     "db",
                     "The monitoring store's tables",
@@ -214,6 +216,21 @@ def _batches() -> GroupCommand:
         ),
         command("results", "Show what several batches say together", "show_results", ARG_BATCHES, *_READ),
         command("limits", "Show how many batches may be made today", "show_limits", of, *_READ),
+    )
+
+
+def _rollups() -> GroupCommand:
+    lengths = ("hour", "day", "week", "month", "quarter", "year")
+    by = Arg(("--by",), help="how long a period is (default: week)", choices=lengths, default="week")
+    start = Arg(("--start",), help="ISO 8601; the first instant", required=True)
+    end = Arg(("--end",), help="ISO 8601; the first instant that is no longer looked at", required=True)
+    period = Arg(("period",), help="its name, as 2026-03-01, 2026-W10, 2026-03 or 2026-Q1")
+    of = ARG_NAMED_DEFINITION
+    return _group(
+        "rollups",
+        "Days, weeks and months, merged of a definition's windows",
+        _action("list", "List periods", "list_rollups", of, by, start, end, *_READ, module=_ROLLUPS),
+        _action("show", "Show the results of one period", "show_rollup", of, period, *_READ, module=_ROLLUPS),
     )
 
 

@@ -98,7 +98,8 @@ def _timetable(definition: JobDefinition) -> WindowTimetable | None:
         return None
     from airflow_monitoring_provider.dags.timetable import WindowTimetable
 
-    return WindowTimetable(definition.schedule.cron(), definition.timezone, definition.end_date)
+    delay = definition.timeliness.waiting
+    return WindowTimetable(definition.schedule.cron(), definition.timezone, definition.end_date, delay)
 
 
 def _trigger_form(definition: JobDefinition) -> dict[str, Param]:

@@ -45,6 +45,7 @@ from airflow_monitoring_provider.definitions.output import (
     UnservedOutput,
 )
 from airflow_monitoring_provider.definitions.partitions import Partitions
+from airflow_monitoring_provider.definitions.periods import Period, PeriodLength, period_named, period_of
 from airflow_monitoring_provider.definitions.schedule import Schedule
 from airflow_monitoring_provider.definitions.terms import (
     ColumnKind,
@@ -54,8 +55,9 @@ from airflow_monitoring_provider.definitions.terms import (
     TargetType,
     WindowKind,
 )
+from airflow_monitoring_provider.definitions.timeliness import Timeliness
 from airflow_monitoring_provider.definitions.verdict import Adjustment, Limits, Minimums, Significance, Threshold
-from airflow_monitoring_provider.definitions.window import Window, first_window, job_id, resolve_window
+from airflow_monitoring_provider.definitions.window import Window, due_at, first_window, job_id, resolve_window
 
 __all__ = [
     "Adjustment",
@@ -80,6 +82,8 @@ __all__ = [
     "MonitoringOutputSettings",
     "OutputSettings",
     "Partitions",
+    "Period",
+    "PeriodLength",
     "PredictionColumn",
     "ReferenceBaseline",
     "ResultStatus",
@@ -92,6 +96,7 @@ __all__ = [
     "StatementType",
     "TargetType",
     "Threshold",
+    "Timeliness",
     "UnservedIntake",
     "UnservedOutput",
     "Window",
@@ -99,12 +104,15 @@ __all__ = [
     "check_column",
     "check_identifier",
     "definition_digest",
+    "due_at",
     "dump_definition",
     "first_window",
     "job_id",
     "json_schema",
     "load_definition",
     "parse_definition",
+    "period_named",
+    "period_of",
     "read_definition_file",
     "read_definition_folder",
     "resolve_window",

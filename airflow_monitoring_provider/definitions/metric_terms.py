@@ -72,6 +72,8 @@ _QUALITY = {
     **_lower("constant", "almost_constant", "became_constant", "top_share", high=1.0),
     **_lower("freshness", "label_lag_p50", "label_lag_p95"),
     **_higher("label_coverage"),
+    **_higher("completeness", high=math.inf),
+    **_lower("late_rows"),
     **_two_sided("zero_rate", "negative_rate", "distinct", "unique_rate", "row_count"),
     **_two_sided("row_count_ratio", neutral=1.0),
 }

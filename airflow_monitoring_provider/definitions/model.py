@@ -45,6 +45,7 @@ from airflow_monitoring_provider.definitions.rules import broken_rules
 from airflow_monitoring_provider.definitions.schedule import Schedule
 from airflow_monitoring_provider.definitions.segments import Segments
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
+from airflow_monitoring_provider.definitions.timeliness import Timeliness
 from airflow_monitoring_provider.definitions.verdict import Minimums, Significance, Thresholds
 from airflow_monitoring_provider.definitions.writing import content_digest
 
@@ -100,6 +101,9 @@ class JobDefinition(PredictionMembers):
     timezone: Zone = Field(default="UTC", description="Where midnight is: the clock of the schedule and of windows.")
     timestamp_column: Column | None = Field(
         default=None, description="When a row happened; absent: the whole table each run."
+    )
+    timeliness: Timeliness = Field(
+        default=Timeliness(), description="How long a window waits for its rows, and how many are expected."
     )
     timestamp_timezone: Zone = Field(default="UTC", description="The zone of timestamps that carry none.")
     segments: Segments = Field(default=(), description="Groups of rows that get results of their own.")

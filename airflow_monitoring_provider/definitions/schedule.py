@@ -98,6 +98,16 @@ class Schedule(Part):
         return _around(self.cron(), timezone, in_utc(instant))[0]
 
 
+def wall_of(timezone: str, instant: datetime.datetime) -> datetime.datetime:
+    """What the clock of a zone shows at an instant: naive."""
+    return _wall(ZoneInfo(timezone), instant)
+
+
+def instant_of_wall(timezone: str, wall: datetime.datetime) -> datetime.datetime:
+    """When the clock of a zone shows a naive time: the second time of two, and a skipped one as much later."""
+    return _instant(ZoneInfo(timezone), wall)
+
+
 def _cron_text(field: CronField, occurrences: Occurrences) -> str:
     everything = occurrences == tuple(range(field.low, field.high + 1))
     return "*" if everything else ",".join(str(occurrence) for occurrence in occurrences)

@@ -16,6 +16,7 @@ from typing import Any
 
 from airflow_monitoring_provider.definitions.instants import in_utc
 from airflow_monitoring_provider.definitions.model import JobDefinition
+from airflow_monitoring_provider.definitions.periods import period_named
 from airflow_monitoring_provider.definitions.schedule import Schedule
 from airflow_monitoring_provider.definitions.terms import WindowKind
 from airflow_monitoring_provider.exceptions import WindowError
@@ -24,7 +25,6 @@ WINDOW_PARAMS = ("window_start", "window_end")
 
 _INTERVAL_NAMES = ("data_interval_start", "data_interval_end")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_DAY = datetime.timedelta(days=1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,14 +77,15 @@ def resolve_window(
     scheduled: bool,
 ) -> Window:
     """The window of a run: from its params, else its data interval, else its partition key, else the last complete
-    interval of the schedule before ``run_after``, else (neither schedule nor timestamp column) the instant of the run.
+    interval of the schedule whose rows had arrived by ``run_after``, else (neither schedule nor timestamp column) the
+    instant of the run.
 
     :param params: ``window_start`` and ``window_end``: ISO 8601 text or datetimes; without a zone they are in the
         definition's. Empty text and None mean absent; other members are ignored.
     :param data_interval: of the run, aware; an empty interval (Airflow gives one to manual runs of DAGs without a
         schedule) counts as the run's instant only.
-    :param partition_key: an ISO date (that day), an ISO date and time (the schedule's interval that starts there), or
-        ``start/end``.
+    :param partition_key: the name of a calendar period (:mod:`.periods`: ``2026-03-01``, ``2026-03``, …), an ISO date
+        and time (the schedule's interval that starts there), or ``start/end``.
     :param run_after: aware; when the run was due.
     :param scheduled: whether the scheduler or a backfill started the run; a person's or another program's run is
         scheduled work only when its window is exactly one interval of the schedule.
@@ -105,11 +106,17 @@ def resolve_window(
         raise WindowError(_NOTHING_SAYS)
     run_after = _own_instant(run_after, "run_after")
     if definition.schedule is not None:
-        last = last_complete_window(definition.schedule, definition.timezone, run_after)
+        arrived = run_after - definition.timeliness.waiting
+        last = last_complete_window(definition.schedule, definition.timezone, arrived)
         return Window.of(last.start, last.end, _kind(definition, last.start, last.end))
     if definition.timestamp_column is None:
         return Window.of(run_after, run_after, WindowKind.AD_HOC)
     raise WindowError(_NOTHING_SAYS)
+
+
+def due_at(definition: JobDefinition, window: Window) -> datetime.datetime:
+    """When the rows of a window have arrived: its end and the definition's delay; aware UTC."""
+    return window.end + definition.timeliness.waiting
 
 
 def first_window(definition: JobDefinition) -> Window:
@@ -164,13 +171,16 @@ def _from_params(
 
 def _from_partition_key(definition: JobDefinition, key: str) -> tuple[datetime.datetime, datetime.datetime]:
     name, timezone = "partition key", definition.timezone
+    try:
+        period = period_named(key, timezone)
+    except ValueError as error:
+        raise WindowError(f"{name} {key!r} is no period: {error}") from None
+    if period is not None:
+        return _in_order(period.start, period.end, name)
     first, slash, second = key.partition("/")
     start = _instant(first, timezone, name)
     if slash:
         return _in_order(start, _instant(second, timezone, name), name)
-    if _DATE.fullmatch(key):
-        following = datetime.date.fromisoformat(key) + _DAY
-        return start, _instant(following, timezone, name)
     schedule = definition.schedule
     if schedule is None:
         raise WindowError("partition key is an instant, but without a schedule nothing says how long its window is")

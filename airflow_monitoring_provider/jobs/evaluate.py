@@ -26,7 +26,9 @@ from airflow_monitoring_provider.definitions.printing import printable
 from airflow_monitoring_provider.exceptions import BatchLocked, CorruptData, NotFound, Superseded
 from airflow_monitoring_provider.jobs.baseline import stored_first_window
 from airflow_monitoring_provider.jobs.finishing import due
+from airflow_monitoring_provider.jobs.timeliness import is_incomplete
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
+from airflow_monitoring_provider.metrics.timeliness import of_the_job
 from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.monitors.evaluate import Evaluation, Result, evaluate
 from airflow_monitoring_provider.monitors.explain import explain, findings, sentence_of
@@ -167,9 +169,10 @@ def _incidents(
 ) -> tuple[list[MonitorTransition], list[Alert]]:
     """Every result that decides is a monitor of its own; each says where it stands now and what is worth telling.
 
-    An ad hoc window gets its statuses and moves no monitor: it is no part of the deployment's course.
+    An ad hoc window gets its statuses and moves no monitor: it is no part of the deployment's course. Neither does one
+    whose rows had not arrived: the job that runs when they have says what they are.
     """
-    if pending.window.kind is WindowKind.AD_HOC:
+    if pending.window.kind is WindowKind.AD_HOC or is_incomplete(store.job(pending.job_id).snapshot):
         return [], []
     stored = {state.monitor_id: state for state in store.monitor_states(definition.id)}
     transitions: list[MonitorTransition] = []
@@ -264,7 +267,7 @@ def _values(
     profile: Profile, baseline: Profile, definition: JobDefinition, before: list[MetricValue], as_of: datetime
 ) -> list[MetricValue]:
     null_timestamps = next((value.value for value in before if value.name == "null_timestamps"), None)
-    return compare(
+    compared = compare(
         profile,
         baseline,
         ComparisonSettings.from_definition(definition),
@@ -272,6 +275,7 @@ def _values(
         null_timestamps=int(null_timestamps or 0),
         as_of=as_of,
     )
+    return [*compared, *(value for value in before if of_the_job(value))]
 
 
 def _changes(profile: Profile, baseline: Profile, definition: JobDefinition) -> SchemaChanges:

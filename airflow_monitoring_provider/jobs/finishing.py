@@ -15,6 +15,13 @@ from airflow_monitoring_provider.jobs.baseline import Reference
 from airflow_monitoring_provider.jobs.claiming import attempt_of
 from airflow_monitoring_provider.jobs.progress import Progress
 from airflow_monitoring_provider.jobs.reading import Reading, Rows
+from airflow_monitoring_provider.jobs.timeliness import (
+    Timing,
+    is_incomplete,
+    late_rows_of,
+    timeliness_values,
+    timing,
+)
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
 from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.outputs.output import Attempt, Receipt, RowWriter
@@ -36,6 +43,8 @@ class JobSummary:
         no output.
     :param actuals: what became of late actuals (:class:`~airflow_monitoring_provider.jobs.actuals.Labelling`); None
         where the job neither brought nor met any.
+    :param incomplete: the job ran before the rows of its window had arrived.
+    :param late_rows: rows gained since the first job that ran when they should have; None on that one.
     """
 
     job_id: str
@@ -53,6 +62,8 @@ class JobSummary:
     content_hash: str
     baseline_version: int | None
     actuals: dict[str, int] | None = None
+    incomplete: bool = False
+    late_rows: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-clean form: instants as ISO 8601 text."""
@@ -74,18 +85,21 @@ def finish_job(
     """Compare, write and commit what an attempt read."""
     if reference.is_this_window:
         reference = dataclasses.replace(reference, profile=reading.profile, version=claim.snapshot_revision + 1)
+    job = store.job(claim.job_id)
+    timed = timing(definition, claim.window, reading.profile.rows, job.started_at, job.snapshot)
     values = compare(  # 3 compare
         reading.profile,
         reference.profile,
         ComparisonSettings.from_definition(definition),
         schema_changes=reading.schema_changes,
         null_timestamps=reading.null_timestamps,
-        as_of=due(store.job(claim.job_id)),
+        as_of=due(job),
     )
+    values += timeliness_values(definition, claim.window, reading.profile.rows, timed, store)
     progress.stage("write", f"compared: {len(values)} values")
     receipt = _write(store, writer, claim, reading)  # 4 write
     progress.stage("commit", _told_output(receipt))
-    snapshot = _snapshot(definition, reading, values, reference)
+    snapshot = _snapshot(definition, reading, values, reference, timed)
     batch = store.batch(claim.batch_id)
     revision = _commit(store, claim, snapshot)  # 5 commit
     log.info("Committed job %s: %d rows, snapshot revision %d", claim.job_id, snapshot.rows, revision)
@@ -104,6 +118,8 @@ def finish_job(
         snapshot_revision=revision,
         content_hash=snapshot.content_hash,
         baseline_version=snapshot.baseline_version,
+        incomplete=timed.incomplete,
+        late_rows=timed.late,
     )
     return _labelled(summary, definition, store, claim, logged=bool(snapshot.prediction_files))
 
@@ -157,6 +173,8 @@ def committed_job(store: MonitoringStore, job_id: str) -> JobSummary:
         snapshot_revision=job.snapshot.revision,
         content_hash=job.snapshot.content_hash,
         baseline_version=job.snapshot.baseline_version,
+        incomplete=is_incomplete(job.snapshot),
+        late_rows=late_rows_of(job.snapshot),
     )
 
 
@@ -193,7 +211,9 @@ def _told_output(receipt: Receipt | None) -> str:
     return text + (f"; {receipt.skipped} rows repeat the identifiers of an earlier one" if receipt.skipped else "")
 
 
-def _snapshot(definition: JobDefinition, reading: Reading, values: list[MetricValue], reference: Reference) -> Snapshot:
+def _snapshot(
+    definition: JobDefinition, reading: Reading, values: list[MetricValue], reference: Reference, timed: Timing
+) -> Snapshot:
     profile, late = reading.profile, definition.monitoring_columns.brings_late_actuals
     scored = profile.status_counts.get(RowStatus.MONITORED.text, 0)
     return Snapshot(
@@ -212,6 +232,7 @@ def _snapshot(definition: JobDefinition, reading: Reading, values: list[MetricVa
         prediction_files=() if late else reading.log_files,
         actual_files=reading.log_files if late else (),
         baseline_version=reference.version,
+        details=timed.to_details(),
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ABORT_TIMEOUT_SECONDS = 1.0
 _SCHEDULER_RUNS = frozenset({"scheduled", "backfill"})
+_OF_ASSETS = "asset_triggered"
 
 
 class _MonitoringOperator(BaseOperator):
@@ -149,13 +150,15 @@ class MonitoringJobOperator(_MonitoringOperator):
         params = {key: value for key in ("window_start", "window_end") if (value := getattr(self, key))}
         run = context.get("dag_run")
         start, end = context.get("data_interval_start"), context.get("data_interval_end")
+        key, kind = getattr(run, "partition_key", None), getattr(run, "run_type", None)
         return resolve_window(
             definition,
             params=params,
             data_interval=(start, end) if start and end else None,
-            partition_key=getattr(run, "partition_key", None),
+            partition_key=key,
             run_after=getattr(run, "run_after", None),
-            scheduled=getattr(run, "run_type", None) in _SCHEDULER_RUNS,
+            # Partitions of assets tile time as a schedule's intervals do, and their keys come from no person.
+            scheduled=kind in _SCHEDULER_RUNS or (kind == _OF_ASSETS and key is not None),
         )
 
 

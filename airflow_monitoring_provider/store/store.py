@@ -50,6 +50,7 @@ from airflow_monitoring_provider.store.records import (
     RunInfo,
     Snapshot,
 )
+from airflow_monitoring_provider.store.window_store import WindowStore
 
 if TYPE_CHECKING:
     from airflow_monitoring_provider.store.storage import Storage
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 _ANY_TOKEN = 2**62
 
 
-class MonitoringStore(BatchStore, ActualStore):
+class MonitoringStore(BatchStore, ActualStore, WindowStore):
     """What is remembered, in one database and one storage folder; reading is inherited.
 
     :param storage: where the logs of predictions and late actuals live.

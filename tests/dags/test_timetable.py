@@ -95,3 +95,37 @@ def test_run_by_hand_after_the_end_does_its_work(
     assert {"run_job": "success", "evaluate_monitors": "success"} == {
         ti.task_id: ti.state for ti in run.get_task_instances()
     }
+
+
+@pytest.mark.usefixtures("airflow_home")
+def test_a_run_waits_for_late_rows_and_its_interval_stays_the_window(churn_payload: dict[str, Any]) -> None:
+    dag = _scheduled(churn_payload | {"catchup": True, "timeliness": {"delay": "PT6H"}})
+    first = dag.next_dagrun_info(last_automated_run_info=None)
+    second = dag.next_dagrun_info(last_automated_run_info=first)
+    assert ["03-01 00 03-02 00 03-02 06", "03-02 00 03-03 00 03-03 06"] == [
+        f"{info.data_interval.start:%m-%d %H} {info.data_interval.end:%m-%d %H} {info.run_after:%m-%d %H}"
+        for info in (first, second)
+    ]
+
+
+@pytest.mark.usefixtures("airflow_home")
+@pytest.mark.parametrize("delay", [dt.timedelta(0), dt.timedelta(days=2, hours=1)])
+def test_windows_that_still_wait_for_their_rows_are_not_dropped(
+    churn_payload: dict[str, Any], delay: dt.timedelta
+) -> None:
+    # Without catchup the oldest run is of the last window that is due, however many have ended since.
+    dag = _scheduled(churn_payload | {"catchup": False, "timeliness": {"delay": int(delay.total_seconds())}})
+    now = dt.datetime.now(dt.UTC)
+    info = dag.next_dagrun_info(last_automated_run_info=None)
+    assert info.run_after <= now + dt.timedelta(minutes=1)
+    assert info.run_after + dt.timedelta(days=1) > now
+    assert delay == info.run_after - info.data_interval.end
+
+
+@pytest.mark.usefixtures("airflow_home")
+def test_a_run_by_hand_takes_the_last_window_whose_rows_have_arrived(churn_payload: dict[str, Any]) -> None:
+    from pendulum import datetime
+
+    dag = _scheduled(churn_payload | {"timeliness": {"delay": "PT6H"}})
+    ends = [dag.timetable.infer_manual_data_interval(run_after=datetime(2026, 3, 5, hour)).end for hour in (5, 6)]
+    assert ["03-04", "03-05"] == [f"{end:%m-%d}" for end in ends]

@@ -131,6 +131,65 @@ def test_window_and_batch_name_of_the_trigger_form(churn: Path, run_dag: Callabl
         assert "ad_hoc" == store.job(summary["job_id"]).window.kind
 
 
+PARTITIONED_DAG_FILE = """\
+from pathlib import Path
+import yaml
+from airflow.sdk import Asset, PartitionedAssetTimetable
+from airflow_monitoring_provider.dags import monitoring_dag
+
+payload = yaml.safe_load((Path(__file__).parent / "definitions" / "churn.yaml").read_text())
+dag = monitoring_dag(payload, schedule=PartitionedAssetTimetable(assets=Asset("scores", uri="file://scores")))
+"""
+
+
+def test_a_run_of_a_partition_takes_its_window_from_the_key_and_hands_the_key_on(
+    churn: Path, dags_folder: Path, run_dag: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.serialization.definitions.dag import SerializedDAG
+    from airflow.utils.types import DagRunType
+
+    (dags_folder / "monitoring.py").write_text(PARTITIONED_DAG_FILE)
+    create = SerializedDAG.create_dagrun
+
+    def of_partition(dag: Any, **arguments: Any) -> Any:  # dag.test knows no partitions
+        asked = {"run_type": DagRunType.ASSET_TRIGGERED, "partition_key": "2026-03-02"}
+        return create(dag, **(arguments | asked))
+
+    monkeypatch.setattr(SerializedDAG, "create_dagrun", of_partition)
+    run = run_dag("monitoring__churn", logical_date=None)
+    summary = _results(run)["run_job"]
+    assert ("2026-03-02T00:00:00+00:00", "2026-03-03T00:00:00+00:00") == (
+        summary["window_start"],
+        summary["window_end"],
+    )
+    with MonitoringStoreHook().get_conn() as store:
+        assert "scheduled" == store.job(summary["job_id"]).window.kind
+
+    from airflow import settings
+    from airflow.models.asset import AssetEvent
+
+    session = settings.Session()
+    try:
+        events = session.query(AssetEvent).filter(AssetEvent.source_run_id == run.run_id).all()
+        assert ["2026-03-02"] == [event.partition_key for event in events]
+    finally:
+        session.close()
+
+
+def test_a_delayed_definition_run_early_says_so(
+    churn: Path, dags_folder: Path, churn_payload: dict[str, Any], run_dag: Callable[..., Any]
+) -> None:
+    # All of its rows are there; that they are is not known before the delay is over, 366 days after the window.
+    delayed = churn_payload | {"timeliness": {"delay": "P366D", "expected_rows": 400}}
+    (dags_folder / "definitions" / "churn.yaml").write_text(yaml.safe_dump(delayed))
+    conf = {"window_start": "2026-03-01T00:00:00Z", "window_end": "2026-03-02T00:00:00Z"}
+    run = run_dag("monitoring__churn", logical_date=None, run_conf=conf)
+    summary = _results(run)["run_job"]
+    assert (True, None) == (summary["incomplete"], summary["late_rows"])
+    with MonitoringStoreHook().get_conn() as store:
+        assert () == store.monitor_states("churn")
+
+
 def test_half_a_window_fails_at_once_and_names_the_param(churn: Path, run_dag: Callable[..., Any]) -> None:
     run = run_dag("monitoring__churn", logical_date=None, run_conf={"window_start": "2026-03-01T00:00:00Z"})
     assert "failed" == run.state
