@@ -12,6 +12,8 @@ WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 FAULTS_ARGS ?=
 # More options for the simulation; see benchmarks/calibration.py
 CALIBRATION_ARGS ?=
+# Which benchmarks, and how large; see benchmarks/run.py
+BENCH_ARGS ?=
 
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -58,11 +60,8 @@ clean: ## Stop Airflow; remove its files, builds and caches (not .venv)
 	@rm -rf .airflow build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -path './.venv*' -prune -o -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
-bench: $(STAMP) ## Run the benchmarks
-	@for script in benchmarks/bench_*.py; do \
-		[ -e "$$script" ] || { echo "there are no benchmarks yet"; break; }; \
-		echo "== $$script"; $(RUN) "$$script" || exit 1; \
-	done
+bench: $(STAMP) ## Run the benchmarks, which takes half an hour; BENCH_ARGS="--small", "--only scan job" or "--update"
+	@$(RUN) benchmarks/run.py $(BENCH_ARGS)
 
 calibration: $(STAMP) ## Simulate how often the default verdict is wrong; CALIBRATION_ARGS="--batches 20 --only sizes" for less
 	@$(RUN) benchmarks/calibration.py $(CALIBRATION_ARGS)

@@ -21,12 +21,13 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--copies", type=int, nargs="+", default=list(COPIES), help="of the twenty columns")
+    parser.add_argument("--values", type=int, default=VALUES, help="rows times columns")
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     print(measure.machine(), flush=True)
     lines, jobs = [], engine.script("peer_jobs.py")
     for copies in options.copies:
-        rows = VALUES // (len(workload.MONITORED) * copies)
+        rows = options.values // (len(workload.MONITORED) * copies)
         path = workload.current(rows, copies=copies)
         workload.reference(rows, copies=copies)
         stored = measure.run(measure.child("baseline", copies, rows)).more["path"]

@@ -1,6 +1,6 @@
 """A database's rows read, profiled, counted in place and written, beside what database and driver can do at most.
 
-    bench_database.py [rows] [runs]
+    python benchmarks/bench_database.py --rows 200000 --runs 1 --only read sqlite
 
 Sections: PostgreSQL read (peers: the same rows as binary COPY, drained and dropped; the ADBC driver's Arrow batches),
 PostgreSQL push-down (peer: the best queries known here that give the same buckets, written by hand), PostgreSQL write
@@ -11,6 +11,7 @@ and the same PostgreSQL behind a line of limited bandwidth: reading beside push-
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import select
@@ -24,44 +25,51 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import engine
 import measure
 import peers
 import workload
 
 COLUMNS = (*workload.MONITORED, workload.ACTUAL)
 BANDWIDTHS = (50_000_000, 10_000_000, 2_000_000)
+SECTIONS = ("read", "push-down", "write", "sqlite", "line")
 _SOCKET = ".s.PGSQL.5432"
 
 
 def main() -> None:
     """Measure every section and print its table."""
-    rows, runs = (
-        (int(text) for text in (*sys.argv[1:], "1000000", "3")[:2]) if len(sys.argv) != 2 else (int(sys.argv[1]), 3)
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--runs", type=int, default=3, help="the tables show medians")
+    parser.add_argument("--line-runs", type=int, default=1, help="the same behind a slow line")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    options = parser.parse_args()
+    rows, runs = options.rows, options.runs
     with tempfile.TemporaryDirectory(prefix="pg") as folder, served(Path(folder) / "data") as directory:
         url = f"postgresql+psycopg://postgres:@/postgres?host={directory}"
         parquet = workload.current(rows)
-        database = str(workload.FOLDER / f"current-{rows}.sqlite")
-        for target in (url, f"sqlite:///{database}"):
+        lite = f"sqlite:///{workload.FOLDER / f'current-{rows}.sqlite'}"
+        for target in (url, lite):
             measure.run(measure.child("load", target, parquet))
-        print(measure.machine())
-        section(
-            "PostgreSQL: reading",
-            {"drain": url, "adbc_read": url, "copy_read": url, "copy_profile": url},
-            runs,
-            "drain",
-            {"copy_profile": 1.5},
-        )
-        section("PostgreSQL: push-down", {"hand_written": url, "pushed": url}, runs, "hand_written", {"pushed": 1.5})
-        section("PostgreSQL: writing statuses", {"bare_copy": url, "written": url}, runs, "bare_copy", {"written": 1.3})
-        lite = f"sqlite:///{database}"
-        children = dict.fromkeys(("fetch_arrow", "adbc_read", "lite_read", "lite_profile"), lite)
-        section("SQLite", children, runs, "fetch_arrow", {"lite_profile": 1.3})
-        for bandwidth in BANDWIDTHS:
+        print(measure.machine(), f"; {rows:,} rows", flush=True)
+        if "read" in options.only:
+            names = dict.fromkeys(("drain", "adbc_read", "copy_read", "copy_profile"), url)
+            section("PostgreSQL: reading", names, runs, "drain", {"copy_profile": 1.5})
+        if "push-down" in options.only:
+            names = {"hand_written": url, "pushed": url}
+            section("PostgreSQL: push-down", names, runs, "hand_written", {"pushed": 1.5})
+        if "write" in options.only:
+            names = {"bare_copy": url, "written": url}
+            section("PostgreSQL: writing a million statuses", names, runs, "bare_copy", {"written": 1.3})
+        if "sqlite" in options.only:
+            names = dict.fromkeys(("fetch_arrow", "adbc_read", "lite_read", "lite_profile"), lite)
+            section("SQLite", names, runs, "fetch_arrow", {"lite_profile": 1.3})
+        for bandwidth in BANDWIDTHS if "line" in options.only else ():
             with throttled(directory, Path(folder) / "line", bandwidth) as line:
                 slow = f"postgresql+psycopg://postgres:@/postgres?host={line}"
                 names = {"copy_profile": slow, "pushed": slow}
-                section(f"PostgreSQL over {bandwidth / 1e6:.0f} MB/s", names, 1, "copy_profile", {})
+                title = f"PostgreSQL over {bandwidth / 1e6:.0f} MB/s"
+                section(title, names, options.line_runs, "copy_profile", {})
 
 
 def section(title: str, children: dict[str, str], runs: int, peer: str, limits: dict[str, float]) -> None:
@@ -147,18 +155,18 @@ def load(url: str, parquet: str) -> None:
 
     from airflow_monitoring_provider.outputs.loading import load as insert
 
-    engine = sa.create_engine(url)
-    if sa.inspect(engine).has_table("rows"):
+    database = sa.create_engine(url)
+    if sa.inspect(database).has_table("rows"):
         return
     columns = [sa.Column(name, sa.Double()) for name in workload.NUMERIC]
     columns += [sa.Column(name, sa.Text()) for name in (*workload.CATEGORICAL, workload.ACTUAL)]
     table = sa.Table("rows", sa.MetaData(), sa.Column("id", sa.BigInteger), *columns)
-    with engine.begin() as connection:
+    with database.begin() as connection:
         table.create(connection)
         for batch in pq.ParquetFile(parquet).iter_batches(65536, columns=["id", *COLUMNS]):
             insert(connection, table, batch, "rows")
-    if engine.dialect.name == "postgresql":
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    if database.dialect.name == "postgresql":
+        with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("VACUUM ANALYZE rows")
 
 
@@ -180,9 +188,9 @@ def _source(url: str) -> Any:
 
 
 def _timed(work: Any) -> dict[str, float]:
-    started = time.perf_counter()
+    watch = measure.Stopwatch()
     work()
-    return {"seconds": time.perf_counter() - started}
+    return watch.figures()
 
 
 def drain(url: str) -> dict[str, float]:
@@ -201,6 +209,7 @@ def drain(url: str) -> dict[str, float]:
 
 def copy_read(url: str) -> dict[str, float]:
     """Rows as Arrow batches."""
+    engine.use_lean_memory()
     source = _source(url)
 
     def work() -> None:
@@ -212,14 +221,15 @@ def copy_read(url: str) -> dict[str, float]:
 
 
 def copy_profile(url: str) -> dict[str, Any]:
-    """Rows to a profile."""
-    from airflow_monitoring_provider.engines.arrow import profile_batches
+    """Rows to a profile, in as many threads as a job would use."""
+    engine.use_lean_memory()
+    from airflow_monitoring_provider.engines.arrow import profile_batches, usable_cores
 
     source, plan, found = _source(url), _plan(), []
 
     def work() -> None:
         with source.read(COLUMNS, None) as batches:
-            found.append(profile_batches(plan, batches))
+            found.append(profile_batches(plan, batches, threads=usable_cores()))
 
     return {**_timed(work), "hash": found[0].content_hash()}
 
@@ -304,13 +314,13 @@ def written(url: str) -> dict[str, float]:
     from airflow_monitoring_provider.outputs.output import Attempt
     from airflow_monitoring_provider.outputs.sql import SqlWriter
 
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
+    database = sa.create_engine(url)
+    with database.begin() as connection:
         connection.exec_driver_sql("DROP TABLE IF EXISTS written, monitoring_output_markers, monitoring_output_keys")
     output = SqlOutput(
         type="jdbc", data_store_id="x", table="written", statement_type="insert", create_table_if_not_exists=True
     )
-    writer = SqlWriter(engine, output)
+    writer = SqlWriter(database, output)
     batches = list(_statuses())
     writer.write([], Attempt("bench", "bench-job-0", None, None, 1, "store"), schema=batches[0].schema)
     return _timed(lambda: writer.write(batches, Attempt("bench", "bench-job-1", None, None, 1, "store")))

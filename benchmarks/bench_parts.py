@@ -16,11 +16,11 @@ import json
 import os
 import statistics
 import tempfile
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import engine
 import measure
 import workload
 
@@ -90,7 +90,7 @@ def _show(rows: int, found: dict[int, list[dict[str, float]]]) -> None:
                 f"{figures['peak']:.0f}",
             )
         )
-    print(f"\n{rows:,} rows")
+    print(f"\n## {rows:,} rows")
     measure.table(heads, table)
 
 
@@ -110,39 +110,43 @@ def _make(folder: str, rows: str) -> dict[str, Any]:
 
 
 def _one(folder: str, home: str) -> dict[str, Any]:
+    engine.use_lean_memory()
     from airflow_monitoring_provider.jobs.run import run_job
 
     definition, window, ports = _world(folder, home, None)
-    started = time.perf_counter()
+    watch = measure.Stopwatch()
     run_job(definition, window, ports)
-    return {"seconds": time.perf_counter() - started}
+    return watch.figures()
 
 
 def _claim(folder: str, home: str, parts: str) -> dict[str, Any]:
+    engine.use_lean_memory()
     from airflow_monitoring_provider.jobs.parts import claim_job
 
     definition, window, ports = _world(folder, home, int(parts))
-    started = time.perf_counter()
+    watch = measure.Stopwatch()
     found = claim_job(definition, window, ports)
-    return {"seconds": time.perf_counter() - started, "parts": [part.to_dict() for part in found]}
+    return {**watch.figures(), "parts": [part.to_dict() for part in found]}
 
 
 def _part(folder: str, home: str, part: str) -> dict[str, Any]:
+    engine.use_lean_memory()
     from airflow_monitoring_provider.jobs.parts import PartReference, profile_part
 
     _, _, ports = _world(folder, home, None)
-    started = time.perf_counter()
+    watch = measure.Stopwatch()
     profile_part(PartReference(**json.loads(part)), ports)
-    return {"seconds": time.perf_counter() - started}
+    return watch.figures()
 
 
 def _merge(folder: str, home: str, part: str) -> dict[str, Any]:
+    engine.use_lean_memory()
     from airflow_monitoring_provider.jobs.parts import PartReference, merge_and_commit
 
     _, _, ports = _world(folder, home, None)
-    started = time.perf_counter()
+    watch = measure.Stopwatch()
     merge_and_commit(PartReference(**json.loads(part)), ports)
-    return {"seconds": time.perf_counter() - started}
+    return watch.figures()
 
 
 def _world(folder: str, home: str, parts: int | None) -> tuple[Any, Any, Any]:

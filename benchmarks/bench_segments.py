@@ -22,6 +22,7 @@ COLUMN = "c6"  # a thousand levels
 
 def profile(rows: str, segments: str) -> dict[str, Any]:
     """The seconds of a profile, and how many segments it has."""
+    engine.use_lean_memory()
     import numpy as np
 
     from airflow_monitoring_provider.definitions.terms import ColumnKind
@@ -66,7 +67,7 @@ def main() -> None:
         ]
         for runs in found.values()
     ]
-    print(f"\n{options.rows:,} rows, {len(engine.plan().columns)} columns")
+    print(f"\n## {options.rows:,} rows, {len(engine.plan().columns)} columns")
     measure.table(["segments", "s", "busy, s", "/ none", "busy", "peak MiB"], lines)
 
 
