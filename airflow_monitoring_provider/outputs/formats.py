@@ -1,7 +1,7 @@
 """Rows as the bytes of a file: CSV as the definition's ``csvSettings`` say, or Parquet.
 
 CSV has a header row, texts in quotes and NULL as nothing; Parquet is compressed with Zstandard in row groups of about
-32 MB. Memory is bounded by that.
+8 MB, a hundred thousand rows of a status. Memory is bounded by that: a group is held plain and encoded at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from airflow_monitoring_provider.definitions import CsvSettings, FileFormat
 from airflow_monitoring_provider.exceptions import OutputError
 from airflow_monitoring_provider.outputs.lines import csv_header, csv_lines
 
-_GROUP_BYTES = 32 * 2**20
+_GROUP_BYTES = 8 * 2**20
 
 
 class RowFile(Protocol):
