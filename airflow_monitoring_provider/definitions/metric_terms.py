@@ -50,6 +50,9 @@ def _tests(*names: str, low: float = 0.0, high: float = math.inf) -> dict[str, M
     return {name: MetricTerm(LOWER_IS_BETTER, low=low, high=high, test=True) for name in names}
 
 
+OF_WHOLE_ROWS = ("duplicate_rows", "empty_rows")
+"""Counted where a definition's ``thresholds`` name one: each value has to be hashed for it."""
+
 _DRIFT = {
     **_lower("psi", "wasserstein", "wasserstein_norm", "energy"),
     # Without renormalising after zero cells are filled, a KL divergence can fall below 0.
@@ -68,7 +71,7 @@ _QUALITY = {
     "missing_rate_change": MetricTerm(LOWER_IS_BETTER, low=-1.0, high=1.0),
     **_lower("drift_score", "drifted_features"),
     **_lower("null_timestamps", "missing_columns", "new_columns", "retyped_columns"),
-    **_lower("new_values", "vanished_values", "duplicate_keys", "empty_columns"),
+    **_lower("new_values", "vanished_values", "duplicate_keys", "empty_columns", *OF_WHOLE_ROWS),
     **_lower("constant", "almost_constant", "became_constant", "top_share", high=1.0),
     **_lower("freshness", "label_lag_p50", "label_lag_p95"),
     **_higher("label_coverage"),

@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from airflow_monitoring_provider.definitions.terms import RowStatus
+from airflow_monitoring_provider.definitions.terms import ColumnKind, RowStatus
 from airflow_monitoring_provider.engines.columns import ColumnCounter
 from airflow_monitoring_provider.engines.instants import read_instants
 from airflow_monitoring_provider.engines.segments import CodeArray, SegmentReader, Sorted, sorted_array
 from airflow_monitoring_provider.engines.targets import TargetBuilder
+from airflow_monitoring_provider.engines.whole_rows import RowHashes
 from airflow_monitoring_provider.exceptions import SourceUnavailable
 from airflow_monitoring_provider.intake.source import BatchStretch, Stretch, column_of
 from airflow_monitoring_provider.profiles.arrays import BoolArray, is_text
@@ -28,6 +29,7 @@ from airflow_monitoring_provider.profiles.column import ColumnBuilder
 from airflow_monitoring_provider.profiles.histogram import HistogramBuilder
 from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan, SegmentPlan
 from airflow_monitoring_provider.profiles.profile import Profile
+from airflow_monitoring_provider.profiles.whole_rows import WholeRowsBuilder
 
 StatusArray = npt.NDArray[np.uint8]
 
@@ -68,8 +70,9 @@ class ProfileBuilder:
         self._latest: int | None = None
         self._lags = HistogramBuilder(plan.histogram_buckets) if plan.actual_time_column is not None else None
         self._segments = [_Segments(segment, plan) for segment in plan.segments]
+        self._repeated = WholeRowsBuilder() if plan.whole_rows else None
         self._pool = concurrent.futures.ThreadPoolExecutor(threads) if threads > 1 else None
-        self._counted: tuple[Stretch, list[concurrent.futures.Future[None]]] | None = None
+        self._counted: tuple[Stretch, RowHashes | None, list[concurrent.futures.Future[None]]] | None = None
 
     @property
     def row_columns(self) -> tuple[str, ...]:
@@ -122,11 +125,13 @@ class ProfileBuilder:
         """
         present = _where(statuses, EXCLUDED, inside=False)
         scored, rows = _where(statuses, SCORED, inside=True), statuses.size
+        hashes = RowHashes(rows, self._plan.timestamp_timezone) if self._repeated is not None else None
         sortings = [segments.sorting() for segments in self._segments]
         jobs = [
             _ColumnJob(
                 counter,
                 column.name,
+                column.kind,
                 stretch,
                 self._names,
                 present if column.role is ColumnRole.FEATURE else scored,
@@ -135,6 +140,7 @@ class ProfileBuilder:
                     (sorting, segments.counters(place, sorting))
                     for segments, sorting in zip(self._segments, sortings, strict=True)
                 ],
+                hashes,
             )
             for place, (counter, column) in enumerate(zip(self._counters, self._plan.columns, strict=True))
         ]
@@ -142,9 +148,10 @@ class ProfileBuilder:
             for job in jobs:
                 job.count()
             stretch.close()
+            self._add_hashes(hashes)
             return
         self._wait()
-        self._counted = (stretch, [self._pool.submit(job.count) for job in jobs])
+        self._counted = (stretch, hashes, [self._pool.submit(job.count) for job in jobs])
 
     def finish(self) -> Profile:
         """The profile of everything so far."""
@@ -160,6 +167,7 @@ class ProfileBuilder:
             latest=self._latest,
             segments=dict(sorted(pair for segments in self._segments for pair in segments.finish())),
             label_lag=self._lags.finish() if self._lags is not None else None,
+            whole_rows=self._repeated.finish() if self._repeated is not None else None,
         )
 
     def close(self) -> None:
@@ -177,12 +185,17 @@ class ProfileBuilder:
         """Until everything handed to the threads is counted; the first error of theirs is raised here."""
         if self._counted is None:
             return
-        stretch, futures = self._counted
+        stretch, hashes, futures = self._counted
         concurrent.futures.wait(futures)
         self._counted = None
         stretch.close()
         for future in futures:
             future.result()
+        self._add_hashes(hashes)
+
+    def _add_hashes(self, hashes: RowHashes | None) -> None:
+        if hashes is not None and self._repeated is not None:
+            self._repeated.add(hashes.keys, hashes.filled)
 
     def _see_times(self, batch: pa.RecordBatch, column: str, keep: BoolArray | None) -> None:
         instants = read_instants(column_of(batch, column), self._plan.timestamp_timezone)
@@ -220,7 +233,7 @@ class _Segments:
     def __init__(self, segment: SegmentPlan, plan: ProfilePlan) -> None:
         self._ids = segment.ids
         self._reader = SegmentReader(segment, plan.level_names)
-        self._plan = dataclasses.replace(plan, segments=())
+        self._plan = plan.of_segment()
         self._builders: dict[int, ProfileBuilder] = {}
         self._codes: list[CodeArray] = []
 
@@ -256,15 +269,18 @@ class _ColumnJob:
 
     :param keep: (rows,), where the rows count; None for everywhere.
     :param groups: for each way to group rows their order and the counters of the segments.
+    :param hashes: what keys the rows by all their columns; None where nobody asks.
     """
 
     counter: ColumnCounter
     name: str
+    kind: ColumnKind
     stretch: Stretch
     encoded: frozenset[str]
     keep: BoolArray | None
     rows: int
     groups: list[tuple[Sorted, dict[int, ColumnCounter]]]
+    hashes: RowHashes | None
 
     def count(self) -> None:
         """Count it.
@@ -276,6 +292,8 @@ class _ColumnJob:
             array, end = batch.column(0), at + len(batch)
             if end <= self.rows:
                 self.counter.add(array, None if self.keep is None else self.keep[at:end])
+                if self.hashes is not None:
+                    self.hashes.add(self.name, self.kind, array, at)
                 if self.groups:
                     kept.append(array)
             at = end

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+from airflow_monitoring_provider.definitions.metric_terms import OF_WHOLE_ROWS
 from airflow_monitoring_provider.definitions.model import JobDefinition
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 from airflow_monitoring_provider.exceptions import SourceError
@@ -61,6 +62,7 @@ def build_plan(definition: JobDefinition, schema: pa.Schema, source: str = "the 
         level_names=definition.level_names,
         timestamp_timezone=definition.timestamp_timezone,
         actual_time_column=_actual_time(definition),
+        whole_rows=not definition.thresholds.keys().isdisjoint(OF_WHOLE_ROWS),
     )
 
 

@@ -35,6 +35,7 @@ def reference_plan(definition: JobDefinition, schema: pa.Schema, source: str) ->
     timed = full.timestamp_column in there
     return dataclasses.replace(
         full,
+        whole_rows=False,  # how often a reference repeats itself is nothing that rows are compared with
         columns=tuple(column for column in full.columns if column.name in there),
         target=target,
         timestamp_column=full.timestamp_column if timed else None,

@@ -45,6 +45,8 @@ def check_plan(plan: ProfilePlan, selection: Selection) -> None:
         raise CannotPushDown("segments are told apart row by row")
     if plan.actual_time_column is not None:
         raise CannotPushDown("the time until actuals are known is measured row by row")
+    if plan.whole_rows:
+        raise CannotPushDown("whole rows are told apart by keys of all their values")
     target = plan.target
     if target is not None and (target.target_type is not TargetType.BINARY or not target.prediction_columns):
         raise CannotPushDown(f"a {target.target_type.value.lower()} target needs each row's errors")

@@ -52,6 +52,7 @@ def batch_quality(
         _named("retyped_columns", [_retyped(current, *change) for change in changes.retyped], current),
         _named("empty_columns", [{"column": column} for column in empty], current, Reason.NO_DATA),
         _duplicate_keys(current, identified),
+        *_whole_rows(current),
         _freshness(current, as_of),
         *label_lags(current, baseline),
     ]
@@ -107,6 +108,27 @@ def _duplicate_keys(current: Profile, identified: bool) -> MetricValue:
     if not identified:
         return dataclasses.replace(found, reason=Reason.NOT_RECORDED)
     return dataclasses.replace(found, value=float(current.status_counts.get(RowStatus.DUPLICATE_IDENTIFIER.text, 0)))
+
+
+def _whole_rows(current: Profile) -> list[MetricValue]:
+    """``duplicate_rows``, ``empty_rows``: rows that repeat an earlier one in every planned column, and rows without a
+    value in any. Every row counts, whatever its status.
+
+    ``pandas.DataFrame.duplicated().sum()`` and ``isna().all(axis=1).sum()``; the first is an estimate past 65 536
+    distinct rows, and says so.
+    """
+    if not current.plan.whole_rows:
+        return []
+    duplicates, empty = (plain(name, None, None, m=current.rows) for name in ("duplicate_rows", "empty_rows"))
+    found = current.whole_rows
+    if found is None or not current.rows:
+        reason = Reason.NO_DATA if not current.rows else Reason.NOT_RECORDED
+        return [dataclasses.replace(value, reason=reason) for value in (duplicates, empty)]
+    details: dict[str, Any] = {"exact": found.exact, "share": found.duplicates / found.rows}
+    return [
+        dataclasses.replace(duplicates, value=found.duplicates, details=details),
+        dataclasses.replace(empty, value=float(found.empty), details={"share": found.empty / found.rows}),
+    ]
 
 
 def _freshness(current: Profile, as_of: datetime | None) -> MetricValue:

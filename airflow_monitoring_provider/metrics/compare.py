@@ -110,7 +110,7 @@ def _segment(
 
 def _segment_sides(segment: str, current: Profile, baseline: Profile | None) -> tuple[Profile, Profile | None]:
     """The profiles of a segment; empty where no row is in it."""
-    rows = current.segments.get(segment, Profile(dataclasses.replace(current.plan, segments=())))
+    rows = current.segments.get(segment, Profile(current.plan.of_segment()))
     return rows, None if baseline is None else baseline.segments.get(segment, Profile(rows.plan))
 
 

@@ -41,6 +41,8 @@ _COUNTS: Mapping[str, tuple[str, str]] = {
     "empty_columns": ("column is empty", "columns are empty"),
     "null_timestamps": ("row has no timestamp", "rows have no timestamp"),
     "duplicate_keys": ("row repeats an identifier", "rows repeat an identifier"),
+    "duplicate_rows": ("row repeats another", "rows repeat others"),
+    "empty_rows": ("row is empty", "rows are empty"),
     "new_values": ("level is new", "levels are new"),
     "vanished_values": ("level of the baseline is gone", "levels of the baseline are gone"),
 }

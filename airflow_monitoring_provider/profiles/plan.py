@@ -143,6 +143,7 @@ class ProfilePlan:
     :param timestamp_timezone: IANA zone of timestamps that carry none.
     :param actual_time_column: when a row's actual became known; how long that took is kept.
     :param segments: groups of rows that have profiles of their own, of the same columns.
+    :param whole_rows: repetitions of whole rows are counted, and rows without any value.
     """
 
     columns: tuple[ColumnPlan, ...]
@@ -154,6 +155,11 @@ class ProfilePlan:
     timestamp_timezone: str = "UTC"
     segments: tuple[SegmentPlan, ...] = ()
     actual_time_column: str | None = None
+    whole_rows: bool = False
+
+    def of_segment(self) -> ProfilePlan:
+        """The plan of the profile that a segment of the rows has."""
+        return dataclasses.replace(self, segments=(), whole_rows=False)
 
     def digest(self) -> str:
         """SHA-256 of the plan's canonical JSON, as hex."""
@@ -161,14 +167,16 @@ class ProfilePlan:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_dict(self) -> dict[str, object]:
-        """The plan as JSON-ready data; :meth:`from_dict` reads it back. Without segments or a time of actuals it is
-        what it was before there were any.
+        """The plan as JSON-ready data; :meth:`from_dict` reads it back. Without segments, a time of actuals or
+        whole rows it is what it was before there were any.
         """
         data: dict[str, object] = json.loads(json.dumps(dataclasses.asdict(self)))
         if not self.segments:
             del data["segments"]
         if self.actual_time_column is None:
             del data["actual_time_column"]
+        if not self.whole_rows:
+            del data["whole_rows"]
         return data
 
     @classmethod
@@ -235,7 +243,8 @@ class SchemaChanges:
 
 
 def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
-    """One plan with the columns of both, sorted by name; the plans of merged profiles must agree in all else.
+    """One plan with the columns of both, sorted by name; the plans of merged profiles must agree in all else,
+    but whole rows are known only where both profiles know them.
 
     :raises ValueError: a shared column or the rest of the plans differ.
     """
@@ -246,9 +255,13 @@ def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
         if columns.setdefault(column.name, column) != column:
             raise ValueError(f"the plans of both profiles differ in column {column.name!r}")
     merged = tuple(columns[name] for name in sorted(columns))
-    target = a.target if b.target is None else b.target
-    if dataclasses.replace(a, columns=merged, target=target) != dataclasses.replace(b, columns=merged, target=target):
+    shared: dict[str, Any] = {
+        "columns": merged,
+        "target": a.target if b.target is None else b.target,
+        "whole_rows": a.whole_rows and b.whole_rows,
+    }
+    if dataclasses.replace(a, **shared) != dataclasses.replace(b, **shared):
         raise ValueError("the plans of both profiles differ")
     if a.target is not None and b.target is not None and a.target != b.target:
         raise ValueError("the targets of both profiles differ")
-    return dataclasses.replace(a, columns=merged, target=target)
+    return dataclasses.replace(a, **shared)

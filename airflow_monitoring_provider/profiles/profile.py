@@ -16,6 +16,7 @@ from airflow_monitoring_provider.profiles.column import ColumnProfile
 from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, merge_plans
 from airflow_monitoring_provider.profiles.regression import RegressionProfile
+from airflow_monitoring_provider.profiles.whole_rows import WholeRows
 
 __all__ = ["ClassificationProfile", "ColumnProfile", "Profile", "RegressionProfile", "merge", "merge_all"]
 
@@ -32,6 +33,7 @@ class Profile:
     :param label_lag: seconds from a row's own time to that of its actual, over rows that have both; None where the plan
         names no time of actuals and no late ones were joined.
     :param segments: segment id -> profile of its rows, of the plan without segments; those without rows are absent.
+    :param whole_rows: repetitions of whole rows; None where the plan or the engine does not count them.
     """
 
     plan: ProfilePlan
@@ -43,6 +45,7 @@ class Profile:
     latest: int | None = None
     segments: dict[str, Profile] = dataclasses.field(default_factory=dict)
     label_lag: Histogram | None = None
+    whole_rows: WholeRows | None = None
 
     def merge(self, *others: Profile) -> Profile:
         """The profile of all sets of rows; columns that only some of them have are merged of those.
@@ -59,6 +62,7 @@ class Profile:
             for name, column in part.columns.items():
                 columns.setdefault(name, []).append(column)
         lags = [part.label_lag for part in parts if part.label_lag is not None]
+        repeated = [part.whole_rows for part in parts if part.whole_rows is not None]
         times = [t for part in parts for t in (part.earliest, part.latest) if t is not None]
         return Profile(
             plan=functools.reduce(merge_plans, (part.plan for part in parts)),
@@ -70,6 +74,7 @@ class Profile:
             latest=max(times, default=None),
             segments=_merge_segments(parts),
             label_lag=lags[0].merge(*lags[1:]) if lags else None,
+            whole_rows=repeated[0].merge(*repeated[1:]) if len(repeated) == len(parts) else None,
         )
 
     def content_hash(self) -> str:

@@ -28,6 +28,7 @@ from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.profiles.regression import ErrorSums, RegressionProfile
 from airflow_monitoring_provider.profiles.varints import Packer, Unpacker
+from airflow_monitoring_provider.profiles.whole_rows import WholeRows
 
 MAGIC = b"AMPF"
 FORMAT_VERSION = 1
@@ -148,7 +149,19 @@ def _write_rows(profile: Profile, packer: Packer) -> dict[str, Any]:
     }
     if profile.label_lag is not None:
         content["label_lag"] = _write_histogram(profile.label_lag, packer)
+    if profile.whole_rows is not None:
+        content["whole_rows"] = _write_whole_rows(profile.whole_rows, packer)
     return content
+
+
+def _write_whole_rows(found: WholeRows, packer: Packer) -> Any:
+    return {
+        "rows": found.rows,
+        "empty": found.empty,
+        "keys": packer.gaps(found.keys.tolist()),
+        "counts": packer.counts(found.counts),
+        "limit": found.limit,
+    }
 
 
 def _write_column(column: ColumnProfile, packer: Packer) -> dict[str, Any]:
@@ -262,7 +275,7 @@ def _read_profile(exact: Any, packed: bytes, rounded: Any) -> Profile:
     whole = _read_rows(exact, rounded, plan, unpacker)
     if "segments" not in exact:
         return whole
-    plain = dataclasses.replace(plan, segments=())
+    plain = plan.of_segment()
     segments = {name: _read_rows(raw, rounded["segments"][name], plain, unpacker) for name, raw in exact["segments"]}
     return dataclasses.replace(whole, segments=segments)
 
@@ -276,9 +289,17 @@ def _read_rows(exact: Any, rounded: Any, plan: ProfilePlan, unpacker: Unpacker) 
         columns={column.name: column for column in columns},
         target=_read_target(exact["target"], rounded["target"], unpacker),
         label_lag=_read_histogram(exact.get("label_lag"), unpacker),
+        whole_rows=_read_whole_rows(exact.get("whole_rows"), unpacker),
         earliest=exact["earliest"],
         latest=exact["latest"],
     )
+
+
+def _read_whole_rows(raw: Any, unpacker: Unpacker) -> WholeRows | None:
+    if raw is None:
+        return None
+    keys = np.array(unpacker.gaps(raw["keys"]), np.uint64)
+    return WholeRows(raw["rows"], raw["empty"], keys, unpacker.counts(raw["counts"]), raw["limit"])
 
 
 def _read_column(raw: Any, rounded: Any, unpacker: Unpacker) -> ColumnProfile:

@@ -27,6 +27,8 @@ WATCHED = {
     "thresholds": {
         "vanished_values": {"warning": 1},
         "duplicate_keys": {"critical": 1},
+        "duplicate_rows": {"critical": 1},
+        "empty_rows": {"critical": 1},
         "row_count_ratio": {"critical": 0.5},
         "freshness": {"critical": 6 * 3600},
         "label_coverage": {"critical": 0.5},
@@ -42,6 +44,10 @@ def of_column(name: str, value: Callable[[int, Any], Any]) -> Callable[[Rows], R
 
 def repeated(rows: Rows) -> Rows:
     return [*rows[:-3], *(dict(row) for row in rows[:3])]
+
+
+def emptied(rows: Rows) -> Rows:
+    return [*rows[:-1], {name: value if name in ("id", "at") else None for name, value in rows[-1].items()}]
 
 
 def until_noon(rows: Rows) -> Rows:
@@ -106,7 +112,13 @@ FAULTS: dict[str, tuple[Callable[[Rows], Rows], dict[str, Any], dict[tuple[str, 
         {},
         {("became_constant", "amount"): "potential_detection"},
     ),
-    "identifiers repeat": (repeated, {}, {("duplicate_keys", None): "detected"}),
+    "identifiers repeat": (repeated, {}, {("duplicate_keys", None): "detected", ("duplicate_rows", None): "detected"}),
+    "rows repeat under other identifiers": (
+        lambda rows: [*rows[:-1], {**rows[0], "id": rows[-1]["id"]}],
+        {},
+        {("duplicate_rows", None): "detected"},
+    ),
+    "a row is empty": (emptied, {}, {("empty_rows", None): "detected"}),
     "rows are lost": (lambda rows: rows[::4] + rows[-1:], {}, {("row_count_ratio", None): "detected"}),
     "rows are late": (until_noon, {}, {("freshness", None): "detected"}),
     "labels are late": (

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from airflow_monitoring_provider.definitions.checks import NOT_ALLOWED, OUT_OF_BOUNDS
-from airflow_monitoring_provider.definitions.metric_terms import METRICS
+from airflow_monitoring_provider.definitions.metric_terms import METRICS, OF_WHOLE_ROWS
 from airflow_monitoring_provider.definitions.terms import ColumnKind
+from airflow_monitoring_provider.engines.arrow import profile_batches
 from airflow_monitoring_provider.metrics.batch_quality import batch_quality
 from airflow_monitoring_provider.metrics.quality import column_quality
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind
-from airflow_monitoring_provider.profiles.plan import ProfilePlan, SchemaChanges
+from airflow_monitoring_provider.profiles.plan import ColumnPlan, ProfilePlan, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import ColumnProfile, Profile
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -112,7 +114,20 @@ def test_the_page_of_metrics_lists_every_quality_metric() -> None:
     assert (
         computed
         | quality(batch(1)).keys()
-        | {"label_coverage", "label_lag_p50", "label_lag_p95", OUT_OF_BOUNDS, NOT_ALLOWED}
+        | {*OF_WHOLE_ROWS, "label_coverage", "label_lag_p50", "label_lag_p95", OUT_OF_BOUNDS, NOT_ALLOWED}
         == listed
     )
     assert listed <= METRICS.keys()
+
+
+def test_repeated_and_empty_rows_are_counted_where_a_threshold_asks_for_them() -> None:
+    plan = ProfilePlan((ColumnPlan("x", ColumnKind.NUMERIC),), whole_rows=True)
+    rows = pa.record_batch({"x": pa.array([1.0, 1.0, 2.0, None, None], pa.float64())})
+
+    values = quality(profile_batches(plan, [rows]))
+
+    assert (2.0, 2.0) == (values["duplicate_rows"].value, values["empty_rows"].value)
+    assert {"exact": True, "share": 0.4} == values["duplicate_rows"].details
+    assert Reason.NO_DATA == quality(Profile(plan))["duplicate_rows"].reason
+    assert Reason.NOT_RECORDED == quality(Profile(plan, 3))["empty_rows"].reason
+    assert quality(batch(3)).keys().isdisjoint({"duplicate_rows", "empty_rows"})
