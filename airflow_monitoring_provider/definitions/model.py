@@ -25,6 +25,7 @@ from airflow_monitoring_provider.definitions.kept import PredictionMembers
 from airflow_monitoring_provider.definitions.model_score import ModelScore
 from airflow_monitoring_provider.definitions.names import ID_PATTERN, slug
 from airflow_monitoring_provider.definitions.output import OUTPUTS, OutputSettings
+from airflow_monitoring_provider.definitions.parity import PARITY
 from airflow_monitoring_provider.definitions.part import (
     Choice,
     Column,
@@ -188,6 +189,13 @@ class JobDefinition(PredictionMembers):
         return Significance(
             **{"guard": False, "adjustment": "none", **self.significance.model_dump(exclude_unset=True)}
         )
+
+    @property
+    def resolved_model_score(self) -> ModelScore | None:
+        """``model_score``, else the rule of the tool that ``drift.parity`` names; None: each feature decides."""
+        if self.model_score is not None or self.drift.parity is None:
+            return self.model_score
+        return PARITY[self.drift.parity].model
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

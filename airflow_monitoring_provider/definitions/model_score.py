@@ -25,11 +25,13 @@ class ModelRule(StrEnum):
     - ``importance_weighted``: the mean of the features' drift, weighted by importance; a feature that has not drifted
       significantly counts as 0.
     - ``importance_counts``: how many features drift, those of high and of low importance apart (DataRobot's rule).
+    - ``drift_mean``: the mean of the features' drift, all alike (MLRun's rule); likewise 0 without significance.
     - ``drift_share``: the share of features that drift (Evidently's rule).
     """
 
     IMPORTANCE_WEIGHTED = "importance_weighted"
     IMPORTANCE_COUNTS = "importance_counts"
+    DRIFT_MEAN = "drift_mean"
     DRIFT_SHARE = "drift_share"
 
 

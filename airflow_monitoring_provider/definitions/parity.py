@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from airflow_monitoring_provider.definitions.drift import Missing, Parity, Scheme, ZeroCells
+from airflow_monitoring_provider.definitions.model_score import ModelRule, ModelScore
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,9 +21,8 @@ class ParityMode:
     :param numeric, discrete: metric ids for columns of numbers and of levels, the deciding one first; empty where the
         tool chooses by size (``metrics.choice.by_size``).
     :param limits: metric id -> (warning, critical); a test decides by its p-value at ``alpha``.
-    :param share: the share of columns from which on the data set as a whole has drifted; None where the tool has no
-        such rule.
-    :param mean: (warning, critical) limits of the columns' mean primary value; None where the tool has no such rule.
+    :param model: the rule by which the data set as a whole has drifted, unless the definition's ``model_score`` names
+        one; None where each column decides by itself.
     :param gof: chi-square is the one-sample test of the current counts against the baseline's shares.
     """
 
@@ -34,8 +34,7 @@ class ParityMode:
     log_base: str | None = None
     limits: Mapping[str, tuple[float | None, float | None]] = dataclasses.field(default_factory=dict)
     alpha: float = 0.05
-    share: float | None = None
-    mean: tuple[float, float] | None = None
+    model: ModelScore | None = None
     gof: bool = False
 
 
@@ -48,6 +47,8 @@ PARITY: Mapping[Parity, ParityMode] = MappingProxyType(
             zero_cells=ZeroCells.ADD_ONE,
             missing=Missing.IF_INCREASED,
             limits={"psi": (None, 0.15)},
+            # Without importances every feature is of low importance, and a drifting one a warning.
+            model=ModelScore(rule=ModelRule.IMPORTANCE_COUNTS),
         ),
         # Its thresholds are made from history: mean and two standard deviations. Until then those of PSI's users.
         Parity.ARIZE: ParityMode(
@@ -65,7 +66,7 @@ PARITY: Mapping[Parity, ParityMode] = MappingProxyType(
             missing=Missing.DROP,
             log_base="e",
             limits=dict.fromkeys(("psi", "kl_rc", "js_distance", "hellinger", "wasserstein_norm", "tvd"), (None, 0.1)),
-            share=0.5,
+            model=ModelScore(rule=ModelRule.DRIFT_SHARE, critical=0.5),
             gof=True,
         ),
         Parity.MLRUN: ParityMode(
@@ -75,7 +76,7 @@ PARITY: Mapping[Parity, ParityMode] = MappingProxyType(
             zero_cells=ZeroCells.SCALE,
             missing=Missing.DROP,
             limits={"hellinger_tvd": (0.5, 0.7)},
-            mean=(0.5, 0.7),
+            model=ModelScore(rule=ModelRule.DRIFT_MEAN, warning=0.5, critical=0.7),
         ),
         Parity.NANNYML: ParityMode(
             numeric=("js_distance", "hellinger", "wasserstein", "ks"),

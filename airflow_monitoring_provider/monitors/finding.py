@@ -165,6 +165,8 @@ def _drift_share(value: MetricValue, amount: float) -> str:
 
 def _drift_score(value: MetricValue, amount: float) -> str:
     leading = _listed(value.details.get("leading", ()), ", most of it from ")
+    if value.details.get("rule") == "drift_mean":
+        return f"the mean drift of the features is {number(amount)}{leading}"
     return f"the drift of the features, weighted by importance, is {number(amount)}{leading}"
 
 

@@ -1,7 +1,8 @@
-"""One verdict on the model from the drift of its features: by share, by importance, or by counts of both.
+"""One verdict on the model from the drift of its features: by share, by mean, by importance, or by counts of both.
 
 Features count over all rows (no segment), where they could be judged, and unless they are excluded. ``drift_share`` is
-always there; a definition's ``model_score`` names the rule that decides instead of the features one by one.
+always there; a definition's ``model_score``, or its ``drift.parity``, names the rule that decides instead of the
+features one by one.
 """
 
 from __future__ import annotations
@@ -43,12 +44,14 @@ def drift_share(features: Sequence[Result]) -> MetricValue:
 
 
 def drift_score(features: Sequence[Result], rule: ModelScore) -> MetricValue:
-    """``sum(w d) / sum(w)`` over the features judged: w their importance, d their drift, 0 where it is not significant.
+    """``sum(w d) / sum(w)`` over the features judged: w their importance (1 each for ``drift_mean``), d their drift, 0
+    where it is not significant.
 
     The drift of a small batch is never 0 by itself: without the significance any clean one would have a score.
     """
     judged = [result for result in features if result.status is not ResultStatus.IRRELEVANT]
-    weights = [rule.importances.get(result.column or "", 0.0) for result in judged]
+    alike = rule.rule is ModelRule.DRIFT_MEAN
+    weights = [1.0 if alike else rule.importances.get(result.column or "", 0.0) for result in judged]
     total = sum(weights)
     if not total:
         return _value(DRIFT_SCORE, features, judged, None)
@@ -58,7 +61,7 @@ def drift_score(features: Sequence[Result], rule: ModelScore) -> MetricValue:
     ]
     leading = sorted(zip(parts, judged, strict=True), key=lambda pair: (-pair[0], pair[1].column or ""))
     names = [result.column for part, result in leading[:_NAMED] if part > 0]
-    return _value(DRIFT_SCORE, features, judged, sum(parts) / total, leading=names)
+    return _value(DRIFT_SCORE, features, judged, sum(parts) / total, rule=rule.rule.value, leading=names)
 
 
 def drifted_features(features: Sequence[Result], rule: ModelScore) -> tuple[MetricValue, ResultStatus]:

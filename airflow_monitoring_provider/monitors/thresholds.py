@@ -104,7 +104,7 @@ class Rules:
             for metric in (OUT_OF_BOUNDS, NOT_ALLOWED) if check.limited else ():
                 columns.setdefault(metric, {})[column] = Limits(check.warning, check.critical)
         significance = definition.resolved_significance
-        return cls(limits, columns, significance.alpha, significance.guard, definition.model_score)
+        return cls(limits, columns, significance.alpha, significance.guard, definition.resolved_model_score)
 
     def limits_for(self, metric: str, column: str | None, default: Limits | None = None) -> Limits:
         """The limits of one metric of one column (None: of the batch).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -47,6 +48,48 @@ def test_the_score_is_the_mean_of_significant_drift_by_importance() -> None:
     assert ["b", "a", "c"] == score.metric.details["leading"]
     assert QUIET is evaluation.status
     assert (DETECTED, POTENTIAL) == tuple(result.status for result in evaluation.results[:2])
+
+
+def test_the_mean_is_of_the_significant_drift_of_all_features_alike() -> None:
+    _, score = judged(FOUR, rule="drift_mean").model_results
+
+    assert (0.4 + 0.15 + 0.01 + 0) / 4 == pytest.approx(score.value)
+    assert (0.10, 0.25, POTENTIAL) == (score.warning, score.critical, score.status)
+
+
+def _features(metric: str, values: list[float]) -> list[MetricValue]:
+    return [dataclasses.replace(psi(f"x{i}", value), name=metric, p_value=0.9) for i, value in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("tool", "metric", "values", "status"),
+    [
+        # Evidently: a share of 0.5 of the columns at 0.1 or over.
+        ("evidently", "js_distance", [0.1, 0.3, 0.05, 0.0], DETECTED),
+        ("evidently", "js_distance", [0.9, 0.05, 0.0], QUIET),
+        # MLRun: the mean of (Hellinger + TVD) / 2 over the features, 0.5 and 0.7.
+        ("mlrun", "hellinger_tvd", [1.0, 0.1, 0.1], QUIET),
+        ("mlrun", "hellinger_tvd", [1.0, 0.2, 0.3], POTENTIAL),
+        ("mlrun", "hellinger_tvd", [1.0, 0.5, 0.6], DETECTED),
+        # DataRobot: PSI from 0.15 on; of features without importance one is a warning, and none fails.
+        ("datarobot", "psi", [0.14, 0.0], QUIET),
+        ("datarobot", "psi", [0.15, 0.9, 0.9], POTENTIAL),
+        # NannyML and Arize: every column alerts by itself.
+        ("nannyml", "js_distance", [0.1, 0.0, 0.0, 0.0], DETECTED),
+        ("arize", "psi", [0.25, 0.0, 0.0, 0.0], DETECTED),
+    ],
+)
+def test_parity_brings_each_tools_verdict_on_the_data_set(
+    tool: str, metric: str, values: list[float], status: ResultStatus
+) -> None:
+    from airflow_monitoring_provider.definitions import load_definition
+
+    payload = {"deploymentId": "d", "monitoringColumns": {"predictionsColumns": "p"}, "drift": {"parity": tool}}
+    rules = Rules.from_definition(load_definition(payload))
+    own = Rules.from_definition(load_definition({**payload, "modelScore": {"rule": "drift_share", "critical": 0.01}}))
+
+    assert status is evaluate(_features(metric, values), rules).status
+    assert ModelRule.DRIFT_SHARE is (own.model and own.model.rule)
 
 
 def test_limits_of_the_score_are_the_definitions_choice() -> None:
@@ -100,6 +143,7 @@ def test_predictions_decide_beside_the_rule() -> None:
     "rule",
     [
         {"rule": "drift_share"},
+        {"rule": "drift_mean"},
         {"rule": "importance_counts"},
         {"rule": "importance_weighted", "importances": {"a": 1}},
     ],
