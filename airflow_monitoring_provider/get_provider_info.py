@@ -28,7 +28,9 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": integration,
-                "python-modules": [f"{package}.operators.{name}" for name in ("batches", "monitoring", "parts")],
+                "python-modules": [
+                    f"{package}.operators.{name}" for name in ("actuals", "batches", "monitoring", "parts")
+                ],
             }
         ],
         "sensors": [{"integration-name": integration, "python-modules": [f"{package}.sensors.monitoring"]}],

@@ -179,8 +179,8 @@ class DeploymentSettings(Part):
     )
     daily_batch_limit: DailyLimit = Field(
         default=DEFAULT_DAILY_LIMIT,
-        description="Batches that people and programs may make in a day (UTC), or off; those of jobs count, but a job "
-        "is never refused its batch.",
+        description="Batches that people and programs may make in a day (UTC), or off; those of jobs count (but of "
+        "actuals), and a job is never refused its batch.",
     )
     health: HealthSettings = HealthSettings()
 

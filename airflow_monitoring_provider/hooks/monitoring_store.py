@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
     from sqlalchemy.engine import URL, Engine
 
+    from airflow_monitoring_provider.jobs.finishing import JobSummary
     from airflow_monitoring_provider.jobs.health import DeploymentHealth
     from airflow_monitoring_provider.jobs.selection import Selection
     from airflow_monitoring_provider.store.batch_store import BatchStore
@@ -136,6 +137,13 @@ class MonitoringStoreHook(BaseHook):
 
         with self.get_conn() as store:
             return report_predictions(store, frame, definition, batch_id=batch_id, **options)
+
+    def report_actuals(self, frame: Any, definition: Any, **options: Any) -> JobSummary:
+        """Say what really was, as :func:`~airflow_monitoring_provider.jobs.reporting_actuals.report_actuals` does."""
+        from airflow_monitoring_provider.jobs.reporting_actuals import report_actuals
+
+        with self.get_conn() as store:
+            return report_actuals(store, frame, definition, **options)
 
     def report_deployment_stats(
         self, count: int, execution_time_ms: float | None, batch_id: str, **options: Any

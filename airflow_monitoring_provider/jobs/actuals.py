@@ -1,13 +1,16 @@
 """Late actuals join the logged predictions of their deployment, and every batch they touch is restated.
 
+Predictions are those of jobs, and those that running code reported; what is said of jobs here holds for reports too.
+
 A restated batch is a function of two sets: its logged predictions, and all actuals of the deployment that are listed
 when it is restated. Nothing is added to what an earlier join made, so actuals may come in any order, late, twice or
 before their predictions, and the accuracy is the same.
 
 Whoever commits first, somebody sees both sides: an actuals job looks for batches after its own commit, a predictions
-job for actuals after its own, and a restatement holds only while the batch has the snapshot that was read. What a
-killed attempt leaves undone is done by its retry, else by the deployment's next actuals job: files say whether they
-were applied, jobs whether they are due. A locked batch keeps its results and stays due; a deleted one has no log.
+job for actuals after its own, and a restatement holds only while the batch has the snapshot that was read and the
+deployment the actuals. What a killed attempt leaves undone is done by its retry, else by the deployment's next actuals
+job: files say whether they were applied, jobs whether they are due. A locked batch keeps its results and stays due; a
+deleted one has no log.
 
 Memory holds at most a million actuals (:mod:`actual_parts`), the profiles of the batches that are restated, and one
 record batch of predictions.
@@ -32,7 +35,7 @@ from airflow_monitoring_provider.jobs.actual_parts import actual_parts, microsec
 from airflow_monitoring_provider.jobs.restating import restate
 from airflow_monitoring_provider.jobs.spool import scratch_folder
 from airflow_monitoring_provider.profiles.serialise import from_bytes
-from airflow_monitoring_provider.store.actual_records import ActualFile, LoggedJob
+from airflow_monitoring_provider.store.actual_records import ActualFile, Logged
 from airflow_monitoring_provider.store.records import Claim
 from airflow_monitoring_provider.store.store import MonitoringStore
 
@@ -86,7 +89,7 @@ def join_actuals(
     """Restate the batches that actuals touch which nobody has applied yet, and those that are due.
 
     :param own: the actuals job whose rows are counted in the result.
-    :param only: restate this predictions job alone, whether something touches it or not.
+    :param only: restate this predictions job (or report) alone, whether something touches it or not.
     """
     files = store.actual_files(deployment_id)
     fresh = [] if only is not None else [file for file in files if not file.applied]
@@ -100,10 +103,10 @@ def join_actuals(
         for _ in range(_TURNS):
             jobs = [
                 job
-                for job in store.logged_jobs(deployment_id, only)
-                if job.job_id not in damaged and (job.job_id in waiting or (only is None and job.due))
+                for job in store.logged_rows(deployment_id, only)
+                if job.id not in damaged and (job.id in waiting or (only is None and job.due))
             ]
-            locked = [job.job_id for job in jobs if job.locked]
+            locked = [job for job in jobs if job.locked]
             waiting = _restate_all(store, [job for job in jobs if not job.locked], files, scratch, outcome, damaged)
             outcome["locked"] = max(outcome["locked"], len(locked))
             store.keep_due(locked)
@@ -125,7 +128,7 @@ def _touched(
     tallies: dict[str, Tally] = {}
     if not fresh:
         return touched, tallies
-    jobs = store.logged_jobs(deployment_id)
+    jobs = store.logged_rows(deployment_id)
     names = [file.job_id for file in fresh]
     with actual_parts(store.storage, fresh, scratch / "fresh") as (bits, parts):
         for part in range(1 << bits):
@@ -138,7 +141,7 @@ def _touched(
                     places = places[there & (places >= 0)]
                     if places.size:
                         matched[places] = True
-                        touched.add(job.job_id)
+                        touched.add(job.id)
             for source, tally in known.tallies(matched).items():
                 tallies[names[source]] = tallies.get(names[source], Tally()) + tally
     return touched, tallies
@@ -146,7 +149,7 @@ def _touched(
 
 def _restate_all(
     store: MonitoringStore,
-    jobs: Sequence[LoggedJob],
+    jobs: Sequence[Logged],
     files: Sequence[ActualFile],
     scratch: Path,
     outcome: dict[str, int],
@@ -156,47 +159,47 @@ def _restate_all(
     joins: dict[str, LabelJoin] = {}
     overtaken: set[str] = set()
     for job in jobs:
-        stored = store.load_profile(job.job_id)
-        if stored is None or stored.revision != job.snapshot_revision:
-            overtaken.add(job.job_id)
+        stored = store.logged_profile(job)
+        if stored is None:
+            overtaken.add(job.id)
             continue
         try:
             profile = from_bytes(stored.data, stored.content_hash)
         except CorruptData as error:
             _tell_damage(job, error, damaged)
             continue
-        joins[job.job_id] = LabelJoin(profile, microseconds(job.window.end))
+        joins[job.id] = LabelJoin(profile, microseconds(job.until))
     if not joins:
         return overtaken
     with actual_parts(store.storage, files, scratch / "all") as (bits, parts):
         for part in range(1 << bits):
             known = parts(part)
             for job in jobs:
-                if job.job_id in joins:
+                if job.id in joins:
                     for batch in _batches(store, job, damaged):
-                        joins[job.job_id].update(batch, known, part, bits)
+                        joins[job.id].update(batch, known, part, bits)
+    seen = {(file.job_id, file.token) for file in files}
     for job in jobs:
-        join = joins.get(job.job_id)
-        if join is None or job.job_id in damaged:
+        join = joins.get(job.id)
+        if join is None or job.id in damaged:
             continue
+        uses = {files[source].job_id for source in join.sources}
         try:
-            outcome[
-                restate(store, job, join.profile, join.finish(), {files[source].job_id for source in join.sources})
-            ] += 1
+            outcome[restate(store, job, join.profile, join.finish(), uses, seen)] += 1
         except Superseded:
-            overtaken.add(job.job_id)
+            overtaken.add(job.id)
         except BatchLocked:  # since it was looked at: locked ones are counted in the next turn, deleted ones are gone
-            overtaken.add(job.job_id)
+            overtaken.add(job.id)
         except NotFound:
             continue
     return overtaken
 
 
 def _batches(
-    store: MonitoringStore, job: LoggedJob, damaged: set[str], columns: Sequence[str] | None = None
+    store: MonitoringStore, job: Logged, damaged: set[str], columns: Sequence[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """The logged predictions of a job; none of one whose log is damaged."""
-    if job.job_id in damaged:
+    """The logged predictions of a job or report; none of one whose log is damaged."""
+    if job.id in damaged:
         return
     try:
         for file in job.files:
@@ -205,7 +208,7 @@ def _batches(
         _tell_damage(job, error, damaged)
 
 
-def _tell_damage(job: LoggedJob, error: CorruptData, damaged: set[str]) -> None:
+def _tell_damage(job: Logged, error: CorruptData, damaged: set[str]) -> None:
     """One job's damage is no reason to keep actuals from the others; running it again heals it."""
-    log.warning("Job %s takes no actuals until it runs again: %s", job.job_id, error)
-    damaged.add(job.job_id)
+    log.warning("Job %s takes no actuals until it runs again: %s", job.id, error)
+    damaged.add(job.id)

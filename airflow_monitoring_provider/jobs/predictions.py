@@ -33,19 +33,19 @@ from airflow_monitoring_provider.profiles.arrays import (
 from airflow_monitoring_provider.profiles.canonical import canonical_array
 from airflow_monitoring_provider.profiles.instants import instants
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, TargetPlan
-from airflow_monitoring_provider.store.records import Claim, PredictionFile
+from airflow_monitoring_provider.store.records import FileOwner, PredictionFile
 from airflow_monitoring_provider.store.storage import PredictionWriter, Storage, prediction_schema
 
 
 class PredictionLog:
-    """Writes the log of one attempt, or of a part of it (from 1); it counts once the job's commit lists it.
+    """Writes the log of one attempt (or of a part of it, from 1) or of a report; it counts once the commit lists it.
 
     Association ids are kept as canonical text, so that an integer key joins whether actuals come from a database or a
     CSV file.
     """
 
     def __init__(
-        self, definition: JobDefinition, plan: ProfilePlan, storage: Storage, claim: Claim, part: int = 0
+        self, definition: JobDefinition, plan: ProfilePlan, storage: Storage, claim: FileOwner, part: int = 0
     ) -> None:
         self._association_id = definition.monitoring_columns.association_id_column
         self._timestamp = plan.timestamp_column

@@ -1,8 +1,10 @@
-"""Predictions that running code reports into a batch: profiled as a job would, without a window; no row is kept."""
+"""Predictions that running code reports into a batch: profiled and logged as a job would, without a window."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +14,17 @@ import pyarrow as pa
 from airflow_monitoring_provider.definitions import JobDefinition, RowStatus, load_definition
 from airflow_monitoring_provider.engines.arrow import ProfileBuilder
 from airflow_monitoring_provider.engines.plans import current_plan
-from airflow_monitoring_provider.exceptions import SourceError
+from airflow_monitoring_provider.engines.segment_plans import with_segments
+from airflow_monitoring_provider.exceptions import MonitoringError, SourceError, TerminalError
+from airflow_monitoring_provider.intake.handed import HandedRows
+from airflow_monitoring_provider.jobs.actuals import join_actuals
 from airflow_monitoring_provider.jobs.baseline import stored_reference
 from airflow_monitoring_provider.jobs.finishing import instant_of
+from airflow_monitoring_provider.jobs.predictions import PredictionLog
 from airflow_monitoring_provider.jobs.reading import screen_of
 from airflow_monitoring_provider.profiles.serialise import FORMAT_VERSION, to_bytes
-from airflow_monitoring_provider.store.report_records import Report
+from airflow_monitoring_provider.store.actual_records import report_id
+from airflow_monitoring_provider.store.report_records import Report, ReportOwner
 from airflow_monitoring_provider.store.store import MonitoringStore
 
 if TYPE_CHECKING:
@@ -37,27 +44,56 @@ def report_predictions(
 ) -> bool:
     """Add rows with their predictions to a batch; False where ``key`` was taken before.
 
-    :param frame: the rows, with the columns that the definition names. Only their profile is kept.
+    The rows are profiled as a job would; of those with an association id the predictions are logged, so that actuals
+    join them whenever they come. Both are committed as one, once a ``key``: a call that failed is made again with the
+    same key and rows. What was committed by a process that died right after is labelled by its next call, or with the
+    deployment's next actuals.
+
+    :param frame: the rows, with the columns that the definition names.
     :param definition: says what the columns are; or the id or name of one in the store.
-    :param key: the caller's own name of this report: sent again, it counts once. None: each call counts.
+    :param key: the caller's own name of this report in its batch. None: each call counts.
     :param model_id: of the model that predicted, where it is not the definition's.
     :raises SourceError: a column that the definition needs is not there, or the rows are no table.
     :raises BatchLocked: the batch is locked or was deleted.
     :raises NotFound: there is no such batch or definition.
     """
-    chosen = _definition(store, definition)
-    table = _table(frame)
-    plan, _ = current_plan(chosen, table.schema, "the reported rows", stored_reference(chosen, store).profile)
-    screen = screen_of(chosen, plan, None)
-    with ProfileBuilder(plan) as builder:
+    chosen = reported_by(store, definition)
+    table = reported_table(frame)
+    batch = store.batch(batch_id)
+    owner = ReportOwner(batch.deployment_id, batch_id, uuid.uuid4().hex if key is None else key)
+    try:
+        report = _profiled(store, chosen, table, owner, model_id)
+        added = store.add_report(batch_id, report, key=owner.key)
+    except TerminalError:
+        _sweep(store, owner)
+        raise
+    _sweep(store, owner)
+    log.info("Reported %d rows into batch %s%s", report.rows, batch_id, "" if added else ", which had them already")
+    if report.logged is not None and store.actual_files(owner.deployment_id):
+        join_actuals(store, owner.deployment_id, only=report_id(batch_id, owner.key))
+    return added
+
+
+def _profiled(
+    store: MonitoringStore, definition: JobDefinition, table: pa.Table, owner: ReportOwner, model_id: str | None
+) -> Report:
+    source = HandedRows(table, "the reported rows")
+    baseline = stored_reference(definition, store).profile
+    plan, _ = current_plan(definition, table.schema, source.label, baseline)
+    plan = with_segments(definition, plan, source, table.schema, None, baseline)
+    screen = screen_of(definition, plan, None)
+    # Part 1: files of parts have names that are used once, so that two calls with one key cannot write to one file.
+    with ProfileBuilder(plan) as builder, PredictionLog(definition, plan, store.storage, owner, part=1) as logged:
         scored = 0
         for batch in table.combine_chunks().to_batches():
             statuses = screen.statuses(batch)
             scored += int(np.count_nonzero(statuses == RowStatus.MONITORED))
             builder.update(batch, statuses)
+            logged.append(batch, statuses)
         profile = builder.finish()
-    report = Report(
-        definition_id=chosen.id,
+        file = logged.close()
+    return Report(
+        definition_id=definition.id,
         profile_bytes=to_bytes(profile),
         content_hash=profile.content_hash(),
         format_version=FORMAT_VERSION,
@@ -65,14 +101,26 @@ def report_predictions(
         scored=scored,
         earliest=instant_of(profile.earliest),
         latest=instant_of(profile.latest),
-        model_id=model_id or chosen.model_id,
+        model_id=model_id or definition.model_id,
+        logged=file,
     )
-    added = store.add_report(batch_id, report, key=key)
-    log.info("Reported %d rows into batch %s%s", profile.rows, batch_id, "" if added else ", which had them already")
-    return added
 
 
-def _definition(store: MonitoringStore, definition: JobDefinition | Mapping[str, Any] | str) -> JobDefinition:
+def _sweep(store: MonitoringStore, owner: ReportOwner) -> None:
+    """Remove the files of this report that do not count: of a call that was refused, or died before its commit."""
+    with contextlib.suppress(MonitoringError):
+        counted = store.logged_report(owner.batch_id, owner.key)
+        store.storage.sweep(
+            deployment_id=owner.deployment_id,
+            batch_id=owner.batch_id,
+            job_id=owner.job_id,
+            token=owner.token,
+            keep=() if counted is None else (counted,),
+        )
+
+
+def reported_by(store: MonitoringStore, definition: JobDefinition | Mapping[str, Any] | str) -> JobDefinition:
+    """The definition that says what reported rows are: of the store by its id or name, or handed over."""
     if isinstance(definition, str):
         return load_definition(store.definition(definition)[1])
     loaded = load_definition(definition)
@@ -80,7 +128,11 @@ def _definition(store: MonitoringStore, definition: JobDefinition | Mapping[str,
     return loaded
 
 
-def _table(frame: object) -> pa.Table:
+def reported_table(frame: object) -> pa.Table:
+    """Reported rows as a table.
+
+    :raises SourceError: they are none.
+    """
     if isinstance(frame, pa.Table):
         return frame
     if isinstance(frame, pa.RecordBatch):

@@ -12,38 +12,43 @@ from airflow_monitoring_provider.definitions import (
     first_window,
     load_definition,
 )
-from airflow_monitoring_provider.exceptions import CorruptData, Superseded
+from airflow_monitoring_provider.exceptions import CorruptData
 from airflow_monitoring_provider.jobs.baseline import baseline_key, stored_first_window
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare_labels
 from airflow_monitoring_provider.metrics.labels import of_labels
 from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.profiles.serialise import from_bytes, to_bytes
-from airflow_monitoring_provider.store.actual_records import LoggedJob
+from airflow_monitoring_provider.store.actual_records import Logged, LoggedJob, LoggedReport
+from airflow_monitoring_provider.store.actuals import Sources
 from airflow_monitoring_provider.store.store import MonitoringStore
 
 log = logging.getLogger(__name__)
 
 
-def restate(store: MonitoringStore, job: LoggedJob, before: Profile, after: Profile, uses: Collection[str]) -> str:
-    """Commit what a job's actuals make of it: ``restated``, or ``unchanged`` where that is what it has.
+def restate(
+    store: MonitoringStore, job: Logged, before: Profile, after: Profile, uses: Collection[str], seen: Sources
+) -> str:
+    """Commit what the actuals of a job or report make of it: ``restated``, or ``unchanged`` where it has that.
 
     :param before: the committed profile, ``after`` the same with the accuracy made anew.
-    :param uses: the jobs that brought the actuals.
-    :raises Superseded: the job has another snapshot by now.
+    :param uses: the jobs that brought the actuals. :param seen: all actuals that were looked at.
+    :raises Superseded: the job has another snapshot, or the deployment other actuals by now.
     :raises BatchLocked: its batch was locked or deleted.
     """
     made = to_bytes(after)
     if made == to_bytes(before):
-        if not store.leave_as_it_is(job, uses):
-            raise Superseded("the job has a newer snapshot")
+        store.leave_as_it_is(job, uses, seen)
         return "unchanged"
+    if isinstance(job, LoggedReport):
+        store.restate_report(job, made, after.content_hash(), uses, seen)
+        return "restated"
     _, payload = store.definition(job.definition_id, job.definition_revision)
     definition = load_definition(payload)
     values = compare_labels(
         after, _reference(store, job, definition, after), ComparisonSettings.from_definition(definition)
     )
-    store.restate(job, made, after.content_hash(), _with(store.load_values(job.job_id), values), uses)
+    store.restate(job, made, after.content_hash(), _with(store.load_values(job.job_id), values), uses, seen)
     log.info("Restated job %s: %d values are made of actuals", job.job_id, len(values))
     return "restated"
 

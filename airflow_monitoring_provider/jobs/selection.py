@@ -116,10 +116,15 @@ def _selection(store: BatchStore, deployment_id: str, batch_ids: tuple[str, ...]
 
 def _whole(stored: StoredPart) -> Profile | None:
     try:
-        return dataclasses.replace(from_bytes(stored.data, stored.content_hash), segments={})
+        return _unsegmented(from_bytes(stored.data, stored.content_hash))
     except CorruptData as error:  # the next run of its job heals it; the others must be seen meanwhile
         log.warning("A profile of definition %s is left out: %s", stored.definition_id, error)
         return None
+
+
+def _unsegmented(profile: Profile) -> Profile:
+    """The profile without its segments: where no baseline froze their levels, each batch has its own."""
+    return dataclasses.replace(profile, plan=dataclasses.replace(profile.plan, segments=()), segments={})
 
 
 def _part(store: BatchStore, definition_id: str, profiles: list[Profile]) -> DefinitionPart | None:
@@ -132,7 +137,7 @@ def _part(store: BatchStore, definition_id: str, profiles: list[Profile]) -> Def
         merged = _newest_mergeable(profiles)
     baseline = stored_reference(definition, store).profile
     if baseline is not None:
-        baseline = dataclasses.replace(baseline, segments={})
+        baseline = _unsegmented(baseline)
     values = compare(merged, baseline, ComparisonSettings.from_definition(definition))
     return DefinitionPart(definition, merged, evaluate(values, Rules.from_definition(definition)), baseline is not None)
 

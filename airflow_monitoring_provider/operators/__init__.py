@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_monitoring_provider.operators.actuals import MonitoringReportActualsOperator
 from airflow_monitoring_provider.operators.batches import (
     MonitoringCreateBatchOperator,
     MonitoringDeleteBatchOperator,
@@ -26,5 +27,6 @@ __all__ = [
     "MonitoringLockBatchOperator",
     "MonitoringMergeOperator",
     "MonitoringPartOperator",
+    "MonitoringReportActualsOperator",
     "MonitoringUnlockBatchOperator",
 ]

@@ -27,7 +27,7 @@ _SCHEDULER_RUNS = frozenset({"scheduled", "backfill"})
 _OF_ASSETS = "asset_triggered"
 
 
-class _MonitoringOperator(BaseOperator):
+class MonitoringOperator(BaseOperator):
     """What both operators share: where the definition comes from, and how errors become task states."""
 
     ui_color = "#e8f1f2"
@@ -59,7 +59,7 @@ class _MonitoringOperator(BaseOperator):
         return load_definition(payload)
 
 
-class MonitoringJobOperator(_MonitoringOperator):
+class MonitoringJobOperator(MonitoringOperator):
     """Run one monitoring job: read a window, profile and compare it, write a status per row, commit a snapshot.
 
     :param definition: what to monitor: a :class:`~airflow_monitoring_provider.definitions.JobDefinition`, or a mapping
@@ -162,7 +162,7 @@ class MonitoringJobOperator(_MonitoringOperator):
         )
 
 
-class MonitoringEvaluationOperator(_MonitoringOperator):
+class MonitoringEvaluationOperator(MonitoringOperator):
     """Evaluate the monitors of a finished job: statuses, monitor states, alerts, and an asset event.
 
     A changed threshold needs only this task again: nothing is read from intake.

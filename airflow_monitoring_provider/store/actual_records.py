@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 
 from airflow_monitoring_provider.definitions.window import Window
 from airflow_monitoring_provider.store.records import PredictionFile
@@ -33,6 +34,7 @@ class LoggedJob:
     """
 
     job_id: str
+    deployment_id: str
     definition_id: str
     definition_revision: int
     window: Window
@@ -41,3 +43,45 @@ class LoggedJob:
     locked: bool
     due: bool
     files: tuple[PredictionFile, ...]
+
+    @property
+    def id(self) -> str:
+        """What tells it from every other job and report."""
+        return self.job_id
+
+    @property
+    def until(self) -> dt.datetime:
+        """When its rows, and the actuals among them, were brought."""
+        return self.window.end
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LoggedReport:
+    """Predictions of running code that late actuals can join.
+
+    :param until: when they were reported.
+    :param revision: of the profile that was made of ``files``.
+    :param locked, due: as of :class:`LoggedJob`.
+    """
+
+    batch_id: str
+    key: str
+    deployment_id: str
+    until: dt.datetime
+    revision: int
+    locked: bool
+    due: bool
+    files: tuple[PredictionFile, ...]
+
+    @property
+    def id(self) -> str:
+        """What tells it from every other job and report."""
+        return report_id(self.batch_id, self.key)
+
+
+Logged = LoggedJob | LoggedReport
+
+
+def report_id(batch_id: str, key: str) -> str:
+    """The :attr:`LoggedReport.id` of a report."""
+    return f"report:{batch_id}/{key}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.store import columns as col
-from airflow_monitoring_provider.store.job_tables import jobs
+from airflow_monitoring_provider.store.job_tables import job_definitions, jobs
 
 actual_files = sa.Table(
     "monitoring_actual_files",
@@ -42,3 +42,13 @@ actual_uses = sa.Table(
     comment="Which jobs brought the actuals that a job's accuracy is made of.",
 )
 sa.Index("ix_monitoring_actual_uses_actuals_job_id", actual_uses.c.actuals_job_id)
+
+actual_reports = sa.Table(
+    "monitoring_actual_reports",
+    col.metadata,
+    col.name("definition_id", sa.ForeignKey(job_definitions.c.id), key=True),
+    col.name("key", key=True, comment="the reporter's own, so that a report sent twice is one job"),
+    col.time("at", "when it was first sent; the start of its job's window", null=False),
+    sa.UniqueConstraint("definition_id", "at"),
+    comment="Actuals that running code reported: which job each report is.",
+)

@@ -1,22 +1,23 @@
 """Late actuals in the store: which files count, which jobs they label, and a job's accuracy restated as one.
 
 An actuals job's commit lists its files in place of those it brought before, and marks the jobs that these had labelled.
-A restatement holds only while the job still has the snapshot that was read: whoever committed meanwhile sees to it.
+A restatement holds only while the job still has the snapshot that was read, and the deployment the actuals: whoever
+committed meanwhile sees to it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from typing import Any
 
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions.terms import WindowKind
 from airflow_monitoring_provider.definitions.window import Window
-from airflow_monitoring_provider.exceptions import BatchLocked
-from airflow_monitoring_provider.store import texts
+from airflow_monitoring_provider.exceptions import BatchLocked, Superseded
+from airflow_monitoring_provider.store import report_logs, texts
 from airflow_monitoring_provider.store.actual_records import ActualFile, LoggedJob
 from airflow_monitoring_provider.store.engine import insert
 from airflow_monitoring_provider.store.records import Claim, PredictionFile
@@ -31,6 +32,9 @@ from airflow_monitoring_provider.store.tables import (
     restatements,
     snapshots,
 )
+
+Sources = Set[tuple[str, int]]
+"""The actuals of a deployment: each job that brought some, with the token of the attempt."""
 
 _FILE = [field.name for field in dataclasses.fields(PredictionFile)]
 
@@ -57,11 +61,12 @@ def replace_files(connection: sa.Connection, claim: Claim, files: Sequence[Predi
 
 
 def forget(connection: sa.Connection, actuals_jobs: Collection[str], now: dt.datetime) -> None:
-    """Mark every job that these jobs' actuals label as due."""
+    """Mark every job and report that these jobs' actuals label as due."""
     labelled = sa.select(actual_uses.c.job_id).where(actual_uses.c.actuals_job_id.in_(actuals_jobs))
     connection.execute(
         restatements.update().where(restatements.c.job_id.in_(labelled)).values(due=True, updated_at=now)
     )
+    report_logs.forget(connection, actuals_jobs, now)
 
 
 def expect(connection: sa.Connection, claim: Claim, now: dt.datetime) -> None:
@@ -124,6 +129,7 @@ def logged(connection: sa.Connection, deployment_id: str, only: str | None) -> t
         if known is None:
             found[row.job_id] = LoggedJob(
                 job_id=row.job_id,
+                deployment_id=row.deployment_id,
                 definition_id=row.definition_id,
                 definition_revision=row.definition_revision,
                 window=_window(row),
@@ -179,6 +185,16 @@ def hold(connection: sa.Connection, job: str, snapshot_revision: int) -> bool:
     if state.locked or state.deleted_at is not None:
         raise BatchLocked("the batch was locked or deleted; its accuracy stays as it is")
     return True
+
+
+def require(connection: sa.Connection, deployment_id: str, seen: Sources) -> None:
+    """Refuse to go on where other actuals count by now than those a restatement was made of.
+
+    Asked once the job or report is held: who comes later waits for it. Raises :class:`Superseded`.
+    """
+    found = sa.select(actual_files.c.job_id, actual_files.c.token).where(actual_files.c.deployment_id == deployment_id)
+    if {(row.job_id, row.token) for row in connection.execute(found)} != seen:
+        raise Superseded("the deployment has other actuals by now")
 
 
 def keep_due(connection: sa.Connection, job: str, now: dt.datetime) -> None:

@@ -21,10 +21,11 @@ from airflow_monitoring_provider.exceptions import (
     DefinitionError,
     NotFound,
 )
-from airflow_monitoring_provider.store import actuals, batch_models, deployments, texts
+from airflow_monitoring_provider.store import actuals, batch_models, deployments, report_logs, texts
 from airflow_monitoring_provider.store.deployment_records import BatchFilter, BatchLimits, BatchModel
 from airflow_monitoring_provider.store.records import BatchRecord, Page
 from airflow_monitoring_provider.store.registry import note
+from airflow_monitoring_provider.store.report_records import report_files
 from airflow_monitoring_provider.store.tables import (
     actual_files,
     batch_dates,
@@ -106,14 +107,21 @@ def one(connection: sa.Connection, batch_id: str) -> BatchRecord:
 
 
 def limits(connection: sa.Connection, deployment_id: str, now: dt.datetime) -> BatchLimits:
-    """How many batches of the day (UTC) there are, deleted ones too, and how many there may be."""
+    """How many batches of the day (UTC) there are, deleted ones too, and how many there may be; those of actuals, which
+    hold no predictions, do not count.
+    """
     limit = deployments.one(connection, deployment_id).settings.daily_batch_limit
     today = in_utc(now).replace(hour=0, minute=0, second=0, microsecond=0)
     tomorrow = today + dt.timedelta(days=1)
     made = connection.execute(
         sa.select(sa.func.count())
         .select_from(batches)
-        .where(batches.c.deployment_id == deployment_id, batches.c.created_at >= today, batches.c.created_at < tomorrow)
+        .where(
+            batches.c.deployment_id == deployment_id,
+            batches.c.created_at >= today,
+            batches.c.created_at < tomorrow,
+            ~sa.exists().where(actual_files.c.batch_id == batches.c.id),
+        )
     ).scalar_one()
     return BatchLimits(daily_limit=limit if isinstance(limit, int) else None, created_today=made, resets_at=tomorrow)
 
@@ -207,7 +215,7 @@ def lock(connection: sa.Connection, batch_id: str, *, locked: bool, by: str | No
 
 
 def delete(connection: sa.Connection, batch_id: str, *, by: str | None, now: dt.datetime) -> list[str]:
-    """Take the batch and its results out of everything, for good; the ids of its jobs, whose files are garbage now.
+    """Take the batch and its results out of everything, for good; the jobs and reports whose files are garbage now.
 
     Jobs, attempts and logs stay, as history.
     """
@@ -225,13 +233,14 @@ def delete(connection: sa.Connection, batch_id: str, *, by: str | None, now: dt.
     )
     empty = {"predictions": 0, "earliest_prediction": None, "latest_prediction": None}
     deployment_id = _change_open(connection, batch_id, {"deleted_at": now, "updated_at": now, **empty})
+    reports = report_logs.delete(connection, batch_id)
     for table in (batch_dates, batch_reports, batch_stats):
         connection.execute(table.delete().where(table.c.batch_id == batch_id))
     for table in _RESULTS:
         connection.execute(table.delete().where(table.c.job_id.in_(ids)))
     actuals.forget(connection, ids, now)
     note(connection, now, "batch.deleted", batch_id, by=who, deployment_id=deployment_id, jobs=list(ids))
-    return list(ids)
+    return [*ids, *map(report_files, reports)]
 
 
 def _change_open(connection: sa.Connection, batch_id: str, values: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from airflow_monitoring_provider.definitions.terms import JobState, ResultStatus
 from airflow_monitoring_provider.definitions.window import Window
@@ -85,6 +85,19 @@ class Claim:
     store_id: str
     """The store that gave the token, ``continues`` the lost ones it took over: outputs remember who wrote them."""
     continues: tuple[str, ...] = ()
+
+
+class FileOwner(Protocol):
+    """Whose a file of the storage folder is: an attempt's, or a report's."""
+
+    @property
+    def deployment_id(self) -> str: ...
+    @property
+    def batch_id(self) -> str: ...
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def token(self) -> int: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

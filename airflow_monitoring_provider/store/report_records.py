@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from typing import ClassVar
+
+from airflow_monitoring_provider.store.records import PredictionFile
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -11,6 +14,7 @@ class Report:
     """Predictions of running code, as a profile by the plan of a definition.
 
     :param earliest, latest: first and last timestamp among the rows, aware.
+    :param logged: the predictions that late actuals can join; None where there are none.
     """
 
     definition_id: str
@@ -22,6 +26,27 @@ class Report:
     earliest: dt.datetime | None = None
     latest: dt.datetime | None = None
     model_id: str | None = None
+    logged: PredictionFile | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ReportOwner:
+    """Whose the files of a report are, in place of a job's attempt."""
+
+    deployment_id: str
+    batch_id: str
+    key: str
+    token: ClassVar[int] = 1
+
+    @property
+    def job_id(self) -> str:
+        """What file names begin with: no job's id has a colon."""
+        return report_files(self.key)
+
+
+def report_files(key: str) -> str:
+    """What the names of a report's files begin with, in its batch's folder."""
+    return f"report:{key}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

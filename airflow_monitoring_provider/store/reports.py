@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions.terms import JobState
 from airflow_monitoring_provider.exceptions import BatchLocked, ConfigurationError, DefinitionError, NotFound
-from airflow_monitoring_provider.store import batch_models, texts
+from airflow_monitoring_provider.store import batch_models, report_logs, texts
 from airflow_monitoring_provider.store.batch_models import brings_actuals
 from airflow_monitoring_provider.store.engine import insert
 from airflow_monitoring_provider.store.report_records import Report, ServiceReport, ServiceStats, StoredPart
@@ -57,9 +57,11 @@ def add(connection: sa.Connection, batch_id: str, report: Report, *, key: str | 
         profile=bytes(report.profile_bytes),
         created_at=now,
     )
-    if added:
+    if added is not None:
+        if report.logged is not None:
+            report_logs.record(connection, batch_id, added, deployment_id, report.logged, now)
         batch_models.recount(connection, batch_id, now)
-    return added
+    return added is not None
 
 
 def add_stats(
@@ -77,7 +79,7 @@ def add_stats(
     if counts["user_errors"] + counts["server_errors"] > counts["requests"]:
         raise DefinitionError("user_errors and server_errors are more than requests", field="requests")
     deployment_id = _take(connection, batch_id, now)
-    return _insert(
+    added = _insert(
         connection,
         batch_stats,
         batch_id,
@@ -88,6 +90,7 @@ def add_stats(
         **{name: None if time is None else float(time) for name, time in times.items()},
         created_at=now,
     )
+    return added is not None
 
 
 def parts_of(connection: sa.Connection, batch_ids: Collection[str]) -> tuple[StoredPart, ...]:
@@ -184,7 +187,11 @@ def _take(connection: sa.Connection, batch_id: str, now: dt.datetime) -> str:
     raise BatchLocked(f"the batch {what}; nothing was written")
 
 
-def _insert(connection: sa.Connection, table: sa.Table, batch_id: str, key: str | None, **values: Any) -> bool:
+def _insert(connection: sa.Connection, table: sa.Table, batch_id: str, key: str | None, **values: Any) -> str | None:
+    """The key that the row has now; None where it was taken before."""
     name = uuid.uuid4().hex if key is None else texts.name(key, "key")
     statement = insert(connection, table).values(batch_id=batch_id, key=name, **values)
-    return connection.execute(statement.on_conflict_do_nothing().returning(table.c.key)).first() is not None
+    added: str | None = connection.execute(
+        statement.on_conflict_do_nothing().returning(table.c.key)
+    ).scalar_one_or_none()
+    return added

@@ -8,7 +8,7 @@ PostgreSQL keeps too. Migrations build the tables; a test holds both equal.
 
 from __future__ import annotations
 
-from airflow_monitoring_provider.store.actual_tables import actual_files, actual_uses, restatements
+from airflow_monitoring_provider.store.actual_tables import actual_files, actual_reports, actual_uses, restatements
 from airflow_monitoring_provider.store.columns import metadata
 from airflow_monitoring_provider.store.job_tables import (
     audit,
@@ -25,7 +25,7 @@ from airflow_monitoring_provider.store.job_tables import (
 )
 from airflow_monitoring_provider.store.monitor_tables import alerts, integrations, monitor_states, monitors
 from airflow_monitoring_provider.store.part_tables import part_plans, parts
-from airflow_monitoring_provider.store.report_tables import batch_reports, batch_stats
+from airflow_monitoring_provider.store.report_tables import batch_reports, batch_stats, report_logs, report_uses
 from airflow_monitoring_provider.store.result_tables import (
     ALL_ROWS,
     MADE_BY_EVALUATION,
@@ -41,6 +41,7 @@ __all__ = [
     "ALL_ROWS",
     "MADE_BY_EVALUATION",
     "actual_files",
+    "actual_reports",
     "actual_uses",
     "alerts",
     "audit",
@@ -66,6 +67,8 @@ __all__ = [
     "parts",
     "prediction_files",
     "profiles",
+    "report_logs",
+    "report_uses",
     "restatements",
     "snapshots",
     "stores",

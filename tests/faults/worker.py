@@ -37,6 +37,7 @@ from airflow_monitoring_provider.jobs import progress
 from airflow_monitoring_provider.jobs.evaluate import evaluate_job
 from airflow_monitoring_provider.jobs.parts import PartReference, claim_job, merge_and_commit, profile_part
 from airflow_monitoring_provider.jobs.ports import Ports
+from airflow_monitoring_provider.jobs.reporting_actuals import report_actuals
 from airflow_monitoring_provider.jobs.run import JobSummary, run_job
 from airflow_monitoring_provider.outputs.files import FileWriter
 from airflow_monitoring_provider.outputs.sql import SqlWriter
@@ -301,6 +302,16 @@ def prepare(plan: dict[str, Any]) -> None:
     store.migrate()
     if not world.case.fresh:
         attempt(plan | {"day": 0})
+
+
+def report(plan: dict[str, Any]) -> None:
+    """Report ``plan["rows"]`` as actuals, under the reporter's own name as key."""
+    logging.disable(logging.CRITICAL)
+    world = World.of(plan["world"])
+    os.environ["TMPDIR"] = str(world.folder / "tmp")
+    store = Doors(world, plan, Steps(plan, History(world.history))).store
+    columns = {"association_id": "key", "value": "paid"}
+    report_actuals(store, plan["rows"], world.case.definition(), key=plan["who"], columns=columns)
 
 
 def take(plan: dict[str, Any]) -> None:
