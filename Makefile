@@ -10,8 +10,9 @@ PYTEST_ARGS ?=
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 # More options for the fault sweep; see tests/faults/README.md
 FAULTS_ARGS ?=
-# More options for the simulation; see benchmarks/calibration.py
+# More options for the simulations; see benchmarks/calibration.py and benchmarks/coverage_of_intervals.py
 CALIBRATION_ARGS ?=
+COVERAGE_ARGS ?=
 # Which benchmarks, and how large; see benchmarks/run.py
 BENCH_ARGS ?=
 
@@ -26,7 +27,7 @@ export UV_SYSTEM_CERTS
 unexport VIRTUAL_ENV CONDA_PREFIX UV_PROJECT_ENVIRONMENT UV_PYTHON UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parity faults lint up down clean bench calibration lock
+.PHONY: help demo test parity faults lint up down clean bench calibration coverage lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -65,6 +66,9 @@ bench: $(STAMP) ## Run the benchmarks, which takes half an hour; BENCH_ARGS="--s
 
 calibration: $(STAMP) ## Simulate how often the default verdict is wrong; CALIBRATION_ARGS="--batches 20 --only sizes" for less
 	@$(RUN) benchmarks/calibration.py $(CALIBRATION_ARGS)
+
+coverage: $(STAMP) ## Simulate how often the intervals of performance hold the true value; COVERAGE_ARGS="--samples 100" for less
+	@$(RUN) benchmarks/coverage_of_intervals.py $(COVERAGE_ARGS)
 
 # --no-config and the unset variables: hashes come from PyPI whatever mirrors this machine is set up for.
 COMPILE = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS -u UV_CONSTRAINT \

@@ -1,7 +1,8 @@
 """Which score has which 95 % interval; the formulas stand in :mod:`.intervals`.
 
-The area under the ROC curve and gini have DeLong's, means Student's t, and what depends on a whole table or curve the
-percentile bootstrap. (Plain shares have Wilson's, from their counts; a regression's are in :mod:`.error_intervals`.) A
+The area under the ROC curve and gini have DeLong's, means Student's t, the share of positives among the best-scored
+rows Wilson's (resamples of a few rows that are all positives never hold another), and what depends on a whole table or
+curve the bootstrap. (Plain shares have Wilson's, from their counts; a regression's are in :mod:`.error_intervals`.) A
 mean of areas has the mean of their standard deviations, which is the most that its own can be: profiles do not keep how
 the scores of two classes go together. There is none for ``ece``, whose resamples are all biased upwards, for the Brier
 score of more than two classes, which a profile keeps as a mean only, and for tables of more than 20 classes.
@@ -21,8 +22,10 @@ from airflow_monitoring_provider.metrics.intervals import Counts, Floats, Interv
 from airflow_monitoring_provider.metrics.precision import shared_buckets
 from airflow_monitoring_provider.metrics.scores import binary_table, compared_areas, positive_class
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
+from airflow_monitoring_provider.metrics.significance import wilson_interval
 from airflow_monitoring_provider.profiles.profile import ClassificationProfile, RegressionProfile
 
+_BIASED = ("ks_score",)
 _TABLE_CLASSES = 20
 _CURVE_BUCKETS = 100
 """Buckets that a curve is resampled in: how far resampling moves a score hardly depends on finer ones."""
@@ -83,10 +86,14 @@ def _curve(negatives: Counts, positives: Counts) -> dict[str, Interval]:
     coarse = _coarser(negatives, positives)
     exact, rough = _curve_scores(negatives, positives), _curve_scores(*coarse)
     found: dict[str, Interval] = {}
-    for name, (low, high) in intervals.bootstrap_curve(*coarse, _curve_scores).items():
+    for name, (low, high) in intervals.bootstrap_curve(*coarse, _curve_scores, _BIASED).items():
         # What resampling moves is taken from the coarse curve; where it starts, from the exact one.
         off = float(exact[name] - rough[name])
         found[name] = (low + off, high + off)
+    rows = int(negatives.sum() + positives.sum())
+    for share in curves.TOP_SHARES:
+        name, taken = f"rate_top_{share}", max(round(rows * share / 100), 1)
+        found[name] = wilson_interval(round(float(exact[name]) * taken), taken)
     return found
 
 

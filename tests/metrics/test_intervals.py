@@ -184,14 +184,12 @@ def test_drawing_counts_is_drawing_rows() -> None:
         "f2": lambda y, s: sk.fbeta_score(y, s >= 0.5, beta=2),
         "mcc": lambda y, s: sk.matthews_corrcoef(y, s >= 0.5),
         "average_precision": sk.average_precision_score,
-        "ks_score": _largest_gap,
         "gain_top_10": _gain_top_10,
     }
     rng = np.random.default_rng(100)
     drawn: dict[str, list[float]] = {name: [] for name in score_of}
-    places = [np.flatnonzero(actual == k) for k in (0, 1)]
     for _ in range(200):
-        rows = np.concatenate([rng.choice(place, place.size) for place in places])
+        rows = rng.integers(0, actual.size, actual.size)
         for name, score in score_of.items():
             drawn[name].append(float(score(actual[rows], scores[rows])))
 
@@ -202,6 +200,30 @@ def test_drawing_counts_is_drawing_rows() -> None:
         spread = np.std(sample)
         # Percentiles of 200 and 500 draws: their standard errors are near 0.19 and 0.12 standard deviations.
         assert np.quantile(sample, [0.025, 0.975]) == pytest.approx([low, high], abs=0.6 * spread), name
+
+
+def test_the_largest_gap_is_corrected_for_the_bias_of_its_resamples() -> None:
+    """SciPy's BCa interval without its acceleration, which is Efron's bias correction, from rows drawn by itself."""
+    scores, actual = some_scores(1)
+    rng = np.random.default_rng(101)
+    sample = np.array([_largest_gap(actual[rows], scores[rows]) for rows in rng.integers(0, 600, (400, 600))])
+    shift = 2 * stats.norm.ppf(np.mean(sample < _largest_gap(actual, scores)))
+
+    low, high = ends(found(binary(scores, actual))["ks_score"])
+
+    assert np.quantile(sample, stats.norm.cdf(shift + np.array([-1.96, 1.96]))) == pytest.approx(
+        [low, high], abs=0.6 * np.std(sample)
+    )
+    assert np.quantile(sample, 0.975) > high + 0.5 * np.std(sample)
+
+
+def test_a_rate_among_the_best_is_never_certain() -> None:
+    scores, actual = np.linspace(0, 1, 100), np.repeat([0, 1], 50)
+
+    low, high = ends(found(binary(scores, actual))["rate_top_5"])
+
+    expected = stats.binomtest(5, 5).proportion_ci(method="wilson")
+    assert (expected.low, expected.high) == pytest.approx((low, high))
 
 
 def _largest_gap(actual: Labels, scores: Array) -> float:
@@ -218,7 +240,7 @@ def _gain_top_10(actual: Labels, scores: Array) -> float:
     return float(hits / actual.sum())
 
 
-def test_tables_of_many_classes_are_drawn_within_actual_classes() -> None:
+def test_drawing_tables_of_many_classes_is_drawing_rows() -> None:
     rng = np.random.default_rng(8)
     actual = rng.integers(0, 3, 500)
     scores = rng.dirichlet(np.ones(3), 500)
@@ -228,7 +250,7 @@ def test_tables_of_many_classes_are_drawn_within_actual_classes() -> None:
     values = found(ClassificationProfile.of(tuple("abc"), scores, actual))
     drawn = []
     for _ in range(150):
-        rows = np.concatenate([rng.choice(np.flatnonzero(actual == k), int(np.sum(actual == k))) for k in range(3)])
+        rows = rng.integers(0, 500, 500)
         y, p = actual[rows], predicted[rows]
         macro = sk.f1_score(y, p, average="macro"), sk.precision_score(y, p, average="weighted")
         drawn.append((*macro, sk.matthews_corrcoef(y, p), sk.balanced_accuracy_score(y, p)))
