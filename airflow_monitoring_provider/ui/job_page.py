@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_monitoring_provider.definitions import ResultStatus
 from airflow_monitoring_provider.definitions.printing import printable
+from airflow_monitoring_provider.monitors.amounts import numbers
 from airflow_monitoring_provider.monitors.naming import named
 from airflow_monitoring_provider.ui.findings import sentence_of
 
@@ -19,7 +20,8 @@ STYLE = """\
 body { margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0 2rem; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884; vertical-align: top; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
+.text { overflow-wrap: anywhere; }
+td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .detected { color: #b3261e; font-weight: 600; }
 .potential_detection { color: #9a6700; font-weight: 600; }
 .no_detection { color: #1a7f37; }
@@ -37,6 +39,7 @@ _RESULT_HEADINGS = (
     "column",
     "segment",
     "value",
+    "95 % interval",
     "warning",
     "critical",
     "adjusted p",
@@ -66,7 +69,7 @@ def render_job(job: JobRecord, results: Sequence[ResultRecord]) -> str:
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             f'<title>{escape(job.definition_id)}</title><link rel="stylesheet" href="../style.css"></head><body>',
-            f"<h1>{escape(job.definition_id)}</h1>",
+            f'<h1 class="text">{escape(job.definition_id)}</h1>',
             _table(("", ""), _facts(job)),
             "<h2>Results</h2>",
             _table(_RESULT_HEADINGS, (_result_row(result) for result in ordered)),
@@ -89,7 +92,7 @@ def _facts(job: JobRecord) -> Iterable[Sequence[str]]:
     ]
     if snapshot is not None:
         rows += [(status, f"{count:,} rows") for status, count in sorted(snapshot.status_counts.items())]
-    return [(f"<th>{escape(name)}</th>", f"<td>{escape(str(value))}</td>") for name, value in rows]
+    return [(f"<th>{escape(name)}</th>", f'<td class="text">{escape(str(value))}</td>') for name, value in rows]
 
 
 def _result_row(result: ResultRecord) -> Sequence[str]:
@@ -100,14 +103,25 @@ def _result_row(result: ResultRecord) -> Sequence[str]:
     return (
         f'<td class="{escape(status)}">{escape(status)}</td>',
         f"<td>{escape(value.name)}</td>",
-        f"<td>{escape(printable(value.column or '', _LONGEST))}</td>",
-        f"<td>{escape(printable(value.segment or '', _LONGEST))}</td>",
+        _name(value.column),
+        _name(value.segment),
+        f'<td class="number">{_number(value.value)}</td>',
+        f'<td class="number">{_interval(value.low, value.high)}</td>',
         *(
             f'<td class="number">{_number(number)}</td>'
-            for number in (value.value, result.warning, result.critical, value.adjusted_p_value, value.n, value.m)
+            for number in (result.warning, result.critical, value.adjusted_p_value, value.n, value.m)
         ),
-        f"<td>{escape(str(note))}</td>",
+        f'<td class="text">{escape(str(note))}</td>',
     )
+
+
+def _name(name: str | None) -> str:
+    """A cell with a name from the rows, which runs in its own direction whatever stands beside it."""
+    return f'<td class="text"><bdi>{escape(printable(name or "", _LONGEST))}</bdi></td>'
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else " to ".join(numbers(low, high))
 
 
 def _number(value: float | None) -> str:
