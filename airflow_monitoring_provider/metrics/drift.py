@@ -10,6 +10,7 @@ Actuals are compared over the rows that have one: a missing actual is a late one
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.definitions.printing import printable
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.metrics import distances
-from airflow_monitoring_provider.metrics.binning import BinningRule, values_of
+from airflow_monitoring_provider.metrics.binning import UNSEEN, Binning, BinningRule, rows_by_level, values_of
 from airflow_monitoring_provider.metrics.cells import Cells, comparable, compare_cells, missing_share
 from airflow_monitoring_provider.metrics.choice import NUMERIC_DEFAULT, Choice
 from airflow_monitoring_provider.metrics.column_test import column_test
@@ -27,6 +28,8 @@ from airflow_monitoring_provider.metrics.drift_metrics import DRIFT_METRICS, Fou
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
+from airflow_monitoring_provider.profiles.histogram import Histogram
+from airflow_monitoring_provider.profiles.levels import LevelCounts
 from airflow_monitoring_provider.profiles.plan import ColumnRole
 from airflow_monitoring_provider.profiles.profile import ColumnProfile
 
@@ -125,16 +128,29 @@ def _described(value: MetricValue, sides: Sides, test: dict[str, Any], show_leve
     described = {
         "scheme": sides.cells.binning.scheme.value,
         "cells": sides.cells.used,
-        "moved": moved(sides.cells, show_levels=show_levels),
+        "moved": moved(sides.cells, show_levels=show_levels, current=sides.current),
+        **_medians(sides),
     }
     made_of = {} if METRICS[value.name].test else test
     return dataclasses.replace(value, details={**value.details, **made_of, **described})
 
 
-def moved(cells: Cells, *, show_levels: bool = True) -> list[dict[str, Any]]:
+def _medians(sides: Sides) -> dict[str, Any]:
+    """Both sides' medians, within half a bucket; of numbers and lengths."""
+    ours, theirs = values_of(sides.reference), values_of(sides.current)
+    if not (isinstance(ours, Histogram) and isinstance(theirs, Histogram) and ours.total and theirs.total):
+        return {}
+    return {"median": {"reference": ours.quantile(0.5), "current": theirs.quantile(0.5)}}
+
+
+def moved(cells: Cells, *, show_levels: bool = True, current: ColumnProfile | None = None) -> list[dict[str, Any]]:
     """The at most five cells whose share changed most: ``cell``, ``reference`` and ``current`` share.
 
     A level that must not be named is ``__level__``; what is no level is ``__missing__``, ``__unseen__``, ``__other__``.
+    ``rest`` is true of an interval without the values in it that are a cell each; ``levels`` are the most frequent of
+    the levels that the baseline does not have.
+
+    :param current: the current rows, where their levels may be named.
     """
     p, q = distances.shares(cells.reference, cells.current)
     gap = np.abs(q - p)
@@ -145,8 +161,31 @@ def moved(cells: Cells, *, show_levels: bool = True) -> list[dict[str, Any]]:
         label = "__level__" if hidden else printable(cells.binning.labels[i], _LABEL_LENGTH)
         if label.startswith("__") and not hidden and i < cells.binning.named:
             label = f"\\u005f{label[1:]}"  # a level that reads like one of this module's own words
-        result.append({"cell": label, "reference": round(float(p[i]), 6), "current": round(float(q[i]), 6)})
+        entry = {"cell": label, "reference": round(float(p[i]), 6), "current": round(float(q[i]), 6)}
+        if i in _broken_up(cells.binning):
+            entry["rest"] = True
+        if label == UNSEEN and show_levels and current is not None and current.levels is not None:
+            entry |= _new_levels(current.levels, cells.binning)
+        result.append(entry)
     return result
+
+
+def _broken_up(binning: Binning) -> set[int]:
+    """Places of intervals from which a value was taken as a cell of its own."""
+    if binning.edges is None or binning.outside:
+        return set()
+    return set(np.searchsorted(binning.edges, binning.values, side="right").tolist())
+
+
+def _new_levels(levels: LevelCounts, binning: Binning) -> dict[str, Any]:
+    rows = {level: count for level, count in rows_by_level(levels).items() if level not in binning.known}
+    return {"levels": named_levels(rows)} if all(isinstance(level, str) for level in rows) else {}
+
+
+def named_levels(rows: Mapping[Any, int]) -> list[str]:
+    """The at most five most frequent of some levels, fit to be shown."""
+    ranked = sorted(rows, key=lambda level: (-rows[level], level))
+    return [printable(level, _LABEL_LENGTH) for level in ranked[:_MOVED]]
 
 
 def _rows(column: ColumnProfile, rule: BinningRule) -> int:

@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Collection
 from typing import Any
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.metrics.cells import missing_share
+from airflow_monitoring_provider.metrics.drift import named_levels
 from airflow_monitoring_provider.metrics.novelty import new_levels_p_value, out_of_range_p_value, share_change
 from airflow_monitoring_provider.metrics.precision import precision_of, shared_buckets
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.significance import wilson_interval
 from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind, direction_of
+from airflow_monitoring_provider.profiles.levels import LevelCounts
 from airflow_monitoring_provider.profiles.profile import ColumnProfile
 
 ALMOST_CONSTANT = 0.95
@@ -230,8 +233,9 @@ def _levels_gained_and_lost(current: ColumnProfile, reference: ColumnProfile) ->
     new = theirs.counts.keys() - ours.counts.keys()
     gone = ours.counts.keys() - theirs.counts.keys()
     count, share, vanished = blanks
-    count = dataclasses.replace(count, value=float(len(new)))
-    vanished = dataclasses.replace(vanished, value=float(len(gone)))
+    named, named_gone = _named(theirs, new), _named(ours, gone)
+    count = dataclasses.replace(count, value=float(len(new)), details=count.details | named)
+    vanished = dataclasses.replace(vanished, value=float(len(gone)), details=vanished.details | named_gone)
     if not theirs.total or not ours.total:
         return [count, dataclasses.replace(share, reason=Reason.NO_DATA), vanished]
     hits = sum(theirs.counts[level] for level in new)
@@ -249,9 +253,23 @@ def _levels_gained_and_lost(current: ColumnProfile, reference: ColumnProfile) ->
         p_value=p_value,
         low=low,
         high=high,
-        details={**share.details, "test": "shuffled_rows", "expected": once / ours.total},
+        details={
+            **share.details,
+            "test": "shuffled_rows",
+            "expected": once / ours.total,
+            "rows": hits,
+            "levels": len(new),
+            **named,
+        },
     )
     return [count, share, vanished]
+
+
+def _named(side: LevelCounts, levels: Collection[Any]) -> dict[str, Any]:
+    """The most frequent of some levels, where they may be named."""
+    if side.names != "keep" or not levels:
+        return {}
+    return {"values": named_levels({level: side.counts[level] for level in levels})}
 
 
 def share_value(name: str, column: str | None, hits: int, rows: int) -> MetricValue:

@@ -38,10 +38,20 @@ def explain(evaluation: Evaluation) -> str:
 
 
 def findings(evaluation: Evaluation) -> tuple[str, ...]:
-    """What the batch's status comes from, a sentence for each result, the gravest first; at most ten."""
+    """What the batch's status comes from, a sentence for each result, the gravest first; at most ten.
+
+    What segments repeat of a column or metric comes after everything that is new.
+    """
     deciding = [result for result in (*evaluation.results, *evaluation.model_results) if result.decides]
-    said = (sentence for result in gravest_first(deciding) if (sentence := sentence_of(result)) is not None)
+    grave = gravest_first(deciding)
+    everywhere = {_subject(result) for result in grave if result.segment is None}
+    grave.sort(key=lambda result: result.segment is not None and _subject(result) in everywhere)
+    said = (sentence for result in grave if (sentence := sentence_of(result)) is not None)
     return tuple(itertools.islice(said, _MOST_FINDINGS))
+
+
+def _subject(result: Result) -> tuple[str | None, str]:
+    return result.column, "" if result.primary else result.name
 
 
 def sentence_of(result: Result) -> str | None:

@@ -25,7 +25,7 @@ _SHARES: Mapping[str, str] = {
     "zero_rate": "zeros",
     "negative_rate": "negative values",
     "inf_rate": "infinite values",
-    "new_values_share": "values that the baseline has not",
+    "new_values_share": "values that the baseline does not have",
     "out_of_range_share": "values outside the baseline's range",
     "out_of_bounds_share": "values outside the bounds",
     "not_allowed_share": "values that are not allowed",

@@ -23,7 +23,8 @@ def named(value: MetricValue) -> str | None:
     if not value.value or not (isinstance(columns, list) or isinstance(values, list)):
         return None
     found = [_column(c) for c in columns] if isinstance(columns, list) else [_short(v) for v in values or ()]
-    rest = max(int(value.value), len(found)) - _NAMED  # a share is below 1, a count is of more than are named
+    counted = value.details.get("levels", value.value)  # a share is below 1, a count is of more than are named
+    rest = max(int(counted), len(found)) - _NAMED
     if not found:
         return None
     return ", ".join(found[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -39,7 +39,7 @@ NUMERIC = {"shift": 0, "largest_bucket": 0.1}
             psi(("a", 0.4, 0.22), ("b", 0.09, 0.01), ("c", 0.08, 0.01), ("d", 0, 0.07)),
         ),
         ("region: missing values rose from 0 % to 100 %.", psi(("__missing__", 0.0, 1.0))),
-        ("region: values that the baseline has not rose from 0 % to 5 %.", psi(("__unseen__", 0.0, 0.05))),
+        ("region: values that the baseline does not have rose from 0 % to 5 %.", psi(("__unseen__", 0.0, 0.05))),
         ("region: a level fell from 50 % to 12.5 %.", psi(("__level__", 0.5, 0.125))),
         ("region in plan=a: EU rose from 1 % to 2 %.", psi(("EU", 0.01, 0.02), segment="plan=a")),
         ("region: EU rose from 0 % to 0.04 %.", psi(("EU", 0.0, 0.0004))),
@@ -51,6 +51,28 @@ NUMERIC = {"shift": 0, "largest_bucket": 0.1}
         (
             "age: lengths >= 9 rose from 1 % to 2 %.",
             psi((">= 9", 0.01, 0.02), column="age", precision=NUMERIC, details={"of": "length"}),
+        ),
+        (
+            "spend: the value 0 fell from 60 % to 40 %, values >= 9 rose from 5 % to 9 %.",
+            psi(("0", 0.6, 0.4), (">= 9", 0.05, 0.09), column="spend", precision=NUMERIC),
+        ),
+        (
+            "age: values < 3 rose from 10 % to 40 %; the median fell from 7 to 4.5.",
+            psi(
+                ("< 3", 0.1, 0.4),
+                column="age",
+                precision=NUMERIC,
+                details={"median": {"reference": 7.0, "current": 4.5}, "location_p": 0.001},
+            ),
+        ),
+        (
+            "age: values < 3 rose from 10 % to 40 %.",
+            psi(
+                ("< 3", 0.1, 0.4),
+                column="age",
+                precision=NUMERIC,
+                details={"median": {"reference": 7.0, "current": 6.9}, "location_p": 0.2},
+            ),
         ),
         ("region: psi is 0.3, limit 0.25.", psi(("EU", 0.5, 0.500001))),
     ],
