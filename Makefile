@@ -38,7 +38,7 @@ demo: $(STAMP) ## Monitor the flights of New York on real data in a real Airflow
 test: $(STAMP) ## Run every test; PYTEST_ARGS passes options on
 	@$(RUN) -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
-parity: $(STAMP) ## Hold drift metrics to Evidently and NannyML, each in an environment of its own (a gigabyte)
+parity: $(STAMP) ## Hold drift metrics to Evidently, NannyML and whylogs, each in an environment of its own (a gigabyte)
 	@PYTHONPATH=tests:benchmarks $(RUN) -m pytest --numprocesses 0 -q -o python_files='parity_*.py' tests/parity
 
 faults: $(STAMP) ## Inject 1200 faults, which takes an hour with those in a whole Airflow; FAULTS_ARGS="--seed 7 --only interval" repeats or selects

@@ -50,8 +50,11 @@ PEERS = {
     "nannyml": Peer(
         ("nannyml==0.13.1", "pandas==3.1.1", *_NUMERIC, *_STATISTICS), ("nannyml", "pyarrow"), ("nvidia-nccl-cu12",)
     ),
-    # Does not declare pandas.
-    "whylogs": Peer(("whylogs==1.6.4", "pandas==2.3.3", *_NUMERIC), ("whylogs", "pandas", "pyarrow")),
+    # Does not declare pandas. Its drift scores are behind an import of what shows them in a notebook.
+    "whylogs": Peer(
+        ("whylogs==1.6.4", "pandas==2.3.3", "ipython==9.18.1", "scipy==1.17.1", *_NUMERIC),
+        ("whylogs", "pandas", "pyarrow", "whylogs.viz.drift.column_drift_algorithms"),
+    ),
     "duckdb": Peer(("duckdb==2.0.0", *_NUMERIC), ("duckdb",)),
     "adbc": Peer(
         ("adbc-driver-postgresql==1.13.0", "adbc-driver-sqlite==1.13.0", *_NUMERIC),

@@ -134,6 +134,22 @@ def test_threads_do_not_show() -> None:
     assert profile_batches(PLAN, batches) == profile_batches(PLAN, batches, threads=3)
 
 
+@given(st.lists(st.tuples(st.integers(-(10**14), 10**14), st.integers(-14 * 60, 14 * 60)), min_size=1, max_size=30))
+def test_the_zones_of_the_times_in_one_column_do_not_show(moments: list[tuple[int, int]]) -> None:
+    plan = ProfilePlan((ColumnPlan("at", ColumnKind.TIMESTAMP),), timestamp_column="at")
+    plain = [dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=moment) for moment, _ in moments]
+    mixed = [
+        when.astimezone(dt.timezone(dt.timedelta(minutes=offset))).isoformat()
+        for when, (_, offset) in zip(plain, moments, strict=True)
+    ]
+
+    expected = profile_batches(plan, [pa.record_batch({"at": pa.array(plain, pa.timestamp("us", "UTC"))})])
+    found = profile_batches(plan, [pa.record_batch({"at": pa.array(mixed)})])
+
+    assert (min(m for m, _ in moments), max(m for m, _ in moments)) == (found.earliest, found.latest)
+    assert expected == found
+
+
 def test_whole_numbers_beyond_doubles_keep_their_bounds() -> None:
     plan = ProfilePlan((ColumnPlan("n", ColumnKind.NUMERIC),))
     low, high = -(2**63), 2**63 - 1

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from airflow_monitoring_provider.definitions import SqlIntake
+from airflow_monitoring_provider.definitions import SqlIntake, load_definition
+from airflow_monitoring_provider.definitions.metric_terms import DRIFT_METRICS
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 from airflow_monitoring_provider.engines.arrow import ProfileBuilder
 from airflow_monitoring_provider.engines.kinds import read_columns
@@ -21,6 +22,8 @@ from airflow_monitoring_provider.engines.sql import profile_in_database
 from airflow_monitoring_provider.engines.sql_bits import leading_bits, order_codes, prepare
 from airflow_monitoring_provider.intake.source import CannotPushDown, TimeFilter
 from airflow_monitoring_provider.intake.sql import SqlSource
+from airflow_monitoring_provider.metrics.compare import compare
+from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.profiles.column import ColumnProfile
 from airflow_monitoring_provider.profiles.moments import Moments
 from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan, TargetPlan
@@ -41,12 +44,12 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
-def table(engine: sa.Engine, rows: list[dict[str, Any]], **columns: Any) -> SqlSource:
-    made = sa.Table("t", sa.MetaData(), *(sa.Column(name, kind) for name, kind in columns.items()))
+def table(engine: sa.Engine, rows: list[dict[str, Any]], called: str = "t", /, **columns: Any) -> SqlSource:
+    made = sa.Table(called, sa.MetaData(), *(sa.Column(name, kind) for name, kind in columns.items()))
     made.create(engine)
     with engine.begin() as connection:
         connection.execute(sa.insert(made), rows)
-    return SqlSource(engine, SqlIntake(type="jdbc", data_store_id="x", table="t"))
+    return SqlSource(engine, SqlIntake(type="jdbc", data_store_id="x", table=called))
 
 
 def pushed(plan: ProfilePlan, source: SqlSource, identifiers: tuple[str, ...] = (), window: Any = None) -> Profile:
@@ -202,6 +205,57 @@ def test_a_binary_target_meets_its_actuals_in_the_database(engine: sa.Engine, si
     for field in ("log_loss_sum", "brier_sum"):
         assert math.isclose(getattr(expected.target, field), getattr(found.target, field), rel_tol=1e-9)
     assert np.allclose(expected.target.calibration_scores, found.target.calibration_scores, rtol=1e-9)
+
+
+def test_every_metric_has_one_value_whichever_engine_counted(engine: sa.Engine) -> None:
+    random = np.random.default_rng(8)
+    columns = {"n": sa.Double(), "s": sa.Text(), "b": sa.Boolean(), "t": sa.Text(), "p": sa.Double(), "y": sa.Text()}
+
+    def rows(count: int, shift: float) -> list[dict[str, Any]]:
+        return [
+            {
+                "n": None if n % 11 == 0 else float(random.normal(shift)),
+                "s": None if n % 13 == 0 else f"level {int(random.integers(0, 5 + 2 * shift))}",
+                "b": bool(random.random() < 0.4 + shift / 10),
+                "t": "x" * int(random.integers(0, 9)),
+                "p": float(random.random()),
+                "y": str(random.choice(["yes", "no"])),
+            }
+            for n in range(count)
+        ]
+
+    plan = ProfilePlan(
+        (
+            ColumnPlan("b", ColumnKind.BOOLEAN),
+            ColumnPlan("n", ColumnKind.NUMERIC),
+            ColumnPlan("p", ColumnKind.NUMERIC, ColumnRole.PREDICTION, True, (0.5,)),
+            ColumnPlan("s", ColumnKind.CATEGORICAL),
+            ColumnPlan("t", ColumnKind.TEXT),
+            ColumnPlan("y", ColumnKind.CATEGORICAL, ColumnRole.ACTUAL),
+        ),
+        TargetPlan(TargetType.BINARY, (("yes", "p"),), "y", ("", "yes"), "yes"),
+    )
+    definition = load_definition(
+        {
+            "deploymentId": "d",
+            "monitoringColumns": {"predictionsColumns": "p"},
+            "drift": {"metrics": sorted(DRIFT_METRICS)},
+            "thresholds": {name: {"critical": 0.5} for name in DRIFT_METRICS},
+        }
+    )
+    sources = table(engine, rows(900, 0), "before", **columns), table(engine, rows(500, 1), "now", **columns)
+    before, now = ([count(plan, source) for count in (read, pushed)] for source in sources)
+    settings = ComparisonSettings.from_definition(definition)
+    expected, found = (compare(a, b, settings) for a, b in zip(now, before, strict=True))
+
+    assert DRIFT_METRICS < {value.name for value in expected if value.value is not None}
+    assert [(v.name, v.column, v.reason, v.binning) for v in expected] == [
+        (v.name, v.column, v.reason, v.binning) for v in found
+    ]
+    for one, other in zip(expected, found, strict=True):
+        for field in ("value", "p_value", "adjusted_p_value", "critical_value", "low", "high"):
+            wanted, got = getattr(one, field), getattr(other, field)
+            assert wanted == (None if wanted is None else pytest.approx(got, rel=1e-7, abs=1e-12)), (one, field)
 
 
 def test_a_window_is_cut_in_the_database(database_url: str) -> None:

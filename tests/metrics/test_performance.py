@@ -217,13 +217,16 @@ def test_multiclass_scores_agree_with_scikit_learn(seed: int, classes: int) -> N
         "macro_roc_auc": sk.roc_auc_score(actual, scores, multi_class="ovr"),
         "log_loss": sk.log_loss(actual, scores),
         "top_k_accuracy": sk.top_k_accuracy_score(actual, scores, k=2),
+        "brier": sk.brier_score_loss(actual, scores, labels=range(classes), scale_by_half=False),
     }
     for average in ("macro", "micro", "weighted"):
         three = sk.precision_recall_fscore_support(actual, predicted, average=average)[:3]
         expected |= dict(zip((f"{average}_precision", f"{average}_recall", f"{average}_f1"), three, strict=True))
     assert expected == pytest.approx({name: values[name] for name in expected}, abs=1e-9)
-    recalls = sk.recall_score(actual, predicted, average=None)
-    assert list(recalls) == pytest.approx([row["recall"] for row in results["accuracy"].details["classes"]])
+    rows_of_classes = results["accuracy"].details["classes"]
+    each = sk.precision_recall_fscore_support(actual, predicted, average=None)
+    for name, scores_of_classes in zip(("precision", "recall", "f1"), each, strict=False):
+        assert list(scores_of_classes) == pytest.approx([row[name] for row in rows_of_classes]), name
     assert list("abcdefg"[:classes]) == [row["class"] for row in results["accuracy"].details["classes"]]
 
 
@@ -244,6 +247,8 @@ def test_regression_scores_agree_with_scikit_learn(seed: int) -> None:
         "medae": sk.median_absolute_error(actual, predicted),
         "max_error": sk.max_error(actual, predicted),
         "r2": sk.r2_score(actual, predicted),
+        "wape": np.abs(predicted - actual).sum() / np.abs(actual).sum(),
+        "smape": np.mean(2 * np.abs(predicted - actual) / (np.abs(actual) + np.abs(predicted))),
         "mape": sk.mean_absolute_percentage_error(actual, predicted),
         "pinball": sk.mean_pinball_loss(actual, predicted, alpha=0.5),
         "poisson_deviance": sk.mean_poisson_deviance(actual, predicted),
