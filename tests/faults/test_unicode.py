@@ -183,7 +183,7 @@ def test_columns_whose_names_look_alike_stay_apart_up_to_the_page(tmp_path: Path
         shown = {printable(str(name), 1600) for name in told}
         assert len(told) == len(shown)
         for name in shown:
-            assert f"<td>{html.escape(name)}</td>" in page
+            assert f"<bdi>{html.escape(name)}</bdi>" in page
         found = {
             result.value.column
             for result in world.store.results(summary.job_id, limit=1000).items
