@@ -160,6 +160,8 @@ def show_results(args: Namespace) -> None:
             limit=MOST_RESULTS,
         )
     rows = [_result_row(result) for result in page]
+    if args.output in ("table", "plain"):
+        rows = [{name: row[name] for name in row if name not in _AT_LENGTH} for row in rows]
     if args.output == "table":  # a sentence in one of sixteen columns would be a word wide
         said = [sentence for row in rows if (sentence := row.pop("finding"))]
         print_rows(args, rows)
@@ -257,6 +259,19 @@ def _found(store: MonitoringStore, job_id: str) -> list[str]:
     return [sentence for page in pages for result in page if (sentence := sentence_of(result)) is not None]
 
 
+_AT_LENGTH = (
+    "direction",
+    "primary",
+    "critical_value",
+    "binning",
+    "precision",
+    "missing_reference",
+    "missing_current",
+    "details",
+)
+"""What of a result has no place in a line."""
+
+
 def _result_row(result: ResultRecord) -> dict[str, Any]:
     from airflow_monitoring_provider.monitors.naming import named
     from airflow_monitoring_provider.ui.findings import sentence_of
@@ -279,4 +294,12 @@ def _result_row(result: ResultRecord) -> dict[str, Any]:
         "n": value.n,
         "m": value.m,
         "finding": sentence_of(result) or "",
+        "direction": str(value.direction),
+        "primary": value.primary,
+        "critical_value": value.critical_value,
+        "binning": value.binning,
+        "precision": value.precision,
+        "missing_reference": value.missing_reference,
+        "missing_current": value.missing_current,
+        "details": value.details,
     }

@@ -43,6 +43,18 @@ JOB_COLUMNS = {
 }
 
 
+AT_LENGTH = {
+    "direction",
+    "primary",
+    "critical_value",
+    "binning",
+    "precision",
+    "missing_reference",
+    "missing_current",
+    "details",
+}
+
+
 @pytest.fixture
 def folder(tmp_path: Path, churn_payload: dict[str, Any]) -> Path:
     """A folder with a good definition file and a broken one."""
@@ -65,7 +77,7 @@ def test_json_yaml_and_table_tell_the_same(
     rows = json.loads(as_json.out)
     assert rows
     assert rows == yaml.safe_load(as_yaml.out)
-    headings = {"field", "value"} if line[:2] == ("jobs", "show") else set(rows[0]) - {"finding"}
+    headings = {"field", "value"} if line[:2] == ("jobs", "show") else set(rows[0]) - {"finding", *AT_LENGTH}
     assert headings == {word.strip() for word in as_table.out.splitlines()[0].split("|")}
 
 
@@ -115,6 +127,19 @@ def test_results_show_filters(command: Callable[..., Any], completed_job: str) -
     healthy = json.loads(command("results", "show", completed_job, "--status", "no_detection", "-o", "json").out)
     assert 0 < len(healthy) < len(everything)
     assert {"no_detection"} == {row["status"] for row in healthy}
+
+
+def test_results_say_how_each_value_was_made(command: Callable[..., Any], completed_job: str) -> None:
+    rows = json.loads(command("results", "show", completed_job, "-o", "json").out)
+    (psi,) = [row for row in rows if (row["metric"], row["column"]) == ("psi", "amount")]
+
+    assert ("lower_is_better", True) == (psi["direction"], psi["primary"])
+    assert psi["binning"].startswith("quantile")
+    assert {"shift", "largest_bucket"} == psi["precision"].keys()
+    for name in ("n", "m", "p_value", "adjusted_p_value", "critical_value", "missing_reference", "missing_current"):
+        assert isinstance(psi[name], int | float), name
+    assert all((row["value"] is None) <= bool(row["reason"]) for row in rows)
+    assert {row["direction"] for row in rows} == {"lower_is_better", "higher_is_better", "two_sided"}
 
 
 def test_results_show_intervals_and_none_where_there_are_none(command: Callable[..., Any], completed_job: str) -> None:
