@@ -136,9 +136,21 @@ class MonitoringAggregation(Part):
 
     retention_policy: RetentionPolicy = Field(description="Whether retentionValue is a number of rows or a percentage.")
     retention_value: Whole = Field(ge=0, description="Rows to keep, or percent of the rows (0 to 100).")
+    target_rows: Whole | None = Field(
+        default=None,
+        ge=1,
+        description="With percentage: about so many rows are kept, where retentionValue percent are more.",
+    )
+
+    @property
+    def retains(self) -> bool:
+        """Whether any row is kept."""
+        return self.retention_value > 0
 
     @model_validator(mode="after")
     def _rules(self) -> Self:
+        if self.retention_policy is RetentionPolicy.SAMPLES and self.target_rows is not None:
+            raise breaches((("target_rows",), "chooses a percentage: use it with `retention_policy` percentage"))
         if self.retention_policy is RetentionPolicy.PERCENTAGE and self.retention_value > 100:
             raise breaches((("retention_value",), f"is a percentage: at most 100, not {self.retention_value}"))
         return self

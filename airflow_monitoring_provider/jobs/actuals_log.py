@@ -21,6 +21,7 @@ from airflow_monitoring_provider.jobs.predictions import (
     logged_instants,
     named_rows,
 )
+from airflow_monitoring_provider.jobs.retention import RetainedRows, retained_schema
 from airflow_monitoring_provider.profiles.arrays import from_truth, valid_flags
 from airflow_monitoring_provider.profiles.canonical import canonical_array
 from airflow_monitoring_provider.profiles.plan import ProfilePlan
@@ -29,7 +30,12 @@ from airflow_monitoring_provider.store.storage import ACTUALS_SCHEMA, Storage
 
 
 class RowLog(Protocol):
-    """Writes what is logged of rows to a file."""
+    """Writes what is logged of rows to a file.
+
+    :ivar eligible: rows that a sample could have been made of; 0 where none is made.
+    """
+
+    eligible: int
 
     def append(self, batch: pa.RecordBatch, statuses: StatusArray) -> None:
         """Log the rows of a batch that can be logged."""
@@ -49,6 +55,7 @@ class ActualsLog:
 
     def __init__(self, definition: JobDefinition, storage: Storage, claim: Claim, part: int = 0) -> None:
         columns = definition.monitoring_columns
+        self.eligible = 0
         self._id, self._actual = str(columns.association_id_column), str(columns.actuals_value_column)
         self._timestamp = columns.actuals_timestamp_column
         self._timezone = definition.timestamp_timezone
@@ -93,16 +100,22 @@ class ActualsLog:
         self._writer.discard()
 
 
-def open_log(definition: JobDefinition, plan: ProfilePlan, storage: Storage, claim: Claim, part: int = 0) -> RowLog:
-    """What an attempt (or a part of it, from 1) logs of its rows."""
+def open_log(
+    definition: JobDefinition, plan: ProfilePlan, schema: pa.Schema, storage: Storage, claim: Claim, part: int = 0
+) -> RowLog:
+    """What an attempt (or a part of it, from 1) logs of its rows, whose source has a schema."""
+    if definition.monitoring_aggregation is not None:
+        return RetainedRows(definition, retained_schema(definition, plan, schema), storage, claim, part)
     if definition.monitoring_columns.brings_late_actuals:
         return ActualsLog(definition, storage, claim, part)
     return PredictionLog(definition, plan, storage, claim, part)
 
 
-def logged_columns(definition: JobDefinition) -> tuple[str, ...]:
+def logged_columns(definition: JobDefinition, plan: ProfilePlan, schema: pa.Schema) -> tuple[str, ...]:
     """The columns that :func:`open_log` needs row by row, beside those of predictions and segments."""
-    columns = definition.monitoring_columns
+    columns, aggregation = definition.monitoring_columns, definition.monitoring_aggregation
+    if aggregation is not None:
+        return tuple(retained_schema(definition, plan, schema).names) if aggregation.retains else ()
     if columns.association_id_column is None:
         return ()
     names = (columns.association_id_column, columns.actuals_value_column, columns.actuals_timestamp_column)

@@ -35,7 +35,7 @@ class CopiedColumns:
         )
         wanted = (*settings.unique_row_identifier_columns, *passthrough) if definition.output_settings else ()
         self.names: tuple[str, ...] = tuple(dict.fromkeys(wanted))
-        fields = [pa.field(name, _plain(schema.field(name).type)) for name in self.names]
+        fields = [pa.field(name, plain(schema.field(name).type)) for name in self.names]
         self.schema = pa.schema([*fields, pa.field(settings.monitored_status_column, pa.string())])
 
     def take(self, batch: pa.RecordBatch, statuses: StatusArray) -> tuple[pa.RecordBatch, StatusArray]:
@@ -44,7 +44,7 @@ class CopiedColumns:
         unstorable = np.zeros(len(batch), np.bool_)
         for field in list(self.schema)[:-1]:
             array = batch.column(batch.schema.get_field_index(field.name))
-            cast = _cast(array, field.type)
+            cast = cast_to(array, field.type)
             if cast.null_count > array.null_count:
                 unstorable |= truth_values(pc.and_(pc.is_null(cast), pc.is_valid(array)))
             arrays.append(cast)
@@ -58,12 +58,13 @@ class CopiedColumns:
         return rows, statuses
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
+def plain(kind: pa.DataType) -> pa.DataType:
     """Dictionary encoding is how values travel, not what they are."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
+def cast_to(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Values in the type that was decided for their column; null where it cannot hold one."""
     if array.type == kind:
         return array
     if pa.types.is_timestamp(kind) and is_text(array.type):

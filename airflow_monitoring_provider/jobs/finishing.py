@@ -10,6 +10,7 @@ from typing import Any
 from airflow_monitoring_provider.definitions import JobDefinition, RowStatus
 from airflow_monitoring_provider.engines.sql_rows import ProfiledRows
 from airflow_monitoring_provider.exceptions import NotFound, OutcomeUnknown, OutputUnavailable, Superseded
+from airflow_monitoring_provider.jobs import retention
 from airflow_monitoring_provider.jobs.actuals import label
 from airflow_monitoring_provider.jobs.baseline import Reference
 from airflow_monitoring_provider.jobs.claiming import attempt_of
@@ -215,6 +216,7 @@ def _snapshot(
     definition: JobDefinition, reading: Reading, values: list[MetricValue], reference: Reference, timed: Timing
 ) -> Snapshot:
     profile, late = reading.profile, definition.monitoring_columns.brings_late_actuals
+    sampled = definition.monitoring_aggregation is not None
     scored = profile.status_counts.get(RowStatus.MONITORED.text, 0)
     return Snapshot(
         profile_bytes=to_bytes(profile),
@@ -229,10 +231,11 @@ def _snapshot(
         earliest=instant_of(profile.earliest),
         latest=instant_of(profile.latest),
         null_timestamps=reading.null_timestamps,
-        prediction_files=() if late else reading.log_files,
+        prediction_files=() if late or sampled else reading.log_files,
         actual_files=reading.log_files if late else (),
+        retained_files=reading.log_files if sampled else (),
         baseline_version=reference.version,
-        details=timed.to_details(),
+        details={**timed.to_details(), **retention.told(definition, reading.eligible, reading.log_files)},
     )
 
 

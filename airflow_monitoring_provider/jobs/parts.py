@@ -64,6 +64,7 @@ from airflow_monitoring_provider.jobs.reading import (
     time_filter,
     told_rows,
 )
+from airflow_monitoring_provider.jobs.retention import merged_sample, retained_schema
 from airflow_monitoring_provider.jobs.spool import scratch_folder
 from airflow_monitoring_provider.jobs.staged import (
     KeptKeys,
@@ -205,12 +206,18 @@ def merge_and_commit(
         progress.rows(scored := profile.status_counts.get(RowStatus.MONITORED.text, 0), profile.rows - scored)
         progress.stage("compare", f"merged {len(parts)} parts: {told_rows(profile)}")
         output = definition.output_settings is not None
+        log_files = tuple(part.log_file for part in parts if part.log_file is not None)
+        eligible = sum(part.eligible for part in parts)
+        if definition.monitoring_aggregation is not None:
+            retained = retained_schema(definition, plan.rows.profile, plan.rows.schema)
+            log_files = merged_sample(definition, retained, store.storage, claim, log_files, eligible)
         reading = Reading(
             profile=profile,
             schema_changes=plan.rows.changes,
             rows=MergedRows(parts, CopiedColumns(definition, plan.rows.schema).schema) if output else None,
             null_timestamps=sum(part.null_timestamps for part in parts),
-            log_files=tuple(part.log_file for part in parts if part.log_file is not None),
+            log_files=log_files,
+            eligible=eligible,
         )
         writer = ports.writer(definition) if output else None
         compared = _reference(plan, store.part_reference(claim.job_id, cut))
@@ -232,7 +239,9 @@ def _read_part(
     storage, identifiers = ports.store.storage, identifiers_of(definition)
     with ExitStack() as resources:
         writer = resources.enter_context(StagedWriter(storage, claim, part))
-        logged = resources.enter_context(open_log(definition, plan.rows.profile, storage, claim, part + 1))
+        logged = resources.enter_context(
+            open_log(definition, plan.rows.profile, plan.rows.schema, storage, claim, part + 1)
+        )
         duplicates: Any = known
         if known is None:
             scratch = resources.enter_context(scratch_folder())
@@ -248,6 +257,7 @@ def _read_part(
         result = PartResult(
             null_timestamps=source.null_timestamps(column) if column else 0,
             log_file=logged.close(),
+            eligible=logged.eligible,
             seen=source.seen(),
             order_sum=duplicates.order_sum if isinstance(duplicates, KeptKeys) else 0,
         )

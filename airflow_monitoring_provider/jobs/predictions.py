@@ -47,6 +47,7 @@ class PredictionLog:
     def __init__(
         self, definition: JobDefinition, plan: ProfilePlan, storage: Storage, claim: FileOwner, part: int = 0
     ) -> None:
+        self.eligible = 0
         self._association_id = definition.monitoring_columns.association_id_column
         self._timestamp = plan.timestamp_column
         self._timezone = definition.timestamp_timezone

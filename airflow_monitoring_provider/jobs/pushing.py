@@ -111,7 +111,10 @@ def _selected(definition: JobDefinition, source: RowSource, window: TimeFilter |
     columns = definition.monitoring_columns
     if columns.predictions_columns is None and columns.actuals_value_column is not None:
         raise CannotPushDown("actuals join predictions row by row")
-    if columns.association_id_column is not None:
+    if definition.monitoring_aggregation is not None:
+        if definition.monitoring_aggregation.retains:
+            raise CannotPushDown("monitoringAggregation retains a sample of the rows, for which rows are read")
+    elif columns.association_id_column is not None:
         raise CannotPushDown("predictions are kept for actuals that come later, for which rows are read")
     with select_in(source, window) as selection:
         yield selection

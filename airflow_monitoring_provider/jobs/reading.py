@@ -76,7 +76,8 @@ class Reading:
     :param rows: identifiers, passthrough columns and status of every row, or how the output's own database selects
         them; None where the definition has no output.
     :param null_timestamps: rows of the source that are in no window because their timestamp is null.
-    :param log_files: what was logged of the rows, for joins of predictions with late actuals.
+    :param log_files: what was logged of the rows, for joins of predictions with late actuals; of a definition that
+        aggregates, the retained ones, of so many ``eligible`` rows.
     """
 
     profile: Profile
@@ -84,6 +85,7 @@ class Reading:
     rows: Rows | ProfiledRows | None
     null_timestamps: int
     log_files: tuple[PredictionFile, ...]
+    eligible: int = 0
 
 
 @contextmanager
@@ -117,7 +119,9 @@ def read_rows(
         spool = None
         if definition.output_settings is not None and pushed is None:
             spool = Spool(copied, scratch)
-        logged = resources.enter_context(open_log(definition, planned.profile, ports.store.storage, claim))
+        logged = resources.enter_context(
+            open_log(definition, planned.profile, planned.schema, ports.store.storage, claim)
+        )
         if pushed is not None:
             profile = pushed.profile
         else:
@@ -133,6 +137,7 @@ def read_rows(
             rows=spool if pushed is None else pushed.rows,
             null_timestamps=source.null_timestamps(column) if column else 0,
             log_files=() if file is None else (file,),
+            eligible=logged.eligible,
         )
 
 
@@ -180,7 +185,8 @@ def pass_over(
         open_stretches(source, columns_of(definition, planned), window_filter) as stretches,
         ProfileBuilder(planned.profile, threads=usable_cores()) as builder,
     ):
-        kept = (*identifiers_of(definition), *copied.names, *logged_columns(definition))
+        logged_too = logged_columns(definition, planned.profile, planned.schema)
+        kept = (*identifiers_of(definition), *copied.names, *logged_too)
         names = tuple(dict.fromkeys([*builder.row_columns, *screen.columns, *kept]))
         counted = frozenset(builder.row_columns).difference(kept)
         for stretch in stretches:
@@ -206,7 +212,8 @@ def pass_over(
 def columns_of(definition: JobDefinition, planned: RowPlan) -> tuple[str, ...]:
     """The columns that are read."""
     copied = CopiedColumns(definition, planned.schema)
-    return read_columns(planned.profile, identifiers_of(definition), (*logged_columns(definition), *copied.names))
+    logged = logged_columns(definition, planned.profile, planned.schema)
+    return read_columns(planned.profile, identifiers_of(definition), (*logged, *copied.names))
 
 
 def time_filter(definition: JobDefinition, window: Window) -> TimeFilter | None:

@@ -81,12 +81,14 @@ class PartResult:
 
     :param null_timestamps: its rows that are in no window because their timestamp is null.
     :param order_sum: of its keys; 0 where none are kept.
+    :param eligible: its rows that a sample can be made of.
     """
 
     null_timestamps: int
     log_file: PredictionFile | None
     seen: PartSeen
     order_sum: int = 0
+    eligible: int = 0
 
     def close(self, writer: StagedWriter, profile: Profile) -> StagedFile:
         """Make the staged file whole."""
@@ -101,6 +103,7 @@ class PartResult:
                 "predictions": None if file is None else dataclasses.asdict(file),
                 "seen": dataclasses.asdict(self.seen),
                 "order_sum": self.order_sum,
+                "eligible": self.eligible,
             }
         )
 
@@ -116,6 +119,7 @@ class StagedPart:
         self.order_sum: int = facts["order_sum"]
         self.null_timestamps: int = facts["null_timestamps"]
         self.seen = PartSeen(**facts["seen"])
+        self.eligible: int = facts.get("eligible", 0)  # staged before samples were
         found = facts["predictions"]
         self.log_file = None if found is None else PredictionFile(**found)
 

@@ -36,6 +36,7 @@ from airflow_monitoring_provider.store.tables import (
     metrics,
     prediction_files,
     profiles,
+    retained_files,
     snapshots,
 )
 from airflow_monitoring_provider.store.types import Utc, in_utc, storable
@@ -47,7 +48,7 @@ ORDERS = {
     "latest": batches.c.latest_prediction,
 }
 """What lists can be ordered by, each also with ``-``; batches without such a time come last either way."""
-_RESULTS = (metrics, profiles, snapshots, prediction_files, actual_files)
+_RESULTS = (metrics, profiles, snapshots, prediction_files, actual_files, retained_files)
 _KEYS = uuid.UUID("8f0d2a53-6a0e-5a7e-9a57-0a8c51d1c0f4")
 _URLS = ("http://", "https://")
 

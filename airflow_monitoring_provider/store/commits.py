@@ -26,6 +26,7 @@ from airflow_monitoring_provider.store.tables import (
     metrics,
     prediction_files,
     profiles,
+    retained_files,
     snapshots,
 )
 from airflow_monitoring_provider.store.types import finite, in_utc, storable
@@ -59,6 +60,7 @@ def commit(
     revision: int = job["snapshot_revision"]
     _write_values(connection, claim.job_id, revision, {name: job[name] for name in _CONTEXT}, values)
     _replace(connection, prediction_files, claim.job_id, _file_rows(claim, snapshot.prediction_files, now))
+    _replace(connection, retained_files, claim.job_id, _file_rows(claim, snapshot.retained_files, now))
     actuals.replace_files(connection, claim, snapshot.actual_files, now)
     if snapshot.prediction_files:
         actuals.expect(connection, claim, now)

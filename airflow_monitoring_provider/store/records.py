@@ -20,6 +20,7 @@ class FileKind(StrEnum):
 
     PREDICTIONS = "predictions"
     ACTUALS = "actuals"
+    RETAINED = "retained"
     STAGED = "staged"
 
 
@@ -136,6 +137,7 @@ class Snapshot:
     null_timestamps: int = 0
     prediction_files: Sequence[PredictionFile] = ()
     actual_files: Sequence[PredictionFile] = ()
+    retained_files: Sequence[PredictionFile] = ()
     baseline_version: int | None = None
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 

@@ -116,6 +116,23 @@ prediction_files = sa.Table(
 )
 sa.Index("ix_monitoring_prediction_files_batch_id", prediction_files.c.batch_id)
 
+retained_files = sa.Table(
+    "monitoring_retained_files",
+    col.metadata,
+    col.name("job_id", sa.ForeignKey(jobs.c.id), key=True),
+    col.count("position", key=True),
+    col.name("deployment_id"),
+    col.name("batch_id"),
+    col.count("token", "attempt that wrote the file"),
+    col.prose("path", "below the store's storage root", null=False),
+    col.count("rows"),
+    col.count("bytes"),
+    col.name("sha256"),
+    col.time("created_at", null=False),
+    comment="Manifest of the retained rows: a file that is not listed here is garbage.",
+)
+sa.Index("ix_monitoring_retained_files_batch_id", retained_files.c.batch_id)
+
 baselines = sa.Table(
     "monitoring_baselines",
     col.metadata,

@@ -15,7 +15,7 @@ import os
 import posixpath
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
@@ -99,7 +99,8 @@ class Storage:
         """Open a file for one attempt's predictions or actuals (its ``part``, where several tasks write)."""
         # Several tasks' names are used once each: a part that is run again must not replace a file that counts.
         name = self.file_name(job_id, token, f"{part}-{secrets.token_hex(8)}" if part else "", "parquet")
-        return PredictionWriter(self.create((kind, deployment_id, batch_id), name), schema)
+        layout = {} if kind is FileKind.RETAINED else _layout(schema)
+        return PredictionWriter(self.create((kind, deployment_id, batch_id), name), schema, layout)
 
     def file_name(self, job_id: str, token: int, rest: str, suffix: str) -> str:
         """The name of a file that belongs to an attempt, as :meth:`sweep` knows it."""
@@ -242,11 +243,11 @@ class Storage:
 class PredictionWriter:
     """Writes one file batch by batch; :meth:`close` makes it final, leaving a ``with`` block early discards it."""
 
-    def __init__(self, file: NewFile, schema: pa.Schema) -> None:
+    def __init__(self, file: NewFile, schema: pa.Schema, layout: Mapping[str, Any]) -> None:
         self.path = file.path
         self.schema = schema
         self._file = file
-        self._writer = pq.ParquetWriter(file, schema, compression="zstd", **_layout(schema))
+        self._writer = pq.ParquetWriter(file, schema, compression="zstd", **layout)
         self._rows = 0
         self._open = True
 

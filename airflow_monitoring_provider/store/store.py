@@ -37,7 +37,6 @@ from airflow_monitoring_provider.store import (
     registry,
     schema,
 )
-from airflow_monitoring_provider.store.actual_store import ActualStore
 from airflow_monitoring_provider.store.batch_store import BatchStore
 from airflow_monitoring_provider.store.evaluation_records import Alert, MonitorTransition, Verdict
 from airflow_monitoring_provider.store.reader import utcnow
@@ -50,6 +49,7 @@ from airflow_monitoring_provider.store.records import (
     RunInfo,
     Snapshot,
 )
+from airflow_monitoring_provider.store.retention_store import RetentionStore
 from airflow_monitoring_provider.store.window_store import WindowStore
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 _ANY_TOKEN = 2**62
 
 
-class MonitoringStore(BatchStore, ActualStore, WindowStore):
+class MonitoringStore(BatchStore, RetentionStore, WindowStore):
     """What is remembered, in one database and one storage folder; reading is inherited.
 
     :param storage: where the logs of predictions and late actuals live.
@@ -220,6 +220,8 @@ class MonitoringStore(BatchStore, ActualStore, WindowStore):
         owner = (claim.deployment_id, claim.batch_id, claim.job_id, claim.token)
         if snapshot.actual_files or claim.token > 1:
             self._sweep(*owner, snapshot.actual_files, kind=FileKind.ACTUALS)
+        if snapshot.retained_files or claim.token > 1:
+            self._sweep(*owner, snapshot.retained_files, kind=FileKind.RETAINED)
         if staged:
             self._sweep(*owner, (), kind=FileKind.STAGED)
         return revision

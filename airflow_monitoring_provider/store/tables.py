@@ -34,6 +34,7 @@ from airflow_monitoring_provider.store.result_tables import (
     metrics,
     prediction_files,
     profiles,
+    retained_files,
     snapshots,
 )
 
@@ -70,6 +71,7 @@ __all__ = [
     "report_logs",
     "report_uses",
     "restatements",
+    "retained_files",
     "snapshots",
     "stores",
 ]

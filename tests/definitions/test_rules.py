@@ -165,6 +165,11 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
         "monitoringAggregation.retentionValue",
         "is a percentage: at most 100, not 101",
     ),
+    "samples with a target": (
+        {"monitoringAggregation": AGGREGATION | {"targetRows": 5}},
+        "monitoringAggregation.targetRows",
+        "chooses a percentage: use it with retentionPolicy percentage",
+    ),
     "aggregated actuals without predictions": (
         {"monitoringAggregation": AGGREGATION, CLASSES: ...},
         CLASSES,
