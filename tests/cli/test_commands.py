@@ -157,7 +157,10 @@ def test_what_moved_is_said_of_a_drifted_column_and_in_the_job(
     job = run_day(2)
     rows = json.loads(command("results", "show", job, "-o", "json").out)
     said = {(row["metric"], row["column"]): row["finding"] for row in rows}
-    assert re.fullmatch(r"amount: values .+ (rose|fell) from [\d.]+ % to [\d.]+ %, .+ %\.", said["psi", "amount"])
+    assert re.fullmatch(
+        r"amount: values .+ (rose|fell) from [\d.]+ % to [\d.]+ %, .+ %; the median (rose|fell) from .+\.",
+        said["psi", "amount"],
+    )
     assert {"detected"} == {row["status"] for row in rows if row["finding"]}
     (shown,) = json.loads(command("jobs", "show", job, "-o", "json").out)
     assert said["psi", "amount"] == shown["findings"][0]
