@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_monitoring_provider.exceptions import ConfigurationError
 from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
@@ -45,7 +45,13 @@ class _StoreSensor(BaseSensorOperator):
         """Answer at once where that is possible, else wait."""
         if not self.deferrable:
             return super().execute(context)
-        answer = self._ask()
+        try:
+            answer = self._ask()
+        except AirflowFailException as error:
+            # Airflow sees to these two where it pokes and where a trigger wakes the task, and not here.
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
         if answer is None:
             self._wait()
         return answer

@@ -14,7 +14,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+from airflow.sdk.bases.operator import TriggerFailureReason
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
 from airflow_monitoring_provider.definitions import JobState, Window, load_definition
 from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
@@ -152,6 +153,40 @@ def test_waiting_in_vain_fails_the_task_with_the_reason(store: MonitoringStore, 
         sensor.execute(context)
     with pytest.raises(AirflowFailException, match="no deployment has this id"):
         MonitoringHealthSensor(task_id="none", deployment_id="none").execute(context)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_each_sensor_ends_at_its_timeout_and_softly_where_asked_for(
+    store: MonitoringStore, context: Any, soft: bool
+) -> None:
+    batch = store.create_batch("dep-1", "b").id
+    options: dict[str, Any] = {"poke_interval": 0, "timeout": 0, "soft_fail": soft}
+    late, wrong = (AirflowSkipException,) * 2 if soft else (AirflowSensorTimeout, AirflowFailException)
+    for kind, waits, fails in (
+        (MonitoringActualsSensor, {"batch_id": batch}, {"batch_id": "none"}),
+        (MonitoringHealthSensor, {"deployment_id": "dep-1"}, {"deployment_id": "none"}),
+        (MonitoringJobSensor, {"job_id": "later"}, {"job_id": _failed_job(store)}),
+    ):
+        with pytest.raises(late):
+            kind(task_id="poke", deferrable=False, **waits, **options).execute(context)
+        deferred_one = kind(task_id="wait", **waits, **options)
+        with pytest.raises(TaskDeferred) as raised:
+            deferred_one.execute(context)
+        assert dt.timedelta(0) == raised.value.timeout
+        with pytest.raises(late):
+            deferred_one.resume_execution("__fail__", {"error": TriggerFailureReason.TRIGGER_TIMEOUT}, context)
+        for deferrable in (True, False):
+            with pytest.raises(wrong):
+                kind(task_id="wrong", deferrable=deferrable, **fails, **options).execute(context)
+        with pytest.raises(wrong):
+            deferred_one.resume_execution("execute_complete", {"event": {"error": "in vain"}}, context)
+
+
+def _failed_job(store: MonitoringStore) -> str:
+    record = store.register_definition(load_definition(DEFINITION))
+    claim = store.claim(record, Window.of(START, START + dt.timedelta(days=9)), batch_name="b")
+    store.fail(claim, JobState.FAILED, "the disk is full")
+    return claim.job_id
 
 
 def test_a_job_is_waited_for_from_before_its_beginning_to_its_end(store: MonitoringStore, context: Any) -> None:

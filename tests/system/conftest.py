@@ -164,6 +164,21 @@ def _page_address(port_file: Path) -> str:
     raise AssertionError("the browser did not start within 60 s")
 
 
+TRIGGERER = """
+[triggerer]
+triggerer_health_check_threshold = 12
+"""
+WAITING = """\
+from airflow.sdk import DAG
+from airflow_monitoring_provider.sensors import MonitoringHealthSensor
+
+with DAG("wait_for_health", schedule=None, is_paused_upon_creation=False):
+    MonitoringHealthSensor(
+        task_id="wait", deployment_id="waited-for", statuses=["failing"], indicator="service", poke_interval=1
+    )
+"""
+
+
 @pytest.fixture(scope="session")
 def demo_scripts() -> Iterator[tuple[Any, Any]]:
     """The modules ``home`` and ``instance`` of the demo, which live beside their scripts and in no package."""
@@ -182,8 +197,10 @@ def instance(demo_scripts: tuple[Any, Any], tmp_path_factory: pytest.TempPathFac
     intake = folder / "scores.sqlite"
     _create_intake(intake)
     _create_dags(folder / "dags")
-    with running(demo_scripts, folder, intake, rescan_seconds=2) as started:
-        started.knows("monitoring__churn", "monitoring__slow", "monitoring__parts", "retrain_on_drift")
+    with running(demo_scripts, folder, intake, rescan_seconds=2, settings=TRIGGERER) as started:
+        started.knows(
+            "monitoring__churn", "monitoring__slow", "monitoring__parts", "retrain_on_drift", "wait_for_health"
+        )
         started.rest("PATCH", "/dags/retrain_on_drift", {"is_paused": False})
         yield started
 
@@ -227,6 +244,7 @@ def _create_dags(folder: Path) -> None:
         (folder / "definitions" / f"{definition['name']}.yaml").write_text(yaml.safe_dump(definition))
     for example in ("from_yaml_folder.py", "retrain_on_drift.py"):
         shutil.copy(CHECKOUT / "dags_examples" / example, folder)
+    (folder / "wait_for_health.py").write_text(WAITING)
 
 
 @pytest.fixture(scope="module")

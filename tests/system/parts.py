@@ -26,7 +26,7 @@ class Process:
 class Part:
     """A long-lived process of an instance that was killed, and how to start it again.
 
-    :param name: the ``airflow`` command: ``scheduler`` or ``api-server``.
+    :param name: the ``airflow`` command: ``scheduler``, ``api-server`` or ``triggerer``.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Part:
 
 
 def kill(home: Path, name: str, *, with_children: bool = False) -> Part:
-    """SIGKILL the scheduler or the API server, alone or with everything that it started."""
+    """SIGKILL the scheduler, the API server or the triggerer, alone or with everything that it started."""
     living = processes(home)
     victim = find(living, name)
     first = int((home / "standalone.pid").read_text())  # a process that renames itself writes over its environment

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from system import parts
+
 pytestmark = pytest.mark.system
 
 CHURN = "monitoring__churn"
@@ -147,6 +149,24 @@ def _killed_job_is_aborted_in_the_store_and_leaves_no_rows(instance: Any) -> Non
     assert "failed" == instance.finished(SLOW, "killed")["state"]
 
 
+def _sensor_waits_on_while_the_triggerer_is_killed_and_started_anew(instance: Any) -> None:
+    """What it waits for happens while there is no triggerer."""
+    with instance.store() as store:
+        store.create_deployment("waited-for")
+        batch = store.create_batch("waited-for", "b").id
+        instance.start("wait_for_health", "run")
+        waits = lambda: instance.tasks("wait_for_health", "run").get("wait", {}).get("state") == "deferred"  # noqa: E731
+        instance.until(waits, "the deferral")
+        triggerer = instance.tasks("wait_for_health", "run")["wait"]["trigger"]
+        assert "MonitoringStoreTrigger" in triggerer["classpath"]
+        killed = parts.kill(instance.home, "triggerer", with_children=True)
+        store.report_deployment_stats(1, 1.0, batch, server_errors=1)
+        assert waits()
+        killed.start()
+    instance.succeeded("wait_for_health", "run")
+    assert "failing" == instance.returned("wait_for_health", "run", "wait")["service"]["status"]
+
+
 def _connection_test_says_whether_the_store_answers(instance: Any) -> None:
     def tested(**fields: Any) -> Any:
         body = {"connection_id": "store", "conn_type": "monitoring_store", **fields}
@@ -221,6 +241,7 @@ STEPS = (
     _backfill_of_three_days,
     _result_starts_the_dag_that_waits_for_it_and_drift_decides_what_it_does,
     _killed_job_is_aborted_in_the_store_and_leaves_no_rows,
+    _sensor_waits_on_while_the_triggerer_is_killed_and_started_anew,
     _connection_test_says_whether_the_store_answers,
     _form_takes_a_window_and_starts_a_run_over_it,
     _scheduler_started_nothing_of_its_own,
