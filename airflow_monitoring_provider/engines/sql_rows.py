@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
 
-from airflow_monitoring_provider.definitions.terms import RowStatus
+from airflow_monitoring_provider.definitions.terms import RowStatus, TargetType
 from airflow_monitoring_provider.exceptions import SourceUnavailable
 from airflow_monitoring_provider.intake.source import CannotPushDown, Selection
 from airflow_monitoring_provider.profiles.plan import ProfilePlan
@@ -39,10 +40,13 @@ def status_of(
         does.
     """
     reasons: list[tuple[RowStatus, sa.ColumnElement[bool]]] = []
-    for _, name in plan.target.prediction_columns if plan.target is not None else ():
+    target = plan.target
+    for _, name in target.prediction_columns if target is not None else ():
         score = selection.double(selection.column(name))
+        probability = target is not None and target.target_type is not TargetType.REGRESSION
+        low, high = (score < 0.0, score > 1.0) if probability else (score == -math.inf, score == math.inf)
         reasons.append((RowStatus.MISSING_PREDICTION, sa.or_(score.is_(None), selection.is_nan(score))))
-        reasons.append((RowStatus.INVALID_PREDICTION, sa.or_(score < 0.0, score > 1.0)))
+        reasons.append((RowStatus.INVALID_PREDICTION, sa.or_(low, high)))
     reasons += [(RowStatus.MISSING_IDENTIFIER, selection.column(name).is_(None)) for name in identifiers]
     lost = [condition for _, condition in map(selection.copied, copied) if condition is not None]
     reasons += [(RowStatus.UNSTORABLE_VALUE, condition) for condition in lost]

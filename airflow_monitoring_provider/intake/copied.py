@@ -43,10 +43,16 @@ def copied_column(column: Expression, kind: SqlType, dialect: str) -> tuple[Expr
     if types.is_binary(arrives):
         return sa.cast(column, sa.LargeBinary()), None
     if types.is_string(arrives):
-        plain = dialect == "sqlite" or type(kind) in (sa.Text, sa.TEXT, sa.VARCHAR, sa.String)
-        # The type's own output function, which a cast to text is not for every type; NULL it would make empty.
-        return (column if plain else sa.case((sa.func.num_nulls(column) == 0, sa.func.concat(column)))), None
+        return shown_text(column, kind, dialect), None
     raise CannotPushDown(f"column {column.key!r} is {kind!s} in {dialect}, which is copied from rows that are read")
+
+
+def shown_text(column: Expression, kind: SqlType, dialect: str) -> Expression:
+    """A column that arrives as text, as that text."""
+    if dialect == "sqlite" or type(kind) in (sa.Text, sa.TEXT, sa.VARCHAR, sa.String):
+        return column
+    # The type's own output function, which a cast to text is not for every type; NULL it would make empty.
+    return sa.case((sa.func.num_nulls(column) == 0, sa.func.concat(column)))
 
 
 def _number(column: Expression) -> Expression:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -12,16 +14,25 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from airflow_monitoring_provider.intake.copied import copied_column
+from airflow_monitoring_provider.intake.copied import copied_column, shown_text
 from airflow_monitoring_provider.intake.prefilter import skew
 from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type
 from airflow_monitoring_provider.intake.source import CannotPushDown, TimeFilter
 from airflow_monitoring_provider.intake.sqlite import texts
+from airflow_monitoring_provider.intake.sqlite_times import StoredTimes, check_zone, stored_times
 from airflow_monitoring_provider.profiles.arrays import fixed_width, valid_flags
 from airflow_monitoring_provider.profiles.instants import instants
 
 Expression = sa.ColumnElement[Any]
 
+_LITERALS: tuple[tuple[type, Any], ...] = (
+    (bool, sa.Boolean()),
+    (int, sa.BigInteger()),
+    (Decimal, sa.Numeric()),
+    (datetime, sa.DateTime()),
+    (date, sa.Date()),
+    (bytes, sa.LargeBinary()),
+)
 _WITHOUT_EQUALITY = (postgresql.JSON, postgresql.CITEXT)
 
 
@@ -30,13 +41,14 @@ class SqlSelection:
     """A :class:`~airflow_monitoring_provider.intake.source.Selection`.
 
     :param reader: the intake's module for this database (:mod:`postgres`, :mod:`sqlite`).
+    :param times: how SQLite's columns store their times, as far as it was asked.
     """
 
     connection: sa.Connection
     relation: Relation
     reader: Any
     condition: sa.ColumnElement[bool] | None
-    timezone: str
+    times: dict[str, StoredTimes] = dataclasses.field(default_factory=dict)
 
     @property
     def types(self) -> pa.Schema:
@@ -65,7 +77,7 @@ class SqlSelection:
         """See ``Selection``."""
         yield from self.reader.read_batches(self.connection, self.relation, names, self.rows().limit(rows), None)
 
-    def grouped(self, rows: sa.FromClause, name: str) -> Iterator[pa.RecordBatch]:
+    def grouped(self, rows: sa.FromClause, name: str, code: Expression | None = None) -> Iterator[pa.RecordBatch]:
         """See ``Selection``."""
         column: Expression = rows.c[name]
         kind = self.relation.types[name]
@@ -76,13 +88,19 @@ class SqlSelection:
         elif isinstance(kind, _WITHOUT_EQUALITY):
             column, kind = sa.cast(column, sa.Text()), sa.Text()
             keys = [column]
-        inner = sa.select(column.label("value"), sa.func.count().label("rows")).select_from(rows).group_by(*keys)
-        counted = inner.subquery("grouped")
-        source = sa.select(sa.column("value"), sa.column("rows")).select_from(counted).subquery("levels")
-        types = {"value": kind, "rows": sa.BigInteger()}
+        group = sa.literal(0, sa.BigInteger()) if code is None else sa.cast(code, sa.BigInteger())
+        inner = sa.select(column.label("value"), sa.func.count().label("rows"), group.label("code")).select_from(rows)
+        if code is not None:
+            inner, keys = inner.where(code.is_not(None)), [code, *keys]
+        types = {"value": kind, "rows": sa.BigInteger(), "code": sa.BigInteger()}
+        yield from self._fetched(inner.group_by(*keys), types)
+
+    def _fetched(self, asked: sa.Select[*tuple[Any, ...]], types: dict[str, SqlType]) -> Iterator[pa.RecordBatch]:
+        inner = asked.subquery("asked")
+        source = sa.select(*map(sa.column, types)).select_from(inner).subquery("fetched")
         relation = Relation(self.relation.label, source, types)
         yield from self.reader.read_batches(
-            self.connection, relation, ["value", "rows"], sa.select().select_from(source), None
+            self.connection, relation, list(types), sa.select().select_from(source), None
         )
 
     def double(self, column: Expression) -> Expression:
@@ -101,29 +119,62 @@ class SqlSelection:
         nan: sa.ColumnElement[bool] = double.in_([sa.literal(math.nan, sa.Double())])
         return nan
 
+    def is_missing(self, name: str, column: Expression | None = None) -> sa.ColumnElement[bool]:
+        """See ``Selection``."""
+        column = self.column(name) if column is None else column
+        if not isinstance(self.relation.types[name], sa.Numeric | sa.Float) or self.connection.dialect.name == "sqlite":
+            return column.is_(None)
+        return sa.or_(column.is_(None), self.is_nan(self.double(column)))
+
     def is_whole(self, name: str) -> bool:
         """See ``Selection``."""
         return bool(pa.types.is_integer(arrow_type(self.relation.types[name])))
 
+    def check_compared(self, name: str) -> None:
+        """See ``Selection``."""
+        self.check_values([name])
+        kind = arrow_type(self.relation.types[name])
+        if pa.types.is_nested(kind) or pa.types.is_null(kind):
+            raise CannotPushDown(f"column {name!r} arrives as {kind}, which is compared as text")
+        self._check_texts([name])
+
     def equals(self, column: Expression, value: Any, kind: pa.DataType) -> sa.ColumnElement[bool]:
         """See ``Selection``."""
-        if not (pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
-            raise CannotPushDown(f"actuals arrive as {kind}, which is compared as text")
-        sql: Any = {bool: sa.Boolean(), int: sa.BigInteger()}.get(type(value), sa.Text())
+        if isinstance(value, float):
+            double = self.double(column)
+            return self.is_nan(double) if math.isnan(value) else double == sa.literal(value, sa.Double())
+        sql: Any = next((made for python, made in _LITERALS if isinstance(value, python)), sa.Text())
+        if isinstance(value, datetime) and value.tzinfo is not None:
+            sql = sa.DateTime(timezone=True)
+        if isinstance(value, str) and "\ufffd" in value:
+            raise CannotPushDown(f"column {column.key!r} holds the text {value!r}, which may stand for broken bytes")
         if self.connection.dialect.name == "sqlite":
-            column = sa.collate(column, "BINARY")
-        elif pa.types.is_string(kind) and not isinstance(self._kind(column), sa.Text):
-            column = sa.cast(column, sa.Text())
+            column = sa.collate(column, "BINARY") if isinstance(value, str) else column
+        elif isinstance(value, str):
+            column = shown_text(column, self._kind(column), self.connection.dialect.name)
         same: sa.ColumnElement[bool] = column == sa.literal(value, sql)
         return same
 
     def logarithm(self, double: Expression) -> Expression:
-        """See ``Selection``; not every SQLite is built with one, so it gets Python's."""
+        """See ``Selection``."""
+        return self._function("ln", math.log, double)
+
+    def root(self, double: Expression) -> Expression:
+        """See ``Selection``."""
+        return self._function("sqrt", math.sqrt, double)
+
+    def greatest(self, doubles: Sequence[Expression]) -> Expression:
+        """See ``Selection``."""
+        largest = sa.func.max if self.connection.dialect.name == "sqlite" else sa.func.greatest
+        return largest(*doubles, type_=sa.Double())
+
+    def _function(self, name: str, python: Callable[[float], float], double: Expression) -> Expression:
+        """Not every SQLite is built with mathematics, so it gets Python's."""
         if self.connection.dialect.name != "sqlite":
-            return sa.func.ln(double)
+            return getattr(sa.func, name)(double, type_=sa.Double())  # type: ignore[no-any-return]
         driver: Any = self.connection.connection.driver_connection
-        driver.create_function("monitoring_ln", 1, math.log, deterministic=True)
-        return sa.func.monitoring_ln(double, type_=sa.Double())
+        driver.create_function(f"monitoring_{name}", 1, _of_null(python), deterministic=True)
+        return getattr(sa.func, f"monitoring_{name}")(double, type_=sa.Double())  # type: ignore[no-any-return]
 
     def copied(self, name: str) -> tuple[Expression, sa.ColumnElement[bool] | None]:
         """See ``Selection``."""
@@ -134,52 +185,95 @@ class SqlSelection:
         for name in names:
             self.copied(name)
         self.check_values(names)
+        self._check_texts(names)
+
+    def _check_texts(self, names: Sequence[str]) -> None:
         if self.connection.dialect.name != "sqlite":
             return
-        texts = [name for name in names if pa.types.is_string(self.types.field(name).type)]
+        texts = [name for name in names if pa.types.is_string(arrow_type(self.relation.types[name]))]
         odd = [sa.func.count(sa.case((sa.func.typeof(self.column(n)).not_in(["text", "null"]), 1))) for n in texts]
         for name, count in zip(texts, self.connection.execute(self.rows(*odd)).one() if odd else (), strict=True):
             if count:
                 raise CannotPushDown(f"column {name!r} is text and holds values that are none")
 
+    def cancel(self) -> None:
+        """See ``Selection``."""
+        driver: Any = self.connection.connection.driver_connection
+        for name in ("cancel_safe", "interrupt", "cancel"):  # psycopg 3; sqlite3; psycopg2 and others
+            if hasattr(driver, name):
+                getattr(driver, name)()
+                return
+
     def prepare(self, connection: sa.Connection) -> None:
         """See ``Selection``."""
         self.reader.prepare(connection)
 
-    def instants(self, bounds: sa.Select[Any], name: str) -> tuple[int | None, int | None]:
+    def instants(
+        self, rows: sa.FromClause, name: str, zone: str, code: Expression | None = None
+    ) -> dict[int, tuple[int | None, int | None]]:
         """See ``Selection``."""
-        source = bounds.subquery("bounds")
+        times: StoredTimes | None = None
+        column: Expression = rows.c[name]
+        if self.connection.dialect.name == "sqlite":
+            times = self._stored_times(name)
+            column = times.key(column)
+        group = sa.literal(0, sa.BigInteger()) if code is None else sa.cast(code, sa.BigInteger())
+        bounds = sa.select(group.label("code"), sa.func.min(column).label("low"), sa.func.max(column).label("high"))
+        bounds = bounds.select_from(rows)
+        if code is not None:
+            bounds = bounds.where(code.is_not(None)).group_by(code)
+        found: dict[int, tuple[int | None, int | None]] = {}
+        if times is not None:
+            for group_of, *keys in self.connection.execute(bounds):
+                found[int(group_of)] = (times.instant(keys[0], zone), times.instant(keys[1], zone))
+            return found
         kind = self.relation.types[name]
-        relation = Relation(self.relation.label, source, {"low": kind, "high": kind})
-        read = self.reader.read_batches(
-            self.connection, relation, ["low", "high"], sa.select().select_from(source), None
-        )
-        found: list[int | None] = []
-        for batch in read:
-            for column in batch.columns:
-                times = instants(column, self.timezone)
-                (instant,), (there,) = fixed_width(times, np.int64).tolist(), valid_flags(times).tolist()
-                found.append(instant if there else None)
-        return found[0], found[1]
+        for batch in self._fetched(bounds, {"code": sa.BigInteger(), "low": kind, "high": kind}):
+            ends = []
+            for bound in batch.columns[1:]:
+                read = instants(bound, zone)
+                valid = valid_flags(read).tolist()
+                ticks = fixed_width(read, np.int64).tolist()
+                ends.append([n if there else None for n, there in zip(ticks, valid, strict=True)])
+            groups = fixed_width(batch.column(0), np.int64).tolist()
+            found |= dict(zip(groups, zip(*ends, strict=True), strict=True))
+        return found
+
+    def _stored_times(self, name: str) -> StoredTimes:
+        if name not in self.times:
+            self.times[name] = stored_times(self.connection, self.relation, name, self.condition)
+        return self.times[name]
 
     def _kind(self, column: Any) -> SqlType:
         return self.relation.types[str(column.name)]
 
 
-def exact_condition(relation: Relation, window: TimeFilter | None, reader: Any, dialect: str) -> Any:
-    """The window as the database can cut it, to the row.
+def select_window(
+    connection: sa.Connection, relation: Relation, window: TimeFilter | None, reader: Any
+) -> SqlSelection:
+    """The selection of a window's rows, cut by the database to the row.
 
     :raises CannotPushDown: it cannot, so that each row's time would have to be looked at.
     """
     if window is None:
-        return None
-    kind = relation.types[window.column]
-    bounds = [window.start, window.end]
-    exact = isinstance(kind, sa.DateTime) and dialect == "postgresql" and None not in bounds
+        return SqlSelection(connection, relation, reader, None)
+    dialect, kind = connection.dialect.name, relation.types[window.column]
+    if dialect == "sqlite":
+        column = relation.column(window.column)
+        times = stored_times(connection, relation, window.column, reader.condition(relation, window))
+        check_zone(times, window)
+        condition = times.inside(column, window)
+        return SqlSelection(connection, relation, reader, condition, {window.column: times})
+    bounds = [bound for bound in (window.start, window.end) if bound is not None]
+    exact = isinstance(kind, sa.DateTime) and len(bounds) == 2
     if exact and not kind.timezone:  # type: ignore[attr-defined]
-        exact = not any(skew(window.timezone, bound) for bound in bounds if bound is not None)
+        exact = not any(skew(window.timezone, bound) for bound in bounds)
     if not exact:
         raise CannotPushDown(
             f"timestamp column {window.column!r} ({arrow_type(kind)} in {dialect}) cannot be cut to the row there"
         )
-    return reader.condition(relation, window)
+    return SqlSelection(connection, relation, reader, reader.condition(relation, window))
+
+
+def _of_null(python: Callable[[float], float]) -> Callable[[float | None], float | None]:
+    return lambda value: None if value is None else python(value)

@@ -228,8 +228,12 @@ class Selection(Protocol):
     def first(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Columns of the first rows, as they would be read."""
 
-    def grouped(self, rows: sa.FromClause, name: str) -> Iterator[pa.RecordBatch]:
-        """Every distinct value of a column as rows would deliver it, and (int64) how many rows hold it."""
+    def grouped(
+        self, rows: sa.FromClause, name: str, code: sa.ColumnElement[Any] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Every distinct value of a column as rows would deliver it, (int64) how many rows hold it, and (int64) the
+        group that ``code`` puts these rows in (0 without); rows whose code is null are left out.
+        """
 
     def double(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """A column of numbers or booleans as the double that rows would deliver."""
@@ -243,8 +247,23 @@ class Selection(Protocol):
     def equals(self, column: sa.ColumnElement[Any], value: Any, kind: pa.DataType) -> sa.ColumnElement[bool]:
         """Whether the column holds exactly a value that :meth:`grouped` gave."""
 
+    def is_missing(self, name: str, column: sa.ColumnElement[Any] | None = None) -> sa.ColumnElement[bool]:
+        """Whether a column (``column``, where it is one of a subquery) holds no value: null or NaN."""
+
+    def check_compared(self, name: str) -> None:
+        """Refuse a column whose values :meth:`equals` could not tell apart.
+
+        :raises CannotPushDown: names it.
+        """
+
+    def root(self, double: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """The square root; null of null."""
+
+    def greatest(self, doubles: Sequence[sa.ColumnElement[Any]]) -> sa.ColumnElement[Any]:
+        """The greatest of several doubles of a row, none of them null."""
+
     def logarithm(self, double: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        """The natural logarithm."""
+        """The natural logarithm; null of null."""
 
     def copied(self, name: str) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[bool] | None]:
         """A column as an output of the same database takes it, and where a value is lost because no output holds it.
@@ -258,11 +277,21 @@ class Selection(Protocol):
         :raises CannotPushDown: names the first one.
         """
 
+    def cancel(self) -> None:
+        """Tell the database to end the statement that runs, from any thread; where none runs nothing happens."""
+
     def prepare(self, connection: sa.Connection) -> None:
         """Let expressions of this selection mean the same in another transaction of its database."""
 
-    def instants(self, bounds: sa.Select[Any], name: str) -> tuple[int | None, int | None]:
-        """What ``bounds``, a row of two values of a timestamp column, gives, in microseconds since 1970 UTC."""
+    def instants(
+        self, rows: sa.FromClause, name: str, zone: str, code: sa.ColumnElement[Any] | None = None
+    ) -> dict[int, tuple[int | None, int | None]]:
+        """Group -> the earliest and latest time of a column, in microseconds since 1970 UTC; groups as
+        :meth:`grouped`.
+
+        :param zone: IANA zone of times that carry none.
+        :raises CannotPushDown: the database cannot put them in order.
+        """
 
 
 @runtime_checkable

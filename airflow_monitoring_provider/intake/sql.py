@@ -22,7 +22,7 @@ from airflow_monitoring_provider.intake.parts import PartSource, SourcePart, Sou
 from airflow_monitoring_provider.intake.prefilter import unreadable_text
 from airflow_monitoring_provider.intake.query import checked_query
 from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type, find_table
-from airflow_monitoring_provider.intake.selection import SqlSelection, exact_condition
+from airflow_monitoring_provider.intake.selection import SqlSelection, select_window
 from airflow_monitoring_provider.intake.source import CannotPushDown, TimeFilter, checked_columns, gathered, listed
 from airflow_monitoring_provider.intake.window_cut import WindowCut
 
@@ -85,13 +85,14 @@ class SqlSource:
 
         :raises CannotPushDown: the window cannot be cut exactly, or it is another database than PostgreSQL and SQLite.
         """
+        if self._reader is generic:
+            raise CannotPushDown(
+                f"profiles are computed inside {' and '.join(_READERS)} only, and this is {self._engine.dialect.name}"
+            )
         with translated(self.label), self._reader.transaction(self._engine) as connection:
             relation = self._resolved(connection)
-            if self._reader is generic:
-                raise CannotPushDown(f"{connection.dialect.name} has no exact way to a double's bits")
             checked_columns([window.column] if window else [], list(relation.types), self.label)
-            condition = exact_condition(relation, window, self._reader, connection.dialect.name)
-            yield SqlSelection(connection, relation, self._reader, condition, window.timezone if window else "UTC")
+            yield select_window(connection, relation, window, self._reader)
 
     def null_timestamps(self, column: str) -> int:
         """Rows whose ``column`` is null, or holds text that does not look like a time.

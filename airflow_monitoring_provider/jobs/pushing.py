@@ -22,7 +22,9 @@ the prediction log: a definition with an association id, whose predictions wait 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +43,7 @@ from airflow_monitoring_provider.profiles.plan import ProfilePlan
 from airflow_monitoring_provider.profiles.profile import Profile
 
 SAMPLE_ROWS = 20_000
+_SECONDS_BETWEEN_LOOKS = 0.2
 SLOW = 2e-6
 """Seconds a value from which on reading rows costs more than having the database count them."""
 
@@ -84,8 +87,9 @@ def pushed_profile(
             if definition.engine == "auto" and seconds_a_value(selection, names) < SLOW:
                 return None
             progress.note(f"the database of {source.label} computes the profile")
-            profile = profile_in_database(plan, selection, identifiers, rows.copied if rows else ())
-            return Pushed(profile, ProfiledRows.of(rows) if rows else None)
+            with watched(selection, progress):
+                profile = profile_in_database(plan, selection, identifiers, rows.copied if rows else ())
+                return Pushed(profile, ProfiledRows.of(rows) if rows else None)
     except CannotPushDown as reason:
         if definition.engine == "sql":
             raise ConfigurationError(
@@ -93,6 +97,40 @@ def pushed_profile(
                 "rows, or auto"
             ) from None
         return None
+
+
+@contextmanager
+def watched(selection: Selection, progress: Progress) -> Iterator[None]:
+    """Cancel what runs in the database where the job is asked to end, or was superseded, and raise that.
+
+    No row comes by at which this thread could ask, and a statement may run for hours on a server that nobody told.
+    """
+    done, reasons = threading.Event(), list[BaseException]()
+
+    def watch() -> None:
+        while not done.wait(_SECONDS_BETWEEN_LOOKS):
+            if reasons:  # again, since it may have come between two statements
+                with contextlib.suppress(Exception):  # of the driver: the statement may have ended meanwhile
+                    selection.cancel()
+                continue
+            try:
+                progress.rows(0, 0)
+            except Exception as reason:
+                reasons.append(reason)
+
+    watcher = threading.Thread(target=watch, name="monitoring-watch-statement", daemon=True)
+    watcher.start()
+    try:
+        yield
+    except Exception:
+        if reasons:
+            raise reasons[0] from None
+        raise
+    finally:
+        done.set()
+        watcher.join()
+    if reasons:
+        raise reasons[0]
 
 
 def seconds_a_value(selection: Selection, names: list[str]) -> float:

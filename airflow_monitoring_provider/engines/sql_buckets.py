@@ -1,0 +1,118 @@
+"""Histograms from buckets that a database counts, exactly those of all values.
+
+How fine the buckets are to be is found on the first rows, so that the whole table is grouped once, into somewhat more
+buckets than the histogram keeps; the rest of the way is the histogram's own coarsening. Groups of rows that fill too
+few buckets so are grouped again, finer: dropping one bit less at most doubles the buckets, so none asks for many more
+than a histogram holds.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from airflow_monitoring_provider.engines.sql_bits import bucket_code, order_codes
+from airflow_monitoring_provider.engines.sql_moments import Value
+from airflow_monitoring_provider.engines.sql_part import Part
+from airflow_monitoring_provider.profiles import buckets as kernel
+from airflow_monitoring_provider.profiles.histogram import Histogram
+
+Expression = sa.ColumnElement[Any]
+IntArray = npt.NDArray[np.int64]
+
+MOST_BUCKETS = 1 << 16
+"""Buckets that leave the database of one column; twice as many end a statement, and a coarser one follows."""
+_SAMPLE = 20_000
+_COARSEST = 52  # the exponent alone
+_ROWS_AT_ONCE = 1 << 14
+
+
+def bucketed(
+    part: Part, value: Value, buckets: int, *, mirrored: bool, whole: int | None = None
+) -> dict[int, Histogram]:
+    """Group -> the histogram of its values; groups without any are absent.
+
+    :param whole: the shift of a histogram of more values than these.
+    """
+    shift = _fitting_shift(part, value, buckets, mirrored=mirrored) if whole is None else max(0, whole - 1)
+    too_fine = -1
+    while True:
+        limit = None if whole is not None or shift >= _COARSEST else 2 * MOST_BUCKETS
+        found = _groups(part, value, {None: shift}, mirrored=mirrored, limit=limit)
+        if limit is None or found.shape[0] <= MOST_BUCKETS:
+            break
+        too_fine = shift if part.code is None else too_fine
+        shift = min(_COARSEST, shift + max(1, (found.shape[0] // MOST_BUCKETS).bit_length()))
+    seen = {group: (shift, rows) for group, rows in _by_group(found).items()}
+    while True:
+        finer: dict[int | None, int] = {}
+        for group, (coarse, rows) in seen.items():
+            if len(rows) <= buckets and coarse > too_fine + 1:
+                more = math.ceil(math.log2((buckets + 1) / len(rows)))
+                finer[group] = 0 if rows[:, 2].sum() <= buckets else max(0, coarse - max(1, more))
+        if not finer:
+            break
+        again = _by_group(_groups(part, value, finer, mirrored=mirrored))
+        seen |= {group: (finer[group], rows) for group, rows in again.items()}
+    return {group: _histogram(rows, coarse, buckets, mirrored) for group, (coarse, rows) in seen.items()}
+
+
+def _histogram(rows: IntArray, shift: int, buckets: int, mirrored: bool) -> Histogram:
+    codes = rows[:, 1] if mirrored else order_codes(rows[:, 1], shift)
+    codes, counts = kernel.add_up(codes, rows[:, 2].copy())
+    extra = kernel.surplus_bits(codes, buckets)
+    codes, counts = kernel.drop_bits(codes, counts, extra)
+    return Histogram(shift + extra, codes, counts, buckets, mirrored)
+
+
+def _by_group(found: IntArray) -> dict[int, IntArray]:
+    ordered = found[np.argsort(found[:, 0], kind="stable")]
+    groups, starts = np.unique(ordered[:, 0], return_index=True)
+    return dict(zip(groups.tolist(), np.split(ordered, starts[1:]), strict=True)) if groups.size else {}
+
+
+def _fitting_shift(part: Part, value: Value, buckets: int, *, mirrored: bool) -> int:
+    """The coarsest precision at which the first rows fill more than ``buckets`` buckets, 0 where they never do."""
+    where = part.where(value.there)
+    rows = sa.select(value.double.label("value")).select_from(part.rows).where(*where).limit(_SAMPLE)
+    sample = rows.subquery("sample")
+    shift = _COARSEST
+    while True:
+        code = bucket_code(sample.c.value, shift, mirrored=mirrored)
+        distinct = sa.select(sa.func.count(sa.distinct(code))).select_from(sample)
+        occupied = int(part.selection.connection.scalar(distinct) or 0)
+        if occupied > buckets or not shift:
+            return shift
+        shift = max(0, shift - max(1, math.ceil(math.log2((buckets + 1) / max(1, occupied)))))
+
+
+def _groups(
+    part: Part, value: Value, shifts: dict[int | None, int], *, mirrored: bool, limit: int | None = None
+) -> IntArray:
+    """(n, 3): group, code, count, of the groups that are named, or of all (None)."""
+    conditions = part.where(value.there)
+    chosen = [group for group in shifts if group is not None]
+    if part.code is not None and chosen:
+        conditions = (part.code.in_(chosen), *conditions)
+    columns = [part.group().label("monitoring_code"), value.double.label("value")]
+    inner = sa.select(*columns).select_from(part.rows).where(*conditions).subquery("codes")
+    by_shift: dict[int, list[int]] = {}
+    for group, shift in shifts.items():
+        by_shift.setdefault(shift, []).extend([] if group is None else [group])
+    codes = {shift: bucket_code(inner.c.value, shift, mirrored=mirrored) for shift in by_shift}
+    (_, code), *others = codes.items()
+    if others:
+        code = sa.case(
+            *((inner.c.monitoring_code.in_(by_shift[s]), sa.cast(one, sa.BigInteger())) for s, one in codes.items())
+        )
+    coded = sa.select(inner.c.monitoring_code, code.label("code")).select_from(inner).subquery("coded")
+    keys = [coded.c.code] if part.code is None else [coded.c.monitoring_code, coded.c.code]
+    shown = [sa.literal(0, sa.Integer()) if part.code is None else coded.c.monitoring_code, coded.c.code]
+    grouped = sa.select(*shown, sa.func.count()).group_by(*keys).limit(limit)
+    with part.selection.connection.execute(grouped) as result:
+        blocks = [np.array([tuple(row) for row in rows], np.int64) for rows in result.partitions(_ROWS_AT_ONCE)]
+    return np.concatenate([np.zeros((0, 3), np.int64), *blocks])

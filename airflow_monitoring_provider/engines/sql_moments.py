@@ -1,0 +1,147 @@
+"""Moments from sums that a database adds up around a number near the mean, in a second look at the values."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from airflow_monitoring_provider.engines.sql_part import Literals, Part, in_chunks
+from airflow_monitoring_provider.profiles.moments import Moments, two_sum
+
+Expression = sa.ColumnElement[Any]
+
+_HUGE, _TINY = 1e280, 1e-280
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """A number of each row.
+
+    :param double: it, as a double that is no -0.0.
+    :param there: where it counts.
+    """
+
+    double: Expression
+    there: sa.ColumnElement[bool]
+
+    @property
+    def finite(self) -> Expression:
+        """The number, and null where it does not count."""
+        return sa.case((self.there, self.double))
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """How many values there are, their bounds as doubles, and a number near their mean."""
+
+    count: int
+    low: float = 0.0
+    high: float = 0.0
+    pivot: float = 0.0
+
+    @classmethod
+    def of(cls, count: Any, low: Any, high: Any, total: Any) -> Spread:
+        """From answers to :func:`asked`."""
+        if not count:
+            return cls(0)
+        bottom, top = float(low) + 0.0, float(high) + 0.0
+        pivot = float(total or 0) / int(count)
+        return cls(int(count), bottom, top, pivot if bottom <= pivot <= top else bottom * 0.5 + top * 0.5)
+
+
+def asked(value: Expression) -> list[Expression]:
+    """Count, minimum, maximum and about the sum of the values that are not null, for :meth:`Spread.of`."""
+    size = sa.func.abs(value)
+    # PostgreSQL's sum refuses to overflow, and its avg squares.
+    sums = sa.case((sa.and_(size < _HUGE, size > _TINY), value), else_=0.0)
+    return [sa.func.count(value), sa.func.min(value), sa.func.max(value), sa.func.sum(sums)]
+
+
+def moments(
+    part: Part, values: Mapping[str, Value], spreads: Mapping[int, Mapping[str, Spread]]
+) -> dict[int, dict[str, Moments]]:
+    """Group -> name -> the moments of the values that count.
+
+    Sums of the powers of the deviations from the pivot, in units of a power of two so that none overflows.
+
+    :param spreads: of every group that has rows.
+    """
+    found: dict[int, dict[str, Moments]] = {group: {} for group in spreads}
+    if not spreads:
+        return found
+    for names in in_chunks(list(values), len(spreads), 3):
+        units = {name: _Unit.of([spread[name] for spread in spreads.values()]) for name in names}
+        numbers = {group: [n for name in names for n in units[name].numbers(s[name])] for group, s in spreads.items()}
+        literals = Literals(part, numbers)
+        powers: list[Expression] = []
+        for place, name in enumerate(names):
+            pivot, least, scale = (literals.number(3 * place + offset) for offset in range(3))
+            powers += units[name].powers(values[name], pivot, least, scale)
+        for group, answers in part.totals(powers, literals.rows).items():
+            for place, name in enumerate(names):
+                sums = [float(x or 0) for x in answers[4 * place : 4 * place + 4]]
+                found[group][name] = _centred(spreads[group][name], units[name], sums)
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unit:
+    """Of one column's deviations: halved first, where the difference of two values would overflow."""
+
+    half: float
+
+    @classmethod
+    def of(cls, spreads: list[Spread]) -> _Unit:
+        return cls(0.5 if any(math.isinf(spread.high - spread.low) for spread in spreads) else 1.0)
+
+    def exponent(self, spread: Spread) -> int:
+        pivot = spread.pivot * self.half
+        widest = max(spread.high * self.half - pivot, pivot - spread.low * self.half)
+        return max(-1000, math.frexp(widest)[1])
+
+    def numbers(self, spread: Spread) -> list[float]:
+        """The pivot, the least deviation that is seen, and what a deviation is multiplied by."""
+        exponent = self.exponent(spread)
+        # What is a hundred orders below the widest is nothing to the sum, and PostgreSQL refuses to underflow.
+        least = math.ldexp(1.0, max(-1074, exponent - 200))
+        return [spread.pivot * self.half, least, math.ldexp(1.0, -exponent)]
+
+    def powers(self, value: Value, pivot: Expression, least: Expression, scale: Expression) -> list[Expression]:
+        double = value.double
+        if self.half == 0.5:
+            double = sa.case((sa.func.abs(double) > 1.0, double * 0.5), else_=0.0)
+        apart = double - pivot
+        unit = sa.case((sa.and_(value.there, sa.func.abs(apart) > least), apart * scale), (value.there, 0.0))
+        square = unit * unit
+        return [sa.func.sum(unit), sa.func.sum(square), sa.func.sum(square * unit), sa.func.sum(square * square)]
+
+
+def _centred(spread: Spread, unit: _Unit, powers: list[float]) -> Moments:
+    """Central moments from powers around a pivot (binomial formulas), in units of ``2**exponent``."""
+    n, (power1, power2, power3, power4) = spread.count, powers
+    if not n:
+        return Moments()
+    if spread.low == spread.high:
+        return Moments(n, spread.low)
+    exponent = unit.exponent(spread) + (unit.half == 0.5)
+    off = power1 / n
+    around = n * off * off
+    high, low = two_sum(spread.pivot, math.ldexp(off, exponent))
+    plain = Moments(
+        n,
+        high,
+        low,
+        exponent,
+        max(0.0, power2 - around),
+        power3 - 3 * off * power2 + 2 * around * off,
+        max(0.0, power4 - 4 * off * power3 + 6 * off * off * power2 - 3 * around * off * off),
+    )
+    if not -200 < exponent < 200:
+        return plain
+    factor = math.ldexp(1.0, exponent)  # as rows that were read would give it
+    powers = [plain.power2 * factor**2, plain.power3 * factor**3, plain.power4 * factor**4]
+    return dataclasses.replace(plain, exponent=0, power2=powers[0], power3=powers[1], power4=powers[2])
