@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 STYLE = """\
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
-body { margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
+body { margin: 2rem auto; max-width: 110rem; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0 2rem; }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884; vertical-align: top; }
-.text { overflow-wrap: anywhere; }
-td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .3rem .5rem; border-bottom: 1px solid #8884; vertical-align: top; }
+.text { overflow-wrap: anywhere; min-width: 5.5rem; }
+.note { min-width: 15rem; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
 .detected { color: #b3261e; font-weight: 600; }
 .potential_detection { color: #9a6700; font-weight: 600; }
 .no_detection { color: #1a7f37; }
@@ -101,8 +102,8 @@ def _result_row(result: ResultRecord) -> Sequence[str]:
     texts = (sentence_of(result) or named(value), result.status_reason, value.reason)
     note = " ".join(dict.fromkeys(str(text) for text in texts if text))
     return (
-        f'<td class="{escape(status)}">{escape(status)}</td>',
-        f"<td>{escape(value.name)}</td>",
+        f'<td class="{escape(status)}">{_words(status)}</td>',
+        f"<td>{_words(value.name)}</td>",
         _name(value.column),
         _name(value.segment),
         f'<td class="number">{_number(value.value)}</td>',
@@ -111,8 +112,13 @@ def _result_row(result: ResultRecord) -> Sequence[str]:
             f'<td class="number">{_number(number)}</td>'
             for number in (result.warning, result.critical, value.adjusted_p_value, value.n, value.m)
         ),
-        f'<td class="text">{escape(str(note))}</td>',
+        f'<td class="text note">{escape(str(note))}</td>',
     )
+
+
+def _words(identifier: str) -> str:
+    """An identifier that may be broken after its underscores."""
+    return escape(identifier).replace("_", "_<wbr>")
 
 
 def _name(name: str | None) -> str:

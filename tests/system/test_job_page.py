@@ -101,7 +101,8 @@ EDGES = """
     const range = document.createRange();
     range.setStart(node, part.index);
     range.setEnd(node, part.index + part[0].length);
-    edges.push([part[0], range.getBoundingClientRect().top, range.getBoundingClientRect().left]);
+    const start = range.getClientRects()[0];
+    edges.push([part[0], start.top, start.left]);
   }
   return edges;
 })()
@@ -123,6 +124,7 @@ def test_whatever_columns_are_called_the_page_shows_them_apart_and_runs_nothing(
         assert 1 == len({len(cells) for cells in rows})
         assert {printable(name, 1000) for name in NAMES} | {"score", ""} == {cells[2] for cells in rows}
         assert browser.read("document.documentElement.scrollWidth <= window.innerWidth")
+        assert 200 <= browser.read("Math.min(...[...document.querySelectorAll('.note')].map(c => c.offsetWidth))")
         assert any("1 column of the baseline is missing: amount." in cells[-1] for cells in rows)
         assert any("0 to 0.00636" == cells[5] for cells in rows if cells[1] == "missing_rate")
         edges = browser.read(EDGES % (TABLE, "שלום: "))
