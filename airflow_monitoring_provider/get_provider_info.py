@@ -29,7 +29,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": integration,
                 "python-modules": [
-                    f"{package}.operators.{name}" for name in ("actuals", "batches", "monitoring", "parts")
+                    f"{package}.operators.{name}" for name in ("actuals", "batches", "monitoring", "parts", "rows")
                 ],
             }
         ],

@@ -15,6 +15,7 @@ from airflow.cli.cli_config import (
 _ACTIONS = "airflow_monitoring_provider.cli.actions"
 _DEPLOYMENTS = "airflow_monitoring_provider.cli.deployments"
 _BATCHES = "airflow_monitoring_provider.cli.batches"
+_ROWS = "airflow_monitoring_provider.cli.rows"
 _ROLLUPS = "airflow_monitoring_provider.cli.rollups"
 
 ARG_STORE = Arg(
@@ -142,6 +143,7 @@ def get_cli_commands() -> list[GroupCommand]:
                 ),
                 _deployments(),
                 _batches(),
+                *_rows(),
                 _rollups(),
                 _group(
                     "db",
@@ -231,6 +233,52 @@ def _rollups() -> GroupCommand:
         "Days, weeks and months, merged of a definition's windows",
         _action("list", "List periods", "list_rollups", of, by, start, end, *_READ, module=_ROLLUPS),
         _action("show", "Show the results of one period", "show_rollup", of, period, *_READ, module=_ROLLUPS),
+    )
+
+
+def _rows() -> tuple[ActionCommand, ActionCommand]:
+    batch = Arg(("--batch",), help="only of these batches", nargs="+", metavar="BATCH_ID")
+    deployment = Arg(("--deployment",), help="only of this deployment")
+    kinds = ("retained", "predictions", "actuals")
+    return (
+        _action(
+            "purge",
+            "Forget rows or results by age, batch or deployment, and remove files that nobody needs",
+            "purge_rows",
+            deployment,
+            batch,
+            Arg(("--older-than",), help="only of windows that ended so many days ago", type=float, metavar="DAYS"),
+            Arg(("--before",), help="only of windows that ended by then (ISO 8601)"),
+            Arg(
+                ("--what",),
+                help="what goes (default: all rows, no results)",
+                nargs="+",
+                choices=(*kinds, "results"),
+                default=list(kinds),
+            ),
+            Arg(("--locked",), help="of locked batches, too", action="store_true"),
+            Arg(("--dry-run",), help="only say what would go", action="store_true"),
+            ARG_YES,
+            *_READ,
+            module=_ROWS,
+        ),
+        _action(
+            "export",
+            "Write rows to a CSV or Parquet file",
+            "export_rows",
+            Arg(("source",), help="which rows", choices=("predictions", "actuals", "retained", "training")),
+            Arg(("url",), help="the file, below the root of its connection", metavar="FILE"),
+            Arg(("--file-conn-id",), help="connection of the file", required=True),
+            deployment,
+            Arg(("--definition",), help="of training data: the definition whose baseline it is (id or name)"),
+            batch,
+            Arg(("--start",), help="only of windows that begin from then on (ISO 8601)"),
+            Arg(("--end",), help="only of windows that begin before"),
+            Arg(("--format",), help="instead of what the file's name ends in", choices=("csv", "parquet")),
+            Arg(("--exact",), help="leave texts that spreadsheets take for formulas as they are", action="store_true"),
+            *_READ,
+            module=_ROWS,
+        ),
     )
 
 

@@ -16,17 +16,20 @@ from airflow_monitoring_provider.operators.parts import (
     MonitoringMergeOperator,
     MonitoringPartOperator,
 )
+from airflow_monitoring_provider.operators.rows import MonitoringExportOperator, MonitoringPurgeOperator
 
 __all__ = [
     "MonitoringClaimOperator",
     "MonitoringCreateBatchOperator",
     "MonitoringDeleteBatchOperator",
     "MonitoringEvaluationOperator",
+    "MonitoringExportOperator",
     "MonitoringHealthGateOperator",
     "MonitoringJobOperator",
     "MonitoringLockBatchOperator",
     "MonitoringMergeOperator",
     "MonitoringPartOperator",
+    "MonitoringPurgeOperator",
     "MonitoringReportActualsOperator",
     "MonitoringUnlockBatchOperator",
 ]

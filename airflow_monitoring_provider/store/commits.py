@@ -138,6 +138,7 @@ def _complete(claim: Claim, snapshot: Snapshot, now: dt.datetime) -> Any:
             snapshot_revision=jobs.c.snapshot_revision + 1,
             committed_token=claim.token,
             committed_at=now,
+            results_deleted=False,  # they may have been purged
             **_not_evaluated(),
         )
         .returning(

@@ -173,6 +173,7 @@ def without_baseline(connection: sa.Connection, definition_id: str, *, limit: in
             jobs.c.definition_id == definition_id,
             snapshots.c.job_id.is_not(None),
             snapshots.c.baseline_version.is_(None),
+            jobs.c.results_deleted.is_(False),
             batches.c.locked.is_(False),
             batches.c.deleted_at.is_(None),
         )

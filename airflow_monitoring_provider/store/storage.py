@@ -19,7 +19,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote
 
 import fsspec
 import pyarrow as pa
@@ -27,10 +26,11 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_monitoring_provider.exceptions import ConfigurationError, CorruptData, StoreUnavailable
+from airflow_monitoring_provider.store.file_names import folder as folder_of
+from airflow_monitoring_provider.store.file_names import owner
 from airflow_monitoring_provider.store.records import FileKind, PredictionFile
 
 _INSTANT = pa.timestamp("us", "UTC")
-_SEGMENT_LIMIT = 100  # characters; with a checksum, token, part and temporary suffix a name stays below 255
 _REPEATING = {"predicted_class", "batch_id", "actual", "actual_is_text"}  # columns of the logs
 
 
@@ -104,15 +104,38 @@ class Storage:
 
     def file_name(self, job_id: str, token: int, rest: str, suffix: str) -> str:
         """The name of a file that belongs to an attempt, as :meth:`sweep` knows it."""
-        return f"{_owner(job_id)}-{token}" + (f"-{rest}" if rest else "") + f".{suffix}"
+        return f"{owner(job_id)}-{token}" + (f"-{rest}" if rest else "") + f".{suffix}"
 
     def create(self, folders: tuple[str, str, str], name: str) -> NewFile:
         """A new file in a folder of its kind, deployment and batch; nobody sees it before it is published."""
-        folder = _folder(*folders)
+        return self.new_file(posixpath.join(folder_of(*folders), name))
+
+    def new_file(self, path: str) -> NewFile:
+        """A new file below the root. Raises :class:`ConfigurationError` for a path that leads out of it."""
+        if any(part in {"", ".", ".."} for part in path.split("/")) or "\0" in path:
+            raise ConfigurationError("the file's path leads out of its root, or names no file; choose one below it")
+        folder = posixpath.dirname(path)
+        self._require_inside(folder)  # before anything is made there
         with self.translated("write"):
             self._filesystem.makedirs(self._absolute(folder), exist_ok=True)
             self._require_inside(folder)
-            return NewFile(self, posixpath.join(folder, name))
+            return NewFile(self, path)
+
+    def listed(self, kind: FileKind, deployment_id: str) -> list[str]:
+        """Paths of every file of a kind and deployment, hidden and unfinished ones too."""
+        folder = self._absolute(folder_of(kind, deployment_id))
+        with self.translated("list"):
+            if not self._filesystem.isdir(folder):
+                return []
+            found = self._filesystem.find(folder)
+        stem = str(self._filesystem._strip_protocol(folder)).rstrip("/")
+        return sorted(posixpath.join(folder_of(kind, deployment_id), path[len(stem) + 1 :]) for path in found)
+
+    def remove(self, path: str) -> None:
+        """Remove a file below the root; one that is gone already is no error."""
+        self._require_inside(posixpath.dirname(path))
+        with self.translated("clean"), contextlib.suppress(FileNotFoundError):
+            self._filesystem.rm_file(self._absolute(path))
 
     @contextlib.contextmanager
     def opened(self, path: str) -> Iterator[IO[bytes]]:
@@ -161,10 +184,8 @@ class Storage:
 
         Files of a newer attempt stay: it may be writing them.
         """
-        folder = _folder(kind, deployment_id, batch_id)
-        own = re.compile(
-            rf"\.?{re.escape(_owner(job_id))}-(\d+)(-\d+)?(-[0-9a-f]+)?\.(parquet|part)(\.[0-9a-f]+\.tmp)?"
-        )
+        folder = folder_of(kind, deployment_id, batch_id)
+        own = re.compile(rf"\.?{re.escape(owner(job_id))}-(\d+)(-\d+)?(-[0-9a-f]+)?\.(parquet|part)(\.[0-9a-f]+\.tmp)?")
         kept = {posixpath.basename(path) for path in keep}
         removed = 0
         with self.translated("clean"):
@@ -339,30 +360,6 @@ class NewFile(io.RawIOBase):
 
     def tell(self) -> int:
         return self.size
-
-
-def _folder(kind: str, deployment_id: str, batch_id: str) -> str:
-    return posixpath.join(kind, _segment(deployment_id), _segment(batch_id))
-
-
-def _segment(identifier: str) -> str:
-    """The id as one part of a path: percent-encoded, never empty, hidden, ``..`` or longer than a file name may be."""
-    if not identifier:
-        raise ConfigurationError("an empty id cannot name a folder of the store's files")
-    try:
-        encoded = quote(identifier, safe="")
-    except UnicodeEncodeError:
-        raise ConfigurationError("an id with half of a surrogate pair cannot name a folder") from None
-    if encoded.startswith("."):
-        encoded = "%2E" + encoded[1:]
-    if len(encoded) > _SEGMENT_LIMIT:
-        encoded = encoded[:_SEGMENT_LIMIT] + "~" + hashlib.sha256(identifier.encode()).hexdigest()
-    return encoded
-
-
-def _owner(job_id: str) -> str:
-    """The job's part of a file name, in which ``-`` separates only token and part."""
-    return _segment(job_id).replace("-", "%2D")
 
 
 @contextlib.contextmanager

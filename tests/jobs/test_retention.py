@@ -19,6 +19,7 @@ from scipy.stats import binom
 from airflow_monitoring_provider.definitions import JobState
 from airflow_monitoring_provider.engines.row_digests import below, limit_of, row_digests
 from airflow_monitoring_provider.exceptions import ConfigurationError, Superseded
+from airflow_monitoring_provider.store.records import FileKind
 
 REGRESSION = {
     "name": "prices",
@@ -29,8 +30,13 @@ REGRESSION = {
 
 def kept(world: Any, summary: Any) -> list[dict[str, Any]]:
     """The retained rows of a job."""
-    files = world.store.retained_files(summary.batch_id).get(summary.job_id, ())
+    files = listed(world, summary)
     return [row for file in files for batch in world.storage.read_predictions(file) for row in batch.to_pylist()]
+
+
+def listed(world: Any, summary: Any) -> list[Any]:
+    """The files of retained rows that count, of a job's batch."""
+    return list(world.store.row_files(FileKind.RETAINED, batch_ids=[summary.batch_id]))
 
 
 def place(key: str) -> int:
@@ -102,9 +108,9 @@ def test_one_task_and_parts_keep_what_the_rule_says(
     key = lambda row: row["id"]  # noqa: E731
     assert sorted(found, key=key) == sorted(kept(world, parts), key=key)
     assert summary.job_id == parts.job_id
-    listed = [file.path for file in world.store.retained_files(parts.batch_id).get(parts.job_id, ())]
+    paths = [file.path for file in listed(world, parts)]
     on_disk = sorted(str(p.relative_to(world.folder / "storage")) for p in world.folder.rglob("retained/**/*.parquet"))
-    assert sorted(listed) == on_disk
+    assert sorted(paths) == on_disk
 
 
 ROWS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2)), min_size=1, max_size=12)
@@ -160,7 +166,7 @@ def test_a_retry_replaces_and_a_superseded_attempt_changes_nothing(
     world.table("scores", tools.day_rows(0, 200))
     definition = define(**sample("samples", 20))
     first = world.run(definition)
-    before = world.store.retained_files(first.batch_id)
+    before = listed(world, first)
 
     def overtaken(claim: Any) -> None:
         record, _ = world.store.definition(claim.definition_id)
@@ -168,10 +174,10 @@ def test_a_retry_replaces_and_a_superseded_attempt_changes_nothing(
 
     with pytest.raises(Superseded):
         world.run(definition, on_claim=overtaken)
-    assert before == world.store.retained_files(first.batch_id)
+    assert before == listed(world, first)
     again = world.run(definition)
-    after = world.store.retained_files(again.batch_id)
-    assert [file.sha256 for file in before[first.job_id]] == [file.sha256 for file in after[again.job_id]]
+    after = listed(world, again)
+    assert [file.sha256 for file in before] == [file.sha256 for file in after]
     assert before != after
     assert 1 == len(list(world.folder.rglob("retained/**/*.parquet")))
 
@@ -181,7 +187,7 @@ def test_deleting_the_batch_removes_its_rows(world: Any, define: Callable[..., A
     summary = world.run(define(**sample("percentage", 100)))
     assert 96 == len(kept(world, summary))
     world.store.delete_batch(summary.batch_id)
-    assert {} == world.store.retained_files(summary.batch_id)
+    assert [] == listed(world, summary)
     assert [] == list(world.folder.rglob("retained/**/*.parquet"))
 
 

@@ -1,0 +1,64 @@
+"""``airflow monitoring purge`` and ``export``: forget the rows that the store keeps, and hand them out."""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+from typing import TYPE_CHECKING
+
+from airflow.utils.cli import suppress_logs_and_warning
+
+from airflow_monitoring_provider.cli.console import as_instant, open_store, plain_errors, print_rows
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+
+@suppress_logs_and_warning
+def purge_rows(args: Namespace) -> None:
+    """Forget rows and results."""
+    from airflow_monitoring_provider.jobs.purge import purge
+    from airflow_monitoring_provider.store.retention_records import Purged, PurgePolicy
+
+    with open_store(args) as store, plain_errors():
+        before = as_instant(args.before, "before")
+        if args.older_than is not None:
+            before = dt.datetime.now(dt.UTC) - dt.timedelta(days=args.older_than)
+        policy = PurgePolicy(
+            deployment_id=args.deployment,
+            batch_ids=tuple(args.batch or ()),
+            before=before,
+            what=frozenset(Purged(name) for name in args.what),
+            locked=args.locked,
+        )
+        if not args.dry_run and not args.yes:
+            found = purge(store, policy, dry_run=True).to_dict()
+            asked = f"Purge {found['files']} files with {found['rows']} rows and the results of {found['results']} jobs"
+            if input(f"{asked}? (y/n) ").strip().lower() not in ("y", "yes"):
+                raise SystemExit("Nothing was purged.")
+        summary = purge(store, policy, by=getpass.getuser(), dry_run=args.dry_run)
+    print_rows(args, [summary.to_dict()])
+
+
+@suppress_logs_and_warning
+def export_rows(args: Namespace) -> None:
+    """Write rows to a file below a connection's root."""
+    from airflow_monitoring_provider.hooks.exporting import export_to_file
+
+    with plain_errors():
+        wanted = {name: as_instant(getattr(args, name), name) for name in ("start", "end")}
+        with open_store(args):  # connections are looked up as commands do
+            pass
+        summary = export_to_file(
+            args.source,
+            args.url,
+            args.file_conn_id,
+            store_conn_id=args.store_conn_id,
+            deployment_id=args.deployment,
+            definition_id=args.definition,
+            batch_ids=tuple(args.batch or ()),
+            file_format=args.format,
+            exact=args.exact,
+            **wanted,
+        )
+    print_rows(args, [summary])
