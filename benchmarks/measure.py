@@ -151,7 +151,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def verdict(claim: str, value: float, limit: float, *, unit: str = "") -> None:
     """Print a value beside the limit that it is to keep, and by how much it misses."""
-    kept = "kept" if value <= limit else f"missed by {100 * (value / limit - 1):.2g} %"
+    kept = "kept" if value <= limit else f"missed by {value / limit - 1:.{0 if value > 1.1 * limit else 1}%}"
     print(f"{claim}: {value:.3g}{unit}, limit {limit:.3g}{unit}: {kept}", flush=True)
 
 

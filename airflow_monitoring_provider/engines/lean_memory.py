@@ -25,7 +25,8 @@ def use_lean_memory() -> None:
     """
     if _VARIABLE in os.environ:
         return
-    if "pyarrow" not in sys.modules and sys.platform == "linux":  # whose wheels all hold it
+    # Arrow's wheels for Linux hold it; a build without it says so, and keeps its own default.
+    if "pyarrow" not in sys.modules and sys.platform == "linux":
         os.environ[_VARIABLE] = _POOL
         try:
             import pyarrow  # noqa: F401
