@@ -16,6 +16,7 @@ _ACTIONS = "airflow_monitoring_provider.cli.actions"
 _DEPLOYMENTS = "airflow_monitoring_provider.cli.deployments"
 _BATCHES = "airflow_monitoring_provider.cli.batches"
 _ROWS = "airflow_monitoring_provider.cli.rows"
+_CUSTOM = "airflow_monitoring_provider.cli.custom_metrics"
 _ROLLUPS = "airflow_monitoring_provider.cli.rollups"
 
 ARG_STORE = Arg(
@@ -145,6 +146,7 @@ def get_cli_commands() -> list[GroupCommand]:
                 _batches(),
                 *_rows(),
                 _rollups(),
+                _custom_metrics(),
                 _group(
                     "db",
                     "The monitoring store's tables",
@@ -279,6 +281,42 @@ def _rows() -> tuple[ActionCommand, ActionCommand]:
             *_READ,
             module=_ROWS,
         ),
+    )
+
+
+def _custom_metrics() -> GroupCommand:
+    of, metric = ARG_DEPLOYMENT_ID, Arg(("metric_id",), help="id of the metric")
+    times = (
+        Arg(("--start",), help="ISO 8601; only values from then on"),
+        Arg(("--end",), help="ISO 8601; only values before"),
+        Arg(("--batch",), help="only values of these batches", nargs="+", metavar="BATCH_ID"),
+    )
+    by = (
+        Arg(("--by",), help="batch (default), hour, day, week, month, quarter or year", default="batch"),
+        Arg(("--timezone",), help="whose calendar says where periods begin (default UTC)", default="UTC"),
+    )
+    reported = (
+        Arg(("value",), help="a number; of a categorical metric the category"),
+        Arg(("--timestamp",), help="ISO 8601; when it was measured (default: now)"),
+        Arg(("--batch",), help="id of its batch"),
+        Arg(("--sample-count",), help="samples behind it (default 1)", type=int, default=1),
+        Arg(("--association-id",), help="the prediction it belongs to; counts once"),
+        Arg(("--key",), help="your own name of this value; sent again, it counts once"),
+    )
+    said = Arg(("--metric",), help='JSON, as {"type": "sum", "units": "EUR", "critical": 9}', required=True)
+    write = (ARG_STORE, ARG_VERBOSE)
+
+    def command(name: str, text: str, function: str, *arguments: Arg) -> ActionCommand:
+        return _action(name, text, function, *arguments, module=_CUSTOM)
+
+    return _group(
+        "custom-metrics",
+        "Metrics of your own, and their values",
+        command("list", "List a deployment's custom metrics", "list_metrics", of, *_READ),
+        command("create", "Make a metric known whose values are reported", "create_metric", of, metric, said, *write),
+        command("show", "Show all its values as one", "show_metric", of, metric, *times, *_READ),
+        command("history", "Show its values by batch or period", "show_history", of, metric, *by, *times, *_READ),
+        command("report", "Report a value", "report_value", of, metric, *reported, *write),
     )
 
 

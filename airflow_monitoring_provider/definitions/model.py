@@ -18,6 +18,7 @@ from airflow_monitoring_provider.definitions.columns import (
     MonitoringColumns,
     MonitoringOutputSettings,
 )
+from airflow_monitoring_provider.definitions.custom import CustomMetrics
 from airflow_monitoring_provider.definitions.drift import Drift
 from airflow_monitoring_provider.definitions.instants import in_utc
 from airflow_monitoring_provider.definitions.intake import INTAKES, IntakeSettings, UnservedIntake
@@ -126,6 +127,9 @@ class JobDefinition(PredictionMembers):
         default=0.5, gt=0, lt=1, description="The quantile of the actuals that a regression predicts, for pinball."
     )
     thresholds: Thresholds = Field(default=FrozenDict(), description="Limits per metric id.")
+    custom_metrics: CustomMetrics = Field(
+        default=FrozenDict(), description="Metrics of the user's own: SQL, a function, or values reported from outside."
+    )
     checks: Checks = Field(
         default=FrozenDict(), description="What the values of a column must be: kind, bounds, a list."
     )

@@ -31,7 +31,7 @@ Problems = Iterator[tuple[PartPath, str]]
 def broken_rules(definition: JobDefinition) -> list[tuple[PartPath, str]]:
     """Every rule the definition breaks, in the order of its fields."""
     rules = (_job, _aggregation, _roles, _target, _output_columns, _output_place, _times, _partitions, _drift)
-    return [problem for rule in (*rules, _checks, _segments, _engine) for problem in rule(definition)]
+    return [problem for rule in (*rules, _checks, _segments, _custom, _engine) for problem in rule(definition)]
 
 
 def _job(definition: JobDefinition) -> Problems:
@@ -250,6 +250,13 @@ def _checks(definition: JobDefinition) -> Problems:
                 yield ("thresholds", metric, "columns", name), reason
 
 
+def _custom(definition: JobDefinition) -> Problems:
+    if isinstance(definition.intake_settings, FileIntake):
+        for name, metric in definition.custom_metrics.items():
+            if metric.sql is not None:
+                yield ("custom_metrics", name, "sql"), "needs a database, and the intake is files; use a function"
+
+
 def _engine(definition: JobDefinition) -> Problems:
     """What the database cannot compute for this definition, whatever its table holds."""
     if definition.engine != "sql":
@@ -262,6 +269,9 @@ def _engine(definition: JobDefinition) -> Problems:
         "each row's status is written to no database": output is not None and table is None,
         "statementType finds the output's rows one by one": table is not None and table.statement_type in finding,
         "`commit_interval` asks for several transactions": table is not None and table.commit_interval,
+        "a function is given rows (`custom_metrics`)": any(
+            m.source == "rows" for m in definition.custom_metrics.values()
+        ),
         "parts are read row by row (`partitions`)": definition.partitions,
         "rows are told apart one by one (`segments`)": definition.segments,
         "predictions are kept for actuals that come later (`association_id_column`)": columns.association_id_column,

@@ -23,9 +23,17 @@ from airflow_monitoring_provider.intake.prefilter import unreadable_text
 from airflow_monitoring_provider.intake.query import checked_query
 from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type, find_table
 from airflow_monitoring_provider.intake.selection import SqlSelection, select_window
-from airflow_monitoring_provider.intake.source import CannotPushDown, TimeFilter, checked_columns, gathered, listed
+from airflow_monitoring_provider.intake.source import (
+    CannotPushDown,
+    Selection,
+    TimeFilter,
+    checked_columns,
+    gathered,
+    listed,
+)
 from airflow_monitoring_provider.intake.window_cut import WindowCut
 
+_MOST_COUNTED = 1001  # one more than a categorical metric may have
 _READERS: dict[str, Any] = {"postgresql": postgres, "sqlite": sqlite}
 
 _SORTED = (sa.Boolean, sa.Numeric, sa.Integer, sa.DateTime, sa.Date, sa.String, sa.LargeBinary)
@@ -196,6 +204,40 @@ class SqlSource:
         column = relation.column(window.column)
         others = self._rows(relation, None).with_only_columns(column).where(column.is_not(None), sa.not_(condition))
         return connection.execute(others.limit(1)).first() is not None
+
+
+def aggregated(selection: Selection, expression: str, samples: str | None, label: str) -> tuple[Any, int]:
+    """What an author's aggregate expression gives over a window's rows, and how many samples are behind it.
+
+    :param samples: an aggregate that counts them; None: all rows.
+    :raises SourceError: it is not one expression, gives a value for each row, or the database refuses it.
+    """
+    with translated(label):
+        answers = selection.connection.execute(selection.rows(_expression(selection, expression)).limit(2)).all()
+        if len(answers) != 1:
+            raise SourceError("the expression of a custom metric must be an aggregate: it gives one value for each row")
+        counter: sa.ColumnElement[Any] = sa.func.count() if samples is None else _expression(selection, samples)
+        count = selection.connection.execute(selection.rows(counter)).all()
+    if len(count) != 1 or isinstance(count[0][0], bool) or not isinstance(count[0][0], int) or count[0][0] < 0:
+        raise SourceError("sampleCountSql of a custom metric must be an aggregate that gives a whole number")
+    return answers[0][0], count[0][0]
+
+
+def counted(selection: Selection, expression: str, label: str) -> dict[str, int]:
+    """How many rows an author's expression gives each text for; null is none. Errors as :func:`aggregated`."""
+    value = sa.cast(_expression(selection, expression), sa.Text).label("value")
+    with translated(label):
+        grouped = selection.rows(value).subquery("valued")
+        query = (
+            sa.select(grouped.c.value, sa.func.count()).where(grouped.c.value.is_not(None)).group_by(grouped.c.value)
+        )
+        return {str(name): int(rows) for name, rows in selection.connection.execute(query.limit(_MOST_COUNTED))}
+
+
+def _expression(selection: Selection, text: str) -> sa.ColumnElement[Any]:
+    """An author's expression in parentheses that nothing leaves; the line break ends a comment in its last line."""
+    checked = checked_query(f"SELECT {text}", selection.connection.dialect.name).removeprefix("SELECT ")
+    return sa.literal_column(f"({checked}\n)").label("value")
 
 
 def _find_query(connection: sa.Connection, query: str, label: str) -> Relation:

@@ -25,6 +25,7 @@ from airflow_monitoring_provider.definitions import (
 from airflow_monitoring_provider.definitions.printing import printable
 from airflow_monitoring_provider.exceptions import BatchLocked, CorruptData, NotFound, Superseded
 from airflow_monitoring_provider.jobs.baseline import stored_first_window
+from airflow_monitoring_provider.jobs.custom import kept_values
 from airflow_monitoring_provider.jobs.finishing import due
 from airflow_monitoring_provider.jobs.timeliness import is_incomplete
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
@@ -275,7 +276,8 @@ def _values(
         null_timestamps=int(null_timestamps or 0),
         as_of=as_of,
     )
-    return [*compared, *(value for value in before if of_the_job(value))]
+    own = kept_values(definition, before, profile)
+    return [*compared, *own, *(value for value in before if of_the_job(value))]
 
 
 def _changes(profile: Profile, baseline: Profile, definition: JobDefinition) -> SchemaChanges:

@@ -14,6 +14,7 @@ from airflow_monitoring_provider.jobs import retention
 from airflow_monitoring_provider.jobs.actuals import label
 from airflow_monitoring_provider.jobs.baseline import Reference
 from airflow_monitoring_provider.jobs.claiming import attempt_of
+from airflow_monitoring_provider.jobs.custom import profile_values, read_values
 from airflow_monitoring_provider.jobs.progress import Progress
 from airflow_monitoring_provider.jobs.reading import Reading, Rows
 from airflow_monitoring_provider.jobs.timeliness import (
@@ -96,6 +97,7 @@ def finish_job(
         null_timestamps=reading.null_timestamps,
         as_of=due(job),
     )
+    values += [*read_values(definition, reading.custom), *profile_values(definition, reading.profile)]
     values += timeliness_values(definition, claim.window, reading.profile.rows, timed, store)
     progress.stage("write", f"compared: {len(values)} values")
     receipt = _write(store, writer, claim, reading)  # 4 write

@@ -48,6 +48,7 @@ from airflow_monitoring_provider.jobs.actuals_log import open_log
 from airflow_monitoring_provider.jobs.baseline import Reference, find_reference
 from airflow_monitoring_provider.jobs.claiming import claim_window, rows_last_time, settled
 from airflow_monitoring_provider.jobs.copied import CopiedColumns
+from airflow_monitoring_provider.jobs.custom import RowMetrics, sql_outcomes
 from airflow_monitoring_provider.jobs.finishing import JobSummary, finish_job, label_committed
 from airflow_monitoring_provider.jobs.job_plan import JobPlan
 from airflow_monitoring_provider.jobs.ports import Ports
@@ -211,6 +212,10 @@ def merge_and_commit(
         if definition.monitoring_aggregation is not None:
             retained = retained_schema(definition, plan.rows.profile, plan.rows.schema)
             log_files = merged_sample(definition, retained, store.storage, claim, log_files, eligible)
+        own = RowMetrics(definition, plan.rows.schema)
+        for part in parts:
+            own.merge(part.custom)
+        source, window = open_rows(definition, ports), time_filter(definition, claim.window)
         reading = Reading(
             profile=profile,
             schema_changes=plan.rows.changes,
@@ -218,6 +223,7 @@ def merge_and_commit(
             null_timestamps=sum(part.null_timestamps for part in parts),
             log_files=log_files,
             eligible=eligible,
+            custom=own.outcomes() | sql_outcomes(definition, source, window),
         )
         writer = ports.writer(definition) if output else None
         compared = _reference(plan, store.part_reference(claim.job_id, cut))
@@ -251,7 +257,8 @@ def _read_part(
         rows = None
         if definition.output_settings is not None:
             rows = StagedRows(writer, CopiedColumns(definition, plan.rows.schema).schema)
-        profile = pass_over(definition, plan.rows, source, window, duplicates, rows, logged, progress)
+        own = RowMetrics(definition, plan.rows.schema)
+        profile = pass_over(definition, plan.rows, source, window, duplicates, rows, logged, own, progress)
         ports.store.confirm(claim)  # a newer claim has swept what this one wrote
         column = definition.timestamp_column
         result = PartResult(
@@ -260,6 +267,7 @@ def _read_part(
             eligible=logged.eligible,
             seen=source.seen(),
             order_sum=duplicates.order_sum if isinstance(duplicates, KeptKeys) else 0,
+            custom=own.states(),
         )
         return result.close(writer, profile), profile.rows
 

@@ -36,6 +36,7 @@ from airflow_monitoring_provider.engines.sql import check_plan, profile_in_datab
 from airflow_monitoring_provider.engines.sql_rows import ProfiledRows, SelectedRows
 from airflow_monitoring_provider.exceptions import ConfigurationError
 from airflow_monitoring_provider.intake.source import CannotPushDown, RowSource, Selection, TimeFilter, select_in
+from airflow_monitoring_provider.jobs.custom import row_metric_columns
 from airflow_monitoring_provider.jobs.progress import Progress
 from airflow_monitoring_provider.outputs.output import RowWriter
 from airflow_monitoring_provider.outputs.selected import SelectingWriter
@@ -154,6 +155,8 @@ def _selected(definition: JobDefinition, source: RowSource, window: TimeFilter |
             raise CannotPushDown("monitoringAggregation retains a sample of the rows, for which rows are read")
     elif columns.association_id_column is not None:
         raise CannotPushDown("predictions are kept for actuals that come later, for which rows are read")
+    if row_metric_columns(definition):
+        raise CannotPushDown("a function of customMetrics is given rows")
     with select_in(source, window) as selection:
         yield selection
 

@@ -9,7 +9,7 @@ Memory holds some record batches, the profile and, while duplicates are looked f
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -31,10 +31,12 @@ from airflow_monitoring_provider.intake.source import RowSource, TimeFilter, ope
 from airflow_monitoring_provider.jobs.actuals_log import RowLog, logged_columns, open_log
 from airflow_monitoring_provider.jobs.baseline import Reference
 from airflow_monitoring_provider.jobs.copied import CopiedColumns
+from airflow_monitoring_provider.jobs.custom import RowMetrics, sql_outcomes
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.progress import Progress
 from airflow_monitoring_provider.jobs.pushing import pushed_profile
 from airflow_monitoring_provider.jobs.spool import Spool, scratch_folder
+from airflow_monitoring_provider.metrics.custom import Outcome
 from airflow_monitoring_provider.outputs.output import RowWriter
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import Profile
@@ -78,6 +80,7 @@ class Reading:
     :param null_timestamps: rows of the source that are in no window because their timestamp is null.
     :param log_files: what was logged of the rows, for joins of predictions with late actuals; of a definition that
         aggregates, the retained ones, of so many ``eligible`` rows.
+    :param custom: what the user's own SQL and functions over rows gave, by the ids of their metrics.
     """
 
     profile: Profile
@@ -86,6 +89,7 @@ class Reading:
     null_timestamps: int
     log_files: tuple[PredictionFile, ...]
     eligible: int = 0
+    custom: Mapping[str, Outcome] = dataclasses.field(default_factory=dict)
 
 
 @contextmanager
@@ -122,10 +126,11 @@ def read_rows(
         logged = resources.enter_context(
             open_log(definition, planned.profile, planned.schema, ports.store.storage, claim)
         )
+        own = RowMetrics(definition, planned.schema)
         if pushed is not None:
             profile = pushed.profile
         else:
-            profile = pass_over(definition, planned, source, window_filter, duplicates, spool, logged, progress)
+            profile = pass_over(definition, planned, source, window_filter, duplicates, spool, logged, own, progress)
         check_rejected(definition, profile)
         if spool is not None:
             spool.finish()
@@ -138,6 +143,7 @@ def read_rows(
             null_timestamps=source.null_timestamps(column) if column else 0,
             log_files=() if file is None else (file,),
             eligible=logged.eligible,
+            custom=own.outcomes() | sql_outcomes(definition, source, window_filter),
         )
 
 
@@ -172,6 +178,7 @@ def pass_over(
     duplicates: Duplicates | None,
     sink: RowSink | None,
     logged: RowLog,
+    own: RowMetrics,
     progress: Progress,
 ) -> Profile:
     """Read rows once: their profile; output rows go to ``sink``, predictions or late actuals to their log.
@@ -186,7 +193,7 @@ def pass_over(
         ProfileBuilder(planned.profile, threads=usable_cores()) as builder,
     ):
         logged_too = logged_columns(definition, planned.profile, planned.schema)
-        kept = (*identifiers_of(definition), *copied.names, *logged_too)
+        kept = (*identifiers_of(definition), *copied.names, *logged_too, *own.columns)
         names = tuple(dict.fromkeys([*builder.row_columns, *screen.columns, *kept]))
         counted = frozenset(builder.row_columns).difference(kept)
         for stretch in stretches:
@@ -198,6 +205,7 @@ def pass_over(
                     sink.append(rows)
                 builder.see(batch, statuses)
                 logged.append(batch, statuses)
+                own.see(batch, statuses)
                 accepted = int(np.count_nonzero(statuses == RowStatus.MONITORED))
                 scored, failed = scored + accepted, failed + len(statuses) - accepted
                 progress.rows(scored, failed)
@@ -213,7 +221,8 @@ def columns_of(definition: JobDefinition, planned: RowPlan) -> tuple[str, ...]:
     """The columns that are read."""
     copied = CopiedColumns(definition, planned.schema)
     logged = logged_columns(definition, planned.profile, planned.schema)
-    return read_columns(planned.profile, identifiers_of(definition), (*logged, *copied.names))
+    others = (*logged, *copied.names, *RowMetrics(definition, planned.schema).columns)
+    return read_columns(planned.profile, identifiers_of(definition), others)
 
 
 def time_filter(definition: JobDefinition, window: Window) -> TimeFilter | None:

@@ -22,8 +22,10 @@ from airflow_monitoring_provider.jobs.baseline import stored_reference
 from airflow_monitoring_provider.jobs.finishing import instant_of
 from airflow_monitoring_provider.jobs.predictions import PredictionLog
 from airflow_monitoring_provider.jobs.reading import screen_of
+from airflow_monitoring_provider.profiles.instants import instants
 from airflow_monitoring_provider.profiles.serialise import FORMAT_VERSION, to_bytes
 from airflow_monitoring_provider.store.actual_records import report_id
+from airflow_monitoring_provider.store.custom_records import CustomReport
 from airflow_monitoring_provider.store.report_records import Report, ReportOwner
 from airflow_monitoring_provider.store.store import MonitoringStore
 
@@ -104,6 +106,47 @@ def _profiled(
         model_id=model_id or definition.model_id,
         logged=file,
     )
+
+
+def report_custom_frame(
+    store: MonitoringStore,
+    frame: pa.Table | pa.RecordBatch | pd.DataFrame | Sequence[Mapping[str, Any]],
+    deployment_id: str,
+    metric_id: str,
+) -> int:
+    """Report a table of values of a custom metric, all or none; how many are new.
+
+    :param frame: with the columns that the metric's ``mapping`` names; rows without a value are left out.
+    :raises SourceError: a column is not there, or the rows are no table.
+    :raises NotFound, BatchLocked, DefinitionError, ConfigurationError: as ``store.report_custom_metric``.
+    """
+    mapping, table = store.custom_metric(deployment_id, metric_id).metric.mapping, reported_table(frame)
+    named = {
+        "value": mapping.value,
+        "at": mapping.timestamp,
+        "batch_id": mapping.batch,
+        "sample_count": mapping.sample_count,
+        "association_id": mapping.association_id,
+    }
+    names = {field: column for field, column in named.items() if column is not None}
+    missing = [column for column in names.values() if column not in table.column_names]
+    if missing:
+        raise SourceError(f"column {missing[0]!r} is not in the reported table; it has {', '.join(table.column_names)}")
+    columns = [table.column(column).to_pylist() for column in names.values()]
+    if mapping.timestamp is not None:
+        times = instants(table.column(mapping.timestamp).combine_chunks(), "UTC").to_pylist()
+        columns[list(names).index("at")] = times
+    rows = [dict(zip(names, each, strict=True)) for each in zip(*columns, strict=True)]
+    values = [
+        CustomReport(**{field: _text_of(field, value) for field, value in row.items() if value is not None})
+        for row in rows
+        if row["value"] is not None
+    ]
+    return store.report_custom_values(deployment_id, metric_id, values)
+
+
+def _text_of(field: str, value: Any) -> Any:
+    return str(value) if field in ("batch_id", "association_id") else value
 
 
 def _sweep(store: MonitoringStore, owner: ReportOwner) -> None:

@@ -14,7 +14,9 @@ from airflow_monitoring_provider.definitions import (
 )
 from airflow_monitoring_provider.exceptions import CorruptData
 from airflow_monitoring_provider.jobs.baseline import baseline_key, stored_first_window
+from airflow_monitoring_provider.jobs.custom import profile_values
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare_labels
+from airflow_monitoring_provider.metrics.custom import of_profile
 from airflow_monitoring_provider.metrics.labels import of_labels
 from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.profiles.profile import Profile
@@ -48,7 +50,9 @@ def restate(
     values = compare_labels(
         after, _reference(store, job, definition, after), ComparisonSettings.from_definition(definition)
     )
-    store.restate(job, made, after.content_hash(), _with(store.load_values(job.job_id), values), uses, seen)
+    committed = [value for value in store.load_values(job.job_id) if not of_profile(value)]
+    restated = [*_with(committed, values), *profile_values(definition, after)]
+    store.restate(job, made, after.content_hash(), restated, uses, seen)
     log.info("Restated job %s: %d values are made of actuals", job.job_id, len(values))
     return "restated"
 

@@ -22,6 +22,7 @@ from airflow_monitoring_provider.definitions import JobDefinition, Period, Perio
 from airflow_monitoring_provider.definitions.periods import periods
 from airflow_monitoring_provider.exceptions import ConfigurationError, CorruptData
 from airflow_monitoring_provider.jobs.baseline import stored_reference
+from airflow_monitoring_provider.jobs.custom import profile_values
 from airflow_monitoring_provider.jobs.timeliness import is_kept_incomplete
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
 from airflow_monitoring_provider.metrics.timeliness import completeness
@@ -136,6 +137,7 @@ def _values(
     baseline = stored_reference(definition, store).profile
     values = compare(profile, baseline, ComparisonSettings.from_definition(definition), as_of=period.end)
     values = [value for value in values if value.name != _OF_ONE_TABLE]
+    values += profile_values(definition, profile)
     rows = definition.timeliness.expected_rows
     if isinstance(rows, int) and expected is not None:
         values.append(completeness(profile.rows, float(rows * expected)))

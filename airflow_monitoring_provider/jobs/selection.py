@@ -14,6 +14,7 @@ from datetime import datetime
 from airflow_monitoring_provider.definitions import JobDefinition, load_definition
 from airflow_monitoring_provider.exceptions import BatchLocked, ConfigurationError, CorruptData
 from airflow_monitoring_provider.jobs.baseline import stored_reference
+from airflow_monitoring_provider.jobs.custom import profile_values
 from airflow_monitoring_provider.jobs.finishing import instant_of
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
 from airflow_monitoring_provider.monitors.evaluate import Evaluation, evaluate
@@ -139,6 +140,7 @@ def _part(store: BatchStore, definition_id: str, profiles: list[Profile]) -> Def
     if baseline is not None:
         baseline = _unsegmented(baseline)
     values = compare(merged, baseline, ComparisonSettings.from_definition(definition))
+    values += profile_values(definition, merged)
     return DefinitionPart(definition, merged, evaluate(values, Rules.from_definition(definition)), baseline is not None)
 
 

@@ -7,9 +7,9 @@ repeat one of an earlier part is found when all keys are together (:func:`repeti
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +82,7 @@ class PartResult:
     :param null_timestamps: its rows that are in no window because their timestamp is null.
     :param order_sum: of its keys; 0 where none are kept.
     :param eligible: its rows that a sample can be made of.
+    :param custom: what functions over rows have seen, JSON-ready.
     """
 
     null_timestamps: int
@@ -89,6 +90,7 @@ class PartResult:
     seen: PartSeen
     order_sum: int = 0
     eligible: int = 0
+    custom: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def close(self, writer: StagedWriter, profile: Profile) -> StagedFile:
         """Make the staged file whole."""
@@ -104,6 +106,7 @@ class PartResult:
                 "seen": dataclasses.asdict(self.seen),
                 "order_sum": self.order_sum,
                 "eligible": self.eligible,
+                "custom": dict(self.custom),
             }
         )
 
@@ -118,6 +121,7 @@ class StagedPart:
         self.duplicates: int = facts["duplicates"]
         self.order_sum: int = facts["order_sum"]
         self.null_timestamps: int = facts["null_timestamps"]
+        self.custom: dict[str, Any] = facts.get("custom", {})
         self.seen = PartSeen(**facts["seen"])
         self.eligible: int = facts.get("eligible", 0)  # staged before samples were
         found = facts["predictions"]

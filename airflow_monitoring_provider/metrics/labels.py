@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from airflow_monitoring_provider.metrics.custom import is_custom
 from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind
 from airflow_monitoring_provider.profiles.profile import Profile
 
 
 def of_labels(value: MetricValue) -> bool:
     """Whether late actuals may change a value."""
+    if is_custom(value):
+        return False
     return value.kind is ResultKind.MODEL_PERFORMANCE or value.name in (
         "label_coverage",
         "label_lag_p50",

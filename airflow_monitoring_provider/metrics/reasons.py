@@ -26,6 +26,8 @@ class Reason(StrEnum):
     NEGATIVE_VALUES = "negative_values"
     OUT_OF_DOMAIN = "out_of_domain"
     NOT_FINITE = "not_finite"
+    FAILED = "failed"
+    WRONG_TYPE = "wrong_type"
     NO_THRESHOLD = "no_threshold"
     NOT_SIGNIFICANT = "not_significant"
     NOT_APPLICABLE = "not_applicable"
@@ -51,7 +53,9 @@ _SENTENCES: dict[Reason, str] = {
     Reason.ZERO_DENOMINATOR: "The metric divides by a count or sum that is zero here.",
     Reason.NEGATIVE_VALUES: "The metric takes logarithms and some value is at or below -1.",
     Reason.OUT_OF_DOMAIN: "Some prediction or actual is negative or zero, where the metric is not defined.",
-    Reason.NOT_FINITE: "The values are too large for the result to be a finite number.",
+    Reason.NOT_FINITE: "The result is no finite number.",
+    Reason.FAILED: "The code or SQL that makes the metric ended with an error.",
+    Reason.WRONG_TYPE: "The code or SQL that makes the metric gave something else than it has to.",
     Reason.NOT_SIGNIFICANT: "The value has reached its threshold, but chance alone could have brought it there.",
     Reason.NOT_APPLICABLE: "The metric is not defined for values like those of the column.",
     Reason.NO_THRESHOLD: "Neither the definition nor the defaults set a threshold for the metric.",

@@ -13,13 +13,14 @@ from airflow_monitoring_provider.definitions.metric_terms import METRICS
 
 
 class ResultKind(StrEnum):
-    """What a metric speaks of: MLRun's result kinds, and data quality."""
+    """What a metric speaks of: MLRun's result kinds, data quality, and what the user defines."""
 
     DATA_DRIFT = "data_drift"
     CONCEPT_DRIFT = "concept_drift"
     MODEL_PERFORMANCE = "model_performance"
     SYSTEM_PERFORMANCE = "system_performance"
     DATA_QUALITY = "data_quality"
+    CUSTOM = "custom"
 
 
 class Direction(StrEnum):

@@ -77,6 +77,7 @@ def _others(evaluation: Evaluation) -> list[str]:
         (ResultKind.DATA_QUALITY, "data quality"),
         (ResultKind.MODEL_PERFORMANCE, "performance"),
         (ResultKind.SYSTEM_PERFORMANCE, "system"),
+        (ResultKind.CUSTOM, "custom metrics"),
     ):
         found = [r for r in evaluation.results if r.kind is kind and r.decides and r.status > ResultStatus.NO_DETECTION]
         found.sort(key=lambda r: (-int(r.status), -(r.severity or 0.0), r.name, r.column or "", r.segment or ""))

@@ -27,6 +27,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from airflow_monitoring_provider.definitions.checks import NOT_ALLOWED, OUT_OF_BOUNDS
+from airflow_monitoring_provider.definitions.custom import CustomMetric, category_id
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.definitions.parity import PARITY
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue
@@ -103,6 +104,8 @@ class Rules:
         for column, check in definition.checks.items():
             for metric in (OUT_OF_BOUNDS, NOT_ALLOWED) if check.limited else ():
                 columns.setdefault(metric, {})[column] = Limits(check.warning, check.critical)
+        for name, own_metric in definition.custom_metrics.items():
+            limits |= custom_limits(name, own_metric)
         significance = definition.resolved_significance
         return cls(limits, columns, significance.alpha, significance.guard, definition.resolved_model_score)
 
@@ -116,6 +119,14 @@ class Rules:
             if of_column is not None:
                 return of_column
         return self.limits.get(metric, default or DEFAULTS.get(metric, Limits()))
+
+
+def custom_limits(name: str, metric: CustomMetric) -> dict[str, Limits]:
+    """The limits that a metric of the user's own brings, by the names of its results."""
+    found = {name: Limits(metric.warning, metric.critical)}
+    for category, each in metric.categories.items():
+        found[category_id(name, category)] = Limits(each.warning, each.critical)
+    return found
 
 
 def severity(value: MetricValue, limit: float | None) -> float | None:

@@ -32,6 +32,7 @@ from airflow_monitoring_provider.store.tables import (
     batch_reports,
     batch_stats,
     batches,
+    custom_values,
     jobs,
     metrics,
     prediction_files,
@@ -235,7 +236,7 @@ def delete(connection: sa.Connection, batch_id: str, *, by: str | None, now: dt.
     empty = {"predictions": 0, "earliest_prediction": None, "latest_prediction": None}
     deployment_id = _change_open(connection, batch_id, {"deleted_at": now, "updated_at": now, **empty})
     reports = report_logs.delete(connection, batch_id)
-    for table in (batch_dates, batch_reports, batch_stats):
+    for table in (batch_dates, batch_reports, batch_stats, custom_values):
         connection.execute(table.delete().where(table.c.batch_id == batch_id))
     for table in _RESULTS:
         connection.execute(table.delete().where(table.c.job_id.in_(ids)))

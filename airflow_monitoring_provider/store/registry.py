@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
+from airflow_monitoring_provider.definitions.custom import CustomMetric
 from airflow_monitoring_provider.exceptions import DefinitionError, NotFound
-from airflow_monitoring_provider.store import model_history, texts
+from airflow_monitoring_provider.store import custom, model_history, texts
 from airflow_monitoring_provider.store.engine import insert
 from airflow_monitoring_provider.store.records import DefinitionRecord, Page
 from airflow_monitoring_provider.store.tables import audit, definition_revisions, deployments, job_definitions
@@ -34,6 +36,7 @@ class Registration:
     origin: str
     dag_id: str | None
     by: str | None
+    custom_metrics: Mapping[str, CustomMetric] = dataclasses.field(default_factory=dict)
 
 
 class NameTaken(Exception):
@@ -51,6 +54,12 @@ def checked(registration: Registration) -> Registration:
     texts.optional_name(registration.by, "by")
     if registration.origin not in {"dag", "api"}:
         raise DefinitionError("origin must be 'dag' or 'api'", field="origin")
+    for name, metric in registration.custom_metrics.items() if registration.origin == "api" else ():
+        if metric.source != "reported":  # who may call the API may not run code on workers or in the intake's database
+            raise DefinitionError(
+                f"customMetrics.{name}: sql and function are taken from definitions of DAGs only; report its values",
+                field=f"customMetrics.{name}",
+            )
     return registration
 
 
@@ -79,6 +88,14 @@ def register(connection: sa.Connection, registration: Registration, now: dt.date
     else:
         _add_revision(connection, registration, revision, now)
         _describe_deployment(connection, registration, now)
+        custom.describe(
+            connection,
+            registration.deployment_id,
+            registration.custom_metrics,
+            definition_id=registration.id,
+            by=registration.by,
+            now=now,
+        )
     return one(connection, registration.id)
 
 

@@ -34,7 +34,7 @@ def add(connection: sa.Connection, batch_id: str, report: Report, *, key: str | 
 
     Raises :class:`NotFound`, :class:`BatchLocked`, and :class:`ConfigurationError` for another deployment's batch.
     """
-    deployment_id = _take(connection, batch_id, now)
+    deployment_id = take(connection, batch_id, now)
     owner = connection.execute(
         sa.select(job_definitions.c.deployment_id).where(job_definitions.c.id == report.definition_id)
     ).scalar_one_or_none()
@@ -78,7 +78,7 @@ def add_stats(
             raise DefinitionError(f"{name} must be 0 or more", field=name)
     if counts["user_errors"] + counts["server_errors"] > counts["requests"]:
         raise DefinitionError("user_errors and server_errors are more than requests", field="requests")
-    deployment_id = _take(connection, batch_id, now)
+    deployment_id = take(connection, batch_id, now)
     added = _insert(
         connection,
         batch_stats,
@@ -170,7 +170,7 @@ def _rows(connection: sa.Connection, batch_ids: Collection[str]) -> tuple[Any, A
     return of_jobs, told
 
 
-def _take(connection: sa.Connection, batch_id: str, now: dt.datetime) -> str:
+def take(connection: sa.Connection, batch_id: str, now: dt.datetime) -> str:
     """Hold a batch that takes rows; its deployment's id."""
     held: str | None = connection.execute(
         batches.update()

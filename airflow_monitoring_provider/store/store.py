@@ -38,6 +38,7 @@ from airflow_monitoring_provider.store import (
     schema,
 )
 from airflow_monitoring_provider.store.batch_store import BatchStore
+from airflow_monitoring_provider.store.custom_store import CustomStore
 from airflow_monitoring_provider.store.evaluation_records import Alert, MonitorTransition, Verdict
 from airflow_monitoring_provider.store.reader import utcnow
 from airflow_monitoring_provider.store.records import (
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 _ANY_TOKEN = 2**62
 
 
-class MonitoringStore(BatchStore, RetentionStore, WindowStore):
+class MonitoringStore(BatchStore, RetentionStore, WindowStore, CustomStore):
     """What is remembered, in one database and one storage folder; reading is inherited.
 
     :param storage: where the logs of predictions and late actuals live.
@@ -112,6 +113,7 @@ class MonitoringStore(BatchStore, RetentionStore, WindowStore):
                 origin=origin,
                 dag_id=dag_id,
                 by=by,
+                custom_metrics=definition.custom_metrics,
             )
         )
         with self._reading() as connection:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from airflow_monitoring_provider.store.actual_tables import actual_files, actual_reports, actual_uses, restatements
 from airflow_monitoring_provider.store.columns import metadata
+from airflow_monitoring_provider.store.custom_tables import custom_metrics, custom_values
 from airflow_monitoring_provider.store.job_tables import (
     audit,
     batch_dates,
@@ -52,6 +53,8 @@ __all__ = [
     "batch_reports",
     "batch_stats",
     "batches",
+    "custom_metrics",
+    "custom_values",
     "definition_revisions",
     "deployment_models",
     "deployments",
