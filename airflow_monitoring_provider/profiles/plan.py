@@ -246,14 +246,16 @@ def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
     """One plan with the columns of both, sorted by name; the plans of merged profiles must agree in all else,
     but whole rows are known only where both profiles know them.
 
+    Of a shared column those edges and named levels are kept that both have: what was counted on one side only is not
+    known of all rows.
+
     :raises ValueError: a shared column or the rest of the plans differ.
     """
     if a == b:
         return a
     columns = {column.name: column for column in a.columns}
     for column in b.columns:
-        if columns.setdefault(column.name, column) != column:
-            raise ValueError(f"the plans of both profiles differ in column {column.name!r}")
+        columns[column.name] = _common(columns.get(column.name, column), column)
     merged = tuple(columns[name] for name in sorted(columns))
     shared: dict[str, Any] = {
         "columns": merged,
@@ -265,3 +267,16 @@ def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
     if a.target is not None and b.target is not None and a.target != b.target:
         raise ValueError("the targets of both profiles differ")
     return dataclasses.replace(a, **shared)
+
+
+def _common(a: ColumnPlan, b: ColumnPlan) -> ColumnPlan:
+    if a == b:
+        return a
+    shared = dataclasses.replace(
+        a,
+        edges=tuple(sorted(set(a.edges) & set(b.edges))),
+        named_levels=tuple(sorted(set(a.named_levels) & set(b.named_levels))),
+    )
+    if dataclasses.replace(b, edges=shared.edges, named_levels=shared.named_levels) != shared:
+        raise ValueError(f"the plans of both profiles differ in column {a.name!r}")
+    return shared
