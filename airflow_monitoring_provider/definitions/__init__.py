@@ -6,7 +6,20 @@ Light by rule: the standard library, pydantic and yaml (croniter once an instant
 
 from __future__ import annotations
 
-from airflow_monitoring_provider.definitions.baseline import Baseline, FirstWindowBaseline, ReferenceBaseline
+from airflow_monitoring_provider.definitions.baseline import (
+    Baseline,
+    BatchesBaseline,
+    ExpandingBaseline,
+    FirstWindowBaseline,
+    FixedRangeBaseline,
+    MergedBaseline,
+    MovingWindowBaseline,
+    NamedBaseline,
+    PreviousBatchBaseline,
+    PreviousWindowBaseline,
+    ReferenceBaseline,
+    SamePeriodBaseline,
+)
 from airflow_monitoring_provider.definitions.checks import ColumnCheck
 from airflow_monitoring_provider.definitions.columns import (
     CsvSettings,
@@ -16,6 +29,7 @@ from airflow_monitoring_provider.definitions.columns import (
     PredictionColumn,
     RetentionPolicy,
 )
+from airflow_monitoring_provider.definitions.duration import Duration
 from airflow_monitoring_provider.definitions.identifiers import check_column, check_identifier
 from airflow_monitoring_provider.definitions.intake import (
     FileFormat,
@@ -62,17 +76,22 @@ from airflow_monitoring_provider.definitions.window import Window, due_at, first
 __all__ = [
     "Adjustment",
     "Baseline",
+    "BatchesBaseline",
     "ColumnCheck",
     "ColumnKind",
     "CsvSettings",
+    "Duration",
+    "ExpandingBaseline",
     "FileFormat",
     "FileIntake",
     "FileOutput",
     "FirstWindowBaseline",
+    "FixedRangeBaseline",
     "IntakeSettings",
     "JobDefinition",
     "JobState",
     "Limits",
+    "MergedBaseline",
     "MetricTerm",
     "Minimums",
     "ModelRule",
@@ -80,15 +99,20 @@ __all__ = [
     "MonitoringAggregation",
     "MonitoringColumns",
     "MonitoringOutputSettings",
+    "MovingWindowBaseline",
+    "NamedBaseline",
     "OutputSettings",
     "Partitions",
     "Period",
     "PeriodLength",
     "PredictionColumn",
+    "PreviousBatchBaseline",
+    "PreviousWindowBaseline",
     "ReferenceBaseline",
     "ResultStatus",
     "RetentionPolicy",
     "RowStatus",
+    "SamePeriodBaseline",
     "Schedule",
     "Significance",
     "SqlIntake",

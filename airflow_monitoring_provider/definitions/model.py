@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from airflow_monitoring_provider.definitions.baseline import BASELINES, Baseline, ReferenceBaseline
+from airflow_monitoring_provider.definitions.baseline import BASELINES, Baseline
 from airflow_monitoring_provider.definitions.checks import Checks
 from airflow_monitoring_provider.definitions.columns import (
     CsvSettings,
@@ -224,12 +224,12 @@ class JobDefinition(PredictionMembers):
         """Instants become aware UTC; those without a zone are in the definition's."""
         problems: list[tuple[PartPath, str]] = []
         changed: dict[str, Any] = {}
-        baseline = self.baseline if isinstance(self.baseline, ReferenceBaseline) else None
+        baseline = self.baseline
         for path, moment in (
             (("start_date",), self.start_date),
             (("end_date",), self.end_date),
-            (("baseline", "start"), baseline.start if baseline else None),
-            (("baseline", "end"), baseline.end if baseline else None),
+            (("baseline", "start"), getattr(baseline, "start", None)),
+            (("baseline", "end"), getattr(baseline, "end", None)),
         ):
             if moment is not None:
                 try:

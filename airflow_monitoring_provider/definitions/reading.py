@@ -17,6 +17,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
+from airflow_monitoring_provider.definitions.baseline import BASELINES
 from airflow_monitoring_provider.definitions.document import check_data
 from airflow_monitoring_provider.definitions.part import Part, PartPath
 from airflow_monitoring_provider.definitions.wording import error_of, sentence, written_path
@@ -217,5 +218,5 @@ def _in_style(name: str, style: str) -> str:
 _TAGS = frozenset(
     ["<one column>", "<classes>", "<object>", "<list>", "[key]"]
     + [f"<{kind}{place}>" for kind in ("Sql", "File", "Unserved") for place in ("Intake", "Output")]
-    + ["<ReferenceBaseline>", "<FirstWindowBaseline>"]
+    + [f"<{part.__name__}>" for _, part in BASELINES.parts]
 )

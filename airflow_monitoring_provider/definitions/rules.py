@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from airflow_monitoring_provider.definitions.baseline import FirstWindowBaseline, ReferenceBaseline
+from airflow_monitoring_provider.definitions.baseline import (
+    FirstWindowBaseline,
+    FixedRangeBaseline,
+    MovingWindowBaseline,
+    ReferenceBaseline,
+)
 from airflow_monitoring_provider.definitions.checks import NOT_ALLOWED, OUT_OF_BOUNDS
 from airflow_monitoring_provider.definitions.drift import DEFAULT_LIMITS
 from airflow_monitoring_provider.definitions.identifiers import IDENTIFIER_BYTES, fault
@@ -206,14 +211,16 @@ def _times(definition: JobDefinition) -> Problems:
         for name in ("start_date", "schedule"):
             if getattr(definition, name) is None:
                 yield (name,), "is required for a first_window baseline: it says which window is the first"
-    if not isinstance(baseline, ReferenceBaseline):
-        return
-    if definition.timestamp_column is None:
+    if isinstance(baseline, MovingWindowBaseline) and baseline.length is not None and baseline.windows is not None:
+        yield ("baseline", "windows"), "must not be given together with `length`: keep one of them"
+    if isinstance(baseline, ReferenceBaseline) and definition.timestamp_column is None:
         for name in ("start", "end"):
             if getattr(baseline, name) is not None:
                 yield ("baseline", name), "needs `timestamp_column`: without it rows have no time"
-    if baseline.start is not None and baseline.end is not None and baseline.end <= baseline.start:
-        yield ("baseline", "end"), "must lie after `start`"
+    if isinstance(baseline, ReferenceBaseline | FixedRangeBaseline):
+        first, last = baseline.start, baseline.end
+        if first is not None and last is not None and last <= first:
+            yield ("baseline", "end"), "must lie after `start`"
 
 
 def _drift(definition: JobDefinition) -> Problems:

@@ -44,7 +44,7 @@ def reference_plan(definition: JobDefinition, schema: pa.Schema, source: str) ->
 
 
 def current_plan(
-    definition: JobDefinition, schema: pa.Schema, source: str, baseline: Profile | None
+    definition: JobDefinition, schema: pa.Schema, source: str, baseline: Profile | None, *, adopts: bool = False
 ) -> tuple[ProfilePlan, SchemaChanges]:
     """The plan of a job's rows, and how their columns differ from the frozen ones.
 
@@ -52,6 +52,8 @@ def current_plan(
     error. Where the definition names its features, those are watched alone, also the ones that it names since.
     Predictions, actuals and what else has a role come from the definition and must be there.
 
+    :param adopts: the baseline moves: a new column is a finding, and watched from now on; a kind that the definition
+        declares since holds.
     :raises SourceError: a column that has a role is not there.
     """
     if baseline is None:
@@ -60,7 +62,9 @@ def current_plan(
     frozen = [
         counted_exactly(definition, column)
         for column in baseline.plan.columns
-        if column.role is ColumnRole.FEATURE and (named is None or column.name in named)
+        if column.role is ColumnRole.FEATURE
+        and (named is None or column.name in named)
+        and not (adopts and definition.column_types.get(column.name, column.kind) is not column.kind)
     ]
     present = build_plan(definition, _with_absent(schema, [column.name for column in frozen]), source)
     known = {column.name for column in frozen}
@@ -71,6 +75,10 @@ def current_plan(
     ]
     planned = dataclasses.replace(present, columns=tuple(sorted([*frozen, *others], key=lambda column: column.name)))
     changes = schema_changes(definition, planned, schema)
+    if adopts and named is None:
+        new = [column for column in present.columns if column.name in changes.new]
+        columns = sorted([*planned.columns, *new], key=lambda column: column.name)
+        planned = dataclasses.replace(planned, columns=tuple(columns))
     return restrict_plan(name_levels(planned, baseline), schema, source), changes
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_monitoring_provider.jobs.finishing import JobSummary
     from airflow_monitoring_provider.jobs.health import DeploymentHealth
+    from airflow_monitoring_provider.jobs.reevaluating import Reevaluation
     from airflow_monitoring_provider.jobs.selection import Selection
     from airflow_monitoring_provider.store.batch_store import BatchStore
     from airflow_monitoring_provider.store.deployment_records import DeploymentRecord
@@ -113,9 +114,29 @@ class MonitoringStoreHook(BaseHook):
             return store.lock_batch(batch_id, locked=locked, by=by)
 
     def delete_batch(self, batch_id: str, *, by: str | None = None) -> None:
-        """Remove a batch's predictions from everything, for good."""
+        """Remove a batch's predictions from everything, for good; what was compared with them follows."""
+        from airflow_monitoring_provider.jobs.deleting import delete_batch
+
         with self.get_conn() as store:
-            store.delete_batch(batch_id, by=by)
+            delete_batch(store, batch_id, by=by)
+
+    def use_baseline(
+        self, definition_id: str, name: str | None, *, version: int | None = None, by: str | None = None
+    ) -> None:
+        """Compare a definition's jobs with a named baseline from now on; None: with its own."""
+        with self.get_conn() as store:
+            store.use_baseline(definition_id, name, version=version, by=by)
+
+    def reevaluate(self, definition: str, **options: Any) -> Reevaluation:
+        """Compare and evaluate the past jobs of a definition (id or name) with the baseline in use; no row is read.
+
+        Options are those of :func:`~airflow_monitoring_provider.jobs.reevaluating.reevaluate`.
+        """
+        from airflow_monitoring_provider.definitions import load_definition
+        from airflow_monitoring_provider.jobs.reevaluating import reevaluate
+
+        with self.get_conn() as store:
+            return reevaluate(load_definition(store.definition(definition)[1]), store, **options)
 
     def deployment_health(self, deployment_id: str) -> DeploymentHealth:
         """How a deployment does now: service, drift, accuracy."""

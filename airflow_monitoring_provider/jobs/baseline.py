@@ -1,40 +1,50 @@
-"""Which profile a job is compared with, and how a reference data set is profiled once and kept.
+"""Which baseline a job is compared with, and how a reference data set is profiled once and kept.
 
-A reference baseline is known by what it was made from (intake, range, columns, kinds, profile format): an edited
-definition makes a new version, a retry finds the old one. The first-window baseline is no copy: it is the committed
-profile of the job over the definition's first window.
+A baseline that a person chose for the definition (``use``) counts before the definition's own. A reference baseline is
+known by what it was made from (intake, range, columns, kinds, profile format): an edited definition makes a new
+version, a retry finds the old one. The first-window baseline is no copy: it is the committed profile of the job over
+the definition's first window. All others are merges (:mod:`.merged_baseline`).
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from airflow_monitoring_provider.definitions import (
     FirstWindowBaseline,
+    FixedRangeBaseline,
     JobDefinition,
+    MergedBaseline,
+    NamedBaseline,
     ReferenceBaseline,
+    UnservedIntake,
     Window,
+    dump_definition,
     first_window,
     job_id,
+    load_definition,
 )
 from airflow_monitoring_provider.engines.arrow import ProfileBuilder, usable_cores
 from airflow_monitoring_provider.engines.kinds import read_columns
 from airflow_monitoring_provider.engines.plans import reference_plan
 from airflow_monitoring_provider.engines.screen import Screen
 from airflow_monitoring_provider.engines.segment_plans import with_segments
-from airflow_monitoring_provider.exceptions import CorruptData, NotFound, Superseded
+from airflow_monitoring_provider.exceptions import CorruptData, DefinitionError, NotFound, Superseded
 from airflow_monitoring_provider.intake.source import TimeFilter, open_stretches
+from airflow_monitoring_provider.jobs.merged_baseline import ProfileShelf, merged_reference, next_window
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.progress import Progress, told
+from airflow_monitoring_provider.jobs.reference import Reference
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.profiles.serialise import FORMAT_VERSION, from_bytes, to_bytes
-from airflow_monitoring_provider.store.reader import StoreReader
+from airflow_monitoring_provider.store.baseline_records import Candidate
+from airflow_monitoring_provider.store.baseline_store import BaselineStore
 from airflow_monitoring_provider.store.records import Baseline
 
 log = logging.getLogger(__name__)
@@ -55,25 +65,14 @@ _DECIDING_FIELDS = {
 }
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reference:
-    """What a job is compared with.
-
-    :param profile: the baseline's profile, or None where there is none (yet); its plan freezes features and kinds.
-    :param version: version of a reference baseline, snapshot revision of a first-window baseline.
-    :param is_this_window: the job itself is the baseline.
-    """
-
-    profile: Profile | None = None
-    version: int | None = None
-    is_this_window: bool = False
-
-
 def find_reference(definition: JobDefinition, window: Window, ports: Ports, progress: Progress) -> Reference:
-    """The baseline of a job, made now where it is a reference data set that nobody has profiled yet.
+    """The baseline of a job, made now where it is rows that nobody has profiled yet.
 
     :raises SourceError: the reference data set is not what the definition says.
+    :raises NotFound: the definition names a baseline that the store does not hold.
     """
+    store = ports.store
+    definition = with_baseline_in_use(definition, store)
     baseline = definition.baseline
     if isinstance(baseline, ReferenceBaseline):
         return _kept_reference(definition, baseline, ports, progress)
@@ -81,22 +80,113 @@ def find_reference(definition: JobDefinition, window: Window, ports: Ports, prog
         first = first_window(definition)
         if first.key() == window.key():
             return Reference(is_this_window=True)
-        return stored_first_window(definition, ports.store, progress.note)
+        return stored_first_window(definition, store, progress.note)
+    if isinstance(baseline, FixedRangeBaseline):
+        kept = kept_range(definition, store)
+        if kept is not None:
+            return kept
+        if _unseen(definition, baseline, window, store):
+            return _kept_reference(definition, _as_rows(definition, baseline), ports, progress)
+    if isinstance(baseline, MergedBaseline):
+        return merged_reference(definition, window, store, note=progress.note)
     return Reference()
 
 
-def stored_reference(definition: JobDefinition, store: StoreReader) -> Reference:
-    """The baseline that the store holds by now; nothing is read or made."""
+def stored_reference(
+    definition: JobDefinition,
+    store: BaselineStore,
+    window: Window | None = None,
+    *,
+    candidates: Sequence[Candidate] | None = None,
+    shelf: ProfileShelf | None = None,
+) -> Reference:
+    """The baseline that the store holds by now; no row is read.
+
+    :param window: what is compared; None: the window that comes next.
+    :param candidates, shelf: as for :func:`merged_reference`.
+    """
+    definition = with_baseline_in_use(definition, store)
     baseline = definition.baseline
     if isinstance(baseline, ReferenceBaseline):
         return _loaded(store.load_baseline(definition.id, baseline_key(definition, baseline))) or Reference()
     if isinstance(baseline, FirstWindowBaseline):
         return stored_first_window(definition, store)
-    return Reference()
+    if isinstance(baseline, FixedRangeBaseline) and (kept := kept_range(definition, store)) is not None:
+        return kept
+    if not isinstance(baseline, MergedBaseline):
+        return Reference()
+    known = store.baseline_candidates(definition.id) if candidates is None else candidates
+    own = window or next_window(known)
+    return (
+        Reference(moves=True)
+        if own is None
+        else merged_reference(definition, own, store, candidates=known, shelf=shelf)
+    )
+
+
+def with_baseline_in_use(definition: JobDefinition, store: BaselineStore) -> JobDefinition:
+    """The definition with the baseline that its jobs are compared with: a named one that was chosen for it, else its
+    own, which may name one.
+
+    :raises NotFound: there is no baseline of that name.
+    """
+    choice, own = store.baseline_choice(definition.id), definition.baseline
+    if choice is not None:
+        name, version = choice.name, choice.version
+    elif isinstance(own, NamedBaseline):
+        name, version = own.name, own.version
+    else:
+        return definition
+    return with_settings(definition, store.named_baseline(definition.id, name, version).settings)
+
+
+def with_settings(definition: JobDefinition, settings: Mapping[str, Any]) -> JobDefinition:
+    """The definition with another baseline, checked with it as a whole.
+
+    :param settings: a ``baseline`` in either spelling.
+    :raises DefinitionError: it breaks a rule, or is itself only a name.
+    """
+    changed = load_definition({**dump_definition(definition, "payload"), "id": definition.id, "baseline": settings})
+    if isinstance(changed.baseline, NamedBaseline):
+        raise DefinitionError("a name cannot stand for another name; give the baseline itself", field="baseline.type")
+    return changed
+
+
+def kept_range(definition: JobDefinition, store: BaselineStore) -> Reference | None:
+    """A fixed range whose rows were read, because no job had run over any of it; None where there is none, or where a
+    batch in it was deleted since: the rows that were read are not told apart.
+    """
+    baseline = definition.baseline
+    if not isinstance(baseline, FixedRangeBaseline):
+        return None
+    kept = _loaded(store.load_baseline(definition.id, baseline_key(definition, _as_rows(definition, baseline))))
+    if kept is None or any(_overlap(window, baseline) for window in store.deleted_windows(definition.id)):
+        return None
+    return kept
+
+
+def _as_rows(definition: JobDefinition, baseline: FixedRangeBaseline) -> ReferenceBaseline:
+    return ReferenceBaseline(
+        type="reference", intake_settings=definition.intake_settings, start=baseline.start, end=baseline.end
+    )
+
+
+def _overlap(window: Window, baseline: FixedRangeBaseline) -> bool:
+    return window.start < baseline.end and baseline.start < window.end
+
+
+def _unseen(definition: JobDefinition, baseline: FixedRangeBaseline, own: Window, store: BaselineStore) -> bool:
+    """The rows of a range can be told from others, are past, and no job has looked at any of them."""
+    if definition.timestamp_column is None or isinstance(definition.intake_settings, UnservedIntake):
+        return False
+    if own.start < baseline.end:
+        return False
+    seen = [*store.deleted_windows(definition.id), *(each.window for each in store.baseline_candidates(definition.id))]
+    return not any(window is not None and _overlap(window, baseline) for window in seen)
 
 
 def stored_first_window(
-    definition: JobDefinition, store: StoreReader, note: Callable[[str], None] = lambda text: None
+    definition: JobDefinition, store: BaselineStore, note: Callable[[str], None] = lambda text: None
 ) -> Reference:
     """The committed profile of the definition's first window, or nothing where that job has not completed yet.
 
@@ -195,7 +285,7 @@ def _kept_reference(
     except Superseded:  # another job made the same baseline meanwhile, and jobs are compared with that one
         return _loaded(store.load_baseline(definition.id, key)) or Reference(profile=profile)
     log.info("Profiled the baseline of %s: %d rows, version %d", definition.id, profile.rows, version)
-    return Reference(profile=profile, version=version)
+    return Reference(profile=profile, version=version, key=key)
 
 
 def _loaded(kept: Baseline | None) -> Reference | None:
@@ -203,7 +293,7 @@ def _loaded(kept: Baseline | None) -> Reference | None:
     if kept is None:
         return None
     try:
-        return Reference(profile=from_bytes(kept.profile_bytes, kept.content_hash), version=kept.version)
+        return Reference(from_bytes(kept.profile_bytes, kept.content_hash), kept.version, kept.key)
     except CorruptData as error:
         log.warning("Version %d of the baseline of %s is made again: %s", kept.version, kept.definition_id, error)
         return None

@@ -12,11 +12,11 @@ from airflow_monitoring_provider.engines.sql_rows import ProfiledRows
 from airflow_monitoring_provider.exceptions import NotFound, OutcomeUnknown, OutputUnavailable, Superseded
 from airflow_monitoring_provider.jobs import retention
 from airflow_monitoring_provider.jobs.actuals import label
-from airflow_monitoring_provider.jobs.baseline import Reference
 from airflow_monitoring_provider.jobs.claiming import attempt_of
 from airflow_monitoring_provider.jobs.custom import profile_values, read_values
 from airflow_monitoring_provider.jobs.progress import Progress
 from airflow_monitoring_provider.jobs.reading import Reading, Rows
+from airflow_monitoring_provider.jobs.reference import Reference
 from airflow_monitoring_provider.jobs.timeliness import (
     Timing,
     is_incomplete,
@@ -89,13 +89,15 @@ def finish_job(
         reference = dataclasses.replace(reference, profile=reading.profile, version=claim.snapshot_revision + 1)
     job = store.job(claim.job_id)
     timed = timing(definition, claim.window, reading.profile.rows, job.started_at, job.snapshot)
-    values = compare(  # 3 compare
-        reading.profile,
-        reference.profile,
-        ComparisonSettings.from_definition(definition),
-        schema_changes=reading.schema_changes,
-        null_timestamps=reading.null_timestamps,
-        as_of=due(job),
+    values = reference.explain(
+        compare(  # 3 compare
+            reading.profile,
+            reference.profile,
+            ComparisonSettings.from_definition(definition),
+            schema_changes=reading.schema_changes,
+            null_timestamps=reading.null_timestamps,
+            as_of=due(job),
+        )
     )
     values += [*read_values(definition, reading.custom), *profile_values(definition, reading.profile)]
     values += timeliness_values(definition, claim.window, reading.profile.rows, timed, store)
@@ -237,6 +239,7 @@ def _snapshot(
         actual_files=reading.log_files if late else (),
         retained_files=reading.log_files if sampled else (),
         baseline_version=reference.version,
+        baseline_key=reference.key,
         details={**timed.to_details(), **retention.told(definition, reading.eligible, reading.log_files)},
     )
 

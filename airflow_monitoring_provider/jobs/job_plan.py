@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from airflow_monitoring_provider.exceptions import CorruptData
 from airflow_monitoring_provider.intake.parts import SourcePart, SourceParts
-from airflow_monitoring_provider.jobs.baseline import Reference
 from airflow_monitoring_provider.jobs.reading import RowPlan
+from airflow_monitoring_provider.jobs.reference import Reference
+from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, SchemaChanges
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,6 +44,9 @@ class JobPlan:
             "together": self.parts.together,
             "source_rows": self.parts.rows,
             "version": self.reference.version,
+            "key": self.reference.key,
+            "reason": self.reference.reason.value,
+            "details": dict(self.reference.details),
             "is_this_window": self.reference.is_this_window,
             "expected_rows": self.expected_rows,
         }
@@ -67,6 +71,12 @@ class JobPlan:
                 ),
             ),
             SourceParts(tuple(SourcePart(spec) for spec in found["parts"]), found["together"], found["source_rows"]),
-            Reference(version=found["version"], is_this_window=found["is_this_window"]),
+            Reference(
+                version=found["version"],
+                key=found["key"],
+                is_this_window=found["is_this_window"],
+                reason=Reason(found["reason"]),
+                details=found["details"],
+            ),
             found["expected_rows"],
         )

@@ -45,7 +45,7 @@ from airflow_monitoring_provider.exceptions import (
 )
 from airflow_monitoring_provider.intake.parts import CHANGED
 from airflow_monitoring_provider.jobs.actuals_log import open_log
-from airflow_monitoring_provider.jobs.baseline import Reference, find_reference
+from airflow_monitoring_provider.jobs.baseline import find_reference
 from airflow_monitoring_provider.jobs.claiming import claim_window, rows_last_time, settled
 from airflow_monitoring_provider.jobs.copied import CopiedColumns
 from airflow_monitoring_provider.jobs.custom import RowMetrics, sql_outcomes
@@ -65,6 +65,7 @@ from airflow_monitoring_provider.jobs.reading import (
     time_filter,
     told_rows,
 )
+from airflow_monitoring_provider.jobs.reference import Reference
 from airflow_monitoring_provider.jobs.retention import merged_sample, retained_schema
 from airflow_monitoring_provider.jobs.spool import scratch_folder
 from airflow_monitoring_provider.jobs.staged import (
@@ -133,7 +134,7 @@ def claim_job(
         reference = find_reference(definition, window, ports, progress)
         source = open_rows(definition, ports)
         window_filter = time_filter(definition, window)
-        planned = plan_rows(definition, source, window_filter, reference.profile)
+        planned = plan_rows(definition, source, window_filter, reference)
         progress.stage("read", f"cutting {source.label}")
         cut = definition.partitions or Partitions()
         parts = source.parts(cut, columns_of(definition, planned), window_filter)

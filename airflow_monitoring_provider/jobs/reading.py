@@ -29,12 +29,12 @@ from airflow_monitoring_provider.exceptions import TooManyRejectedRows
 from airflow_monitoring_provider.intake.parts import PartSource
 from airflow_monitoring_provider.intake.source import RowSource, TimeFilter, open_stretches
 from airflow_monitoring_provider.jobs.actuals_log import RowLog, logged_columns, open_log
-from airflow_monitoring_provider.jobs.baseline import Reference
 from airflow_monitoring_provider.jobs.copied import CopiedColumns
 from airflow_monitoring_provider.jobs.custom import RowMetrics, sql_outcomes
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.progress import Progress
 from airflow_monitoring_provider.jobs.pushing import pushed_profile
+from airflow_monitoring_provider.jobs.reference import Reference
 from airflow_monitoring_provider.jobs.spool import Spool, scratch_folder
 from airflow_monitoring_provider.metrics.custom import Outcome
 from airflow_monitoring_provider.outputs.output import RowWriter
@@ -111,7 +111,7 @@ def read_rows(
     """
     source = open_rows(definition, ports)
     window_filter = time_filter(definition, window)
-    planned = plan_rows(definition, source, window_filter, reference.profile)
+    planned = plan_rows(definition, source, window_filter, reference)
     progress.stage("read", f"reading {source.label}")
     copied = CopiedColumns(definition, planned.schema).schema
     pushed = pushed_profile(definition, planned.profile, copied, source, window_filter, writer, progress)
@@ -158,15 +158,15 @@ def identifiers_of(definition: JobDefinition) -> tuple[str, ...]:
 
 
 def plan_rows(
-    definition: JobDefinition, source: RowSource, window_filter: TimeFilter | None, baseline: Profile | None
+    definition: JobDefinition, source: RowSource, window_filter: TimeFilter | None, reference: Reference
 ) -> RowPlan:
     """Look at the source's columns, and at the rows of those that decide about segments.
 
     :raises SourceError: a column that the definition needs is not there.
     """
     schema = source.schema()
-    plan, changes = current_plan(definition, schema, source.label, baseline)
-    plan = with_segments(definition, plan, source, schema, window_filter, baseline)
+    plan, changes = current_plan(definition, schema, source.label, reference.layout, adopts=reference.moves)
+    plan = with_segments(definition, plan, source, schema, window_filter, reference.layout)
     return RowPlan(schema, plan, changes)
 
 

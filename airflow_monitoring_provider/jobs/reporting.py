@@ -80,9 +80,9 @@ def _profiled(
     store: MonitoringStore, definition: JobDefinition, table: pa.Table, owner: ReportOwner, model_id: str | None
 ) -> Report:
     source = HandedRows(table, "the reported rows")
-    baseline = stored_reference(definition, store).profile
-    plan, _ = current_plan(definition, table.schema, source.label, baseline)
-    plan = with_segments(definition, plan, source, table.schema, None, baseline)
+    reference = stored_reference(definition, store)
+    plan, _ = current_plan(definition, table.schema, source.label, reference.layout, adopts=reference.moves)
+    plan = with_segments(definition, plan, source, table.schema, None, reference.layout)
     screen = screen_of(definition, plan, None)
     # Part 1: files of parts have names that are used once, so that two calls with one key cannot write to one file.
     with ProfileBuilder(plan) as builder, PredictionLog(definition, plan, store.storage, owner, part=1) as logged:

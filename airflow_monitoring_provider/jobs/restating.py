@@ -15,6 +15,7 @@ from airflow_monitoring_provider.definitions import (
 from airflow_monitoring_provider.exceptions import CorruptData
 from airflow_monitoring_provider.jobs.baseline import baseline_key, stored_first_window
 from airflow_monitoring_provider.jobs.custom import profile_values
+from airflow_monitoring_provider.jobs.merged_baseline import merge_members
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare_labels
 from airflow_monitoring_provider.metrics.custom import of_profile
 from airflow_monitoring_provider.metrics.labels import of_labels
@@ -65,14 +66,20 @@ def _with(committed: list[MetricValue], labelled: list[MetricValue]) -> list[Met
 
 
 def _reference(store: MonitoringStore, job: LoggedJob, definition: JobDefinition, own: Profile) -> Profile | None:
-    """The baseline that the job was compared with; its accuracy may have been restated since."""
-    baseline = definition.baseline
+    """The baseline that the job was compared with; the accuracy of what it is made of may have been restated since."""
+    baseline, key = definition.baseline, job.baseline_key
     if job.baseline_version is None:
         return None
-    if isinstance(baseline, ReferenceBaseline):
-        kept = store.load_baseline(definition.id, baseline_key(definition, baseline), job.baseline_version)
+    if key is None and isinstance(baseline, ReferenceBaseline):  # compared before keys were remembered
+        key = baseline_key(definition, baseline)
+    if key is not None:
+        kept = store.load_baseline(job.definition_id, key, job.baseline_version)
+        if kept is None:
+            return None
+        if "members" in kept.details:
+            return merge_members(store, kept.details["members"])
         try:
-            return None if kept is None else from_bytes(kept.profile_bytes, kept.content_hash)
+            return from_bytes(kept.profile_bytes, kept.content_hash)
         except CorruptData as error:
             log.warning("Accuracy of job %s is restated without its baseline's: %s", job.job_id, error)
             return None

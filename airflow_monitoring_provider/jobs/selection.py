@@ -11,7 +11,7 @@ import logging
 from collections.abc import Collection
 from datetime import datetime
 
-from airflow_monitoring_provider.definitions import JobDefinition, load_definition
+from airflow_monitoring_provider.definitions import JobDefinition, Window, load_definition
 from airflow_monitoring_provider.exceptions import BatchLocked, ConfigurationError, CorruptData
 from airflow_monitoring_provider.jobs.baseline import stored_reference
 from airflow_monitoring_provider.jobs.custom import profile_values
@@ -109,7 +109,7 @@ def _selection(store: BatchStore, deployment_id: str, batch_ids: tuple[str, ...]
         parts=tuple(
             part
             for definition_id, held in sorted(profiles.items())
-            if (part := _part(store, definition_id, held)) is not None
+            if (part := _part(store, definition_id, held, batch_ids)) is not None
         ),
         damaged=damaged,
     )
@@ -128,7 +128,9 @@ def _unsegmented(profile: Profile) -> Profile:
     return dataclasses.replace(profile, plan=dataclasses.replace(profile.plan, segments=()), segments={})
 
 
-def _part(store: BatchStore, definition_id: str, profiles: list[Profile]) -> DefinitionPart | None:
+def _part(
+    store: BatchStore, definition_id: str, profiles: list[Profile], batch_ids: tuple[str, ...]
+) -> DefinitionPart | None:
     definition = load_definition(store.definition(definition_id)[1])
     try:
         merged = profiles[0].merge(*profiles[1:])
@@ -136,7 +138,12 @@ def _part(store: BatchStore, definition_id: str, profiles: list[Profile]) -> Def
         # The definition was edited so that earlier rows cannot be counted with later ones: the newest ones count.
         log.warning("Batches of definition %s before its last change are left out: %s", definition_id, error)
         merged = _newest_mergeable(profiles)
-    baseline = stored_reference(definition, store).profile
+    known = store.baseline_candidates(definition_id)
+    # What is looked at is one window of its own, and none of it is part of its baseline.
+    windows = [each.window for each in known if each.batch_id in batch_ids and each.window is not None]
+    own = Window.of(min(w.start for w in windows), max(w.end for w in windows)) if windows else None
+    others = [each for each in known if each.batch_id not in batch_ids]
+    baseline = stored_reference(definition, store, own, candidates=others).profile
     if baseline is not None:
         baseline = _unsegmented(baseline)
     values = compare(merged, baseline, ComparisonSettings.from_definition(definition))

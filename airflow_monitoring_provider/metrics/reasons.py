@@ -14,6 +14,7 @@ class Reason(StrEnum):
     NO_DATA = "no_data"
     INSUFFICIENT_DATA = "insufficient_data"
     BASELINE_MISSING = "baseline_missing"
+    BASELINE_TOO_SMALL = "baseline_too_small"
     COLUMN_MISSING = "column_missing"
     COLUMN_NEW = "column_new"
     COLUMN_RETYPED = "column_retyped"
@@ -42,6 +43,7 @@ _SENTENCES: dict[Reason, str] = {
     Reason.NO_DATA: "There are no values to compute it from on at least one side.",
     Reason.INSUFFICIENT_DATA: "There are fewer rows than the minimum that the definition asks for.",
     Reason.BASELINE_MISSING: "There is no baseline to compare with yet.",
+    Reason.BASELINE_TOO_SMALL: "The baseline has fewer windows or rows than the definition asks for.",
     Reason.COLUMN_MISSING: "The baseline has the column and the current rows do not.",
     Reason.COLUMN_NEW: "The current rows have the column and the baseline does not.",
     Reason.COLUMN_RETYPED: "The column has another type than in the baseline.",

@@ -109,6 +109,8 @@ class MonitoringUnlockBatchOperator(MonitoringLockBatchOperator):
 class MonitoringDeleteBatchOperator(_StoreTask):
     """Remove a batch's predictions from everything, for good; deleting it again does nothing.
 
+    Jobs whose baselines held them are compared anew.
+
     :param batch_id: the batch (templated).
     :param monitoring_store_conn_id: connection of type ``monitoring_store`` (templated).
     """
@@ -120,10 +122,14 @@ class MonitoringDeleteBatchOperator(_StoreTask):
         self.batch_id = batch_id
 
     def execute(self, context: Context) -> None:
-        """Delete."""
+        """Delete; a retry goes on where the task before it ended."""
+        from airflow_monitoring_provider.jobs.deleting import delete_batch, follow_deleted
+
         with task_states(), MonitoringStoreHook(self.monitoring_store_conn_id).get_conn() as store:
             if store.batch(self.batch_id).deleted_at is None:
-                store.delete_batch(self.batch_id, by=context["ti"].dag_id)
+                delete_batch(store, self.batch_id, by=context["ti"].dag_id)
+            else:
+                follow_deleted(store, self.batch_id)
 
 
 class MonitoringHealthGateOperator(_StoreTask):

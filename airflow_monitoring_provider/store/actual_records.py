@@ -40,6 +40,7 @@ class LoggedJob:
     window: Window
     snapshot_revision: int
     baseline_version: int | None
+    baseline_key: str | None
     locked: bool
     due: bool
     files: tuple[PredictionFile, ...]

@@ -69,7 +69,12 @@ class ActualStore(PartStore):
         with self._writing() as connection:
             now = self._now()
             revision = commits.replace_values(
-                connection, job.job_id, job.snapshot_revision, written, job.baseline_version, now
+                connection,
+                job.job_id,
+                job.snapshot_revision,
+                written,
+                (job.baseline_version, job.baseline_key),
+                now,
             )
             actuals.require(connection, job.deployment_id, seen)
             actuals.record_profile(connection, job.job_id, revision, profile_bytes, content_hash)

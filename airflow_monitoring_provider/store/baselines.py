@@ -74,7 +74,7 @@ def commit(
     if known is not None and _same_content(connection, claim, known, content_hash, plan_hash):
         _put_right(connection, claim, known, profile_bytes, format_version)
         return known
-    version = _next_version(connection, claim.definition_id)
+    version = next_version(connection, claim.definition_id)
     connection.execute(
         baseline_versions.insert().values(
             definition_id=claim.definition_id,
@@ -143,6 +143,19 @@ def load(connection: sa.Connection, definition_id: str, key: str, version: int |
     return Baseline(profile_bytes=row["profile"], **facts)
 
 
+def next_version(connection: sa.Connection, definition_id: str) -> int:
+    """Counted on the definition, so that "baseline version 3" alone tells which baseline a job was compared with."""
+    version = connection.execute(
+        job_definitions.update()
+        .where(job_definitions.c.id == definition_id)
+        .values(baseline_version=job_definitions.c.baseline_version + 1)
+        .returning(job_definitions.c.baseline_version)
+    ).scalar_one_or_none()
+    if version is None:
+        raise NotFound("no definition has this id")
+    return int(version)
+
+
 def _line(claim: BaselineClaim) -> sa.ColumnElement[bool]:
     return sa.and_(baselines.c.definition_id == claim.definition_id, baselines.c.key == claim.key)
 
@@ -183,16 +196,3 @@ def _same_content(
         )
     ).one()
     return bool(known.content_hash == content_hash and known.plan_hash == plan_hash)
-
-
-def _next_version(connection: sa.Connection, definition_id: str) -> int:
-    # Counted on the definition, so that "baseline version 3" alone tells which baseline a job was compared with.
-    version = connection.execute(
-        job_definitions.update()
-        .where(job_definitions.c.id == definition_id)
-        .values(baseline_version=job_definitions.c.baseline_version + 1)
-        .returning(job_definitions.c.baseline_version)
-    ).scalar_one_or_none()
-    if version is None:
-        raise NotFound("no definition has this id")
-    return int(version)

@@ -83,10 +83,12 @@ def replace_values(
     job: str,
     snapshot_revision: int,
     values: list[dict[str, Any]],
-    baseline_version: int | None,
+    baseline: tuple[int | None, str | None],
     now: dt.datetime,
 ) -> int:
     """Compare a committed job anew, without its rows; the snapshot's new revision, whose evaluation is due.
+
+    :param baseline: version and key of what the values compare with.
 
     Raises :class:`Superseded` where the snapshot is no longer ``snapshot_revision``, :class:`BatchLocked`.
     """
@@ -103,7 +105,9 @@ def replace_values(
         snapshots.update()
         .where(snapshots.c.job_id == job)
         .values(
-            revision=row.snapshot_revision, baseline_version=None if baseline_version is None else int(baseline_version)
+            revision=row.snapshot_revision,
+            baseline_version=None if baseline[0] is None else int(baseline[0]),
+            baseline_key=texts.optional_name(baseline[1], "baseline_key"),
         )
         .returning(snapshots.c.model_id, snapshots.c.environment)
     ).one()
@@ -224,6 +228,7 @@ def _snapshot_row(claim: Claim, snapshot: Snapshot, job: Any, now: dt.datetime) 
         "earliest": None if snapshot.earliest is None else in_utc(snapshot.earliest),
         "latest": None if snapshot.latest is None else in_utc(snapshot.latest),
         "baseline_version": None if snapshot.baseline_version is None else int(snapshot.baseline_version),
+        "baseline_key": texts.optional_name(snapshot.baseline_key, "baseline_key"),
         "details": dict(snapshot.details),
         "committed_at": now,
     }

@@ -8,12 +8,12 @@ from typing import Any
 
 from airflow_monitoring_provider.definitions.deployment import DeploymentSettings
 from airflow_monitoring_provider.store import deployments, model_history, queries
+from airflow_monitoring_provider.store.baseline_store import BaselineStore
 from airflow_monitoring_provider.store.deployment_records import DeploymentModel, DeploymentRecord
-from airflow_monitoring_provider.store.part_store import PartStore
 from airflow_monitoring_provider.store.records import Page
 
 
-class DeploymentStore(PartStore):
+class DeploymentStore(BaselineStore):
     """The store of deployments."""
 
     def deployment(self, deployment_id: str) -> DeploymentRecord:

@@ -120,6 +120,7 @@ class Snapshot:
     :param earliest, latest: first and last timestamp among the rows, aware.
     :param null_timestamps: rows of the source that belong to no window.
     :param baseline_version: baseline that ``values`` compare with; None where there is none yet.
+    :param baseline_key: what that baseline is made of; None for the first window.
     """
 
     profile_bytes: bytes
@@ -139,6 +140,7 @@ class Snapshot:
     actual_files: Sequence[PredictionFile] = ()
     retained_files: Sequence[PredictionFile] = ()
     baseline_version: int | None = None
+    baseline_key: str | None = None
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -173,6 +175,7 @@ class SnapshotRecord:
     earliest: dt.datetime | None
     latest: dt.datetime | None
     baseline_version: int | None
+    baseline_key: str | None
     details: dict[str, Any]
     committed_at: dt.datetime
 

@@ -37,6 +37,11 @@ snapshots = sa.Table(
     col.count("baseline_version", "baseline the results compare with; null: compared with none yet", null=True),
     col.json("details", null=False),
     col.time("committed_at", null=False),
+    col.name(
+        "baseline_key",
+        null=True,
+        comment="of that version in monitoring_baselines; null: the first window, or none yet",
+    ),
     comment="One committed snapshot per job: the facts that charts and lists need.",
 )
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -24,9 +24,7 @@ from airflow_monitoring_provider.definitions.model import JobDefinition
 from airflow_monitoring_provider.definitions.terms import JobState, ResultStatus
 from airflow_monitoring_provider.definitions.window import Window
 from airflow_monitoring_provider.exceptions import DefinitionError, MonitoringError
-from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.store import (
-    baselines,
     batches,
     claims,
     commits,
@@ -42,7 +40,6 @@ from airflow_monitoring_provider.store.custom_store import CustomStore
 from airflow_monitoring_provider.store.evaluation_records import Alert, MonitorTransition, Verdict
 from airflow_monitoring_provider.store.reader import utcnow
 from airflow_monitoring_provider.store.records import (
-    BaselineClaim,
     Claim,
     DefinitionRecord,
     FileKind,
@@ -235,65 +232,6 @@ class MonitoringStore(BatchStore, RetentionStore, WindowStore, CustomStore):
         """
         with self._writing() as connection:
             return claims.end(connection, claim, state, reason, self._now())
-
-    # Baselines
-
-    def claim_baseline(
-        self, definition_id: str, key: str, *, kind: str = "reference", run: RunInfo | None = None
-    ) -> BaselineClaim:
-        """Take part in making the baseline that ``key`` (a hash of all it is made of) names."""
-        with self._writing() as connection:
-            return baselines.claim(connection, definition_id, key, kind=kind, run=run or RunInfo(), now=self._now())
-
-    def commit_baseline(
-        self,
-        claim: BaselineClaim,
-        *,
-        profile_bytes: bytes,
-        content_hash: str,
-        plan_hash: str,
-        plan: Mapping[str, Any],
-        format_version: int,
-        rows: int,
-        window: tuple[dt.datetime | None, dt.datetime | None] = (None, None),
-        job_id: str | None = None,
-        details: Mapping[str, Any] | None = None,
-    ) -> int:
-        """Make this the baseline in use; its version. Earlier versions are kept.
-
-        Raises :class:`Superseded` where another attempt made it meanwhile; ``load_baseline`` then gives that one.
-        """
-        with self._writing() as connection:
-            return baselines.commit(
-                connection,
-                claim,
-                profile_bytes=profile_bytes,
-                content_hash=content_hash,
-                plan_hash=plan_hash,
-                plan=plan,
-                format_version=format_version,
-                rows=rows,
-                window=window,
-                job_id=job_id,
-                details=details or {},
-                now=self._now(),
-            )
-
-    def fail_baseline(self, claim: BaselineClaim, reason: str) -> bool:
-        """Record why no baseline was made; False where a newer attempt runs or one is there."""
-        with self._writing() as connection:
-            return baselines.fail(connection, claim, reason, self._now())
-
-    def replace_values(
-        self, job_id: str, snapshot_revision: int, values: Sequence[MetricValue], *, baseline_version: int
-    ) -> int:
-        """Give a committed job new values, compared without its rows; the new revision, whose evaluation is due.
-
-        Raises :class:`Superseded` where the job has another snapshot by now, :class:`BatchLocked`, :class:`NotFound`.
-        """
-        rows = commits.value_rows(values)
-        with self._writing() as connection:
-            return commits.replace_values(connection, job_id, snapshot_revision, rows, baseline_version, self._now())
 
     # Evaluation
 

@@ -9,6 +9,7 @@ PostgreSQL keeps too. Migrations build the tables; a test holds both equal.
 from __future__ import annotations
 
 from airflow_monitoring_provider.store.actual_tables import actual_files, actual_reports, actual_uses, restatements
+from airflow_monitoring_provider.store.baseline_tables import baseline_choices, named_baselines
 from airflow_monitoring_provider.store.columns import metadata
 from airflow_monitoring_provider.store.custom_tables import custom_metrics, custom_values
 from airflow_monitoring_provider.store.job_tables import (
@@ -47,6 +48,7 @@ __all__ = [
     "actual_uses",
     "alerts",
     "audit",
+    "baseline_choices",
     "baseline_versions",
     "baselines",
     "batch_dates",
@@ -67,6 +69,7 @@ __all__ = [
     "metrics",
     "monitor_states",
     "monitors",
+    "named_baselines",
     "part_plans",
     "parts",
     "prediction_files",

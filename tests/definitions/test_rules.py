@@ -354,6 +354,54 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
     "start of time": ({"startDate": "0001-01-01T00:00:00+14:00"}, "startDate", "between the years 1900 and 2200"),
     "number as start": ({"startDate": 20260101}, "startDate", "must be a date and time, not a whole number"),
     "end before start": ({"startDate": "2026-02-01", "endDate": "2026-01-01"}, "endDate", "must lie after startDate"),
+    "moving by length and windows": (
+        {"baseline": {"type": "movingWindow", "length": "7d", "windows": 7}},
+        "baseline.windows",
+        "must not be given together with length",
+    ),
+    "moving by no time": ({"baseline": {"type": "moving_window", "length": "0d"}}, "baseline.length", "be longer than"),
+    "moving by words": (
+        {"baseline": {"type": "moving_window", "length": "a week"}},
+        "baseline.length",
+        "must be a duration such as 17d",
+    ),
+    "moving by a number": (
+        {"baseline": {"type": "moving_window", "length": 604800}},
+        "baseline.length",
+        "must be text, not a whole number",
+    ),
+    "delayed for ever": (
+        {"baseline": {"type": "expanding", "delay": "36501d"}},
+        "baseline.delay",
+        "must not be longer than 36500 days",
+    ),
+    "no batches": ({"baseline": {"type": "batches", "batchIds": []}}, "baseline.batchIds", "must not be empty"),
+    "batch twice": (
+        {"baseline": {"type": "batches", "batchIds": ["a", "a"]}},
+        "baseline.batchIds[1]",
+        "repeats item 0",
+    ),
+    "range without an end": (
+        {"baseline": {"type": "fixedRange", "start": "2026-01-01"}},
+        "baseline.end",
+        "is required",
+    ),
+    "range backwards": (
+        {"baseline": {"type": "fixedRange", "start": "2026-01-02", "end": "2026-01-02"}},
+        "baseline.end",
+        "must lie after start",
+    ),
+    "no period": (
+        {"baseline": {"type": "samePeriod", "ago": "hour"}},
+        "baseline.ago",
+        "must be 'day', 'week',",
+    ),
+    "no windows at all": (
+        {"baseline": {"type": "previousWindow", "minimumWindows": 0}},
+        "baseline.minimumWindows",
+        "at least 1",
+    ),
+    "version of nothing": ({"baseline": {"type": "named", "version": 1}}, "baseline.name", "is required"),
     "unknown baseline": ({"baseline": {"type": "last"}}, "baseline.type", "must be one of reference, first_window"),
     "baseline without intake": ({"baseline": {"type": "reference"}}, "baseline.intakeSettings", "is required"),
     "baseline of an unknown intake": (

@@ -12,7 +12,7 @@ import pytest
 import job_world
 from airflow_monitoring_provider.definitions import JobDefinition, ResultStatus
 from airflow_monitoring_provider.exceptions import DefinitionError, SourceError
-from airflow_monitoring_provider.jobs.evaluate import _monitor_id
+from airflow_monitoring_provider.jobs.judging import _monitor_id
 from airflow_monitoring_provider.metrics.distances import psi
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
