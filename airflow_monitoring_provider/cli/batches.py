@@ -97,15 +97,17 @@ def unlock_batch(args: Namespace) -> None:
 
 
 @suppress_logs_and_warning
-def delete_batch(args: Namespace) -> None:
+def remove_batch(args: Namespace) -> None:
     """Remove a batch's predictions from everything, for good."""
+    from airflow_monitoring_provider.jobs.deleting import delete_batch
+
     with open_store(args) as store:
         batch = store.batch(args.batch_id)
         if not args.yes:
             asked = f"Delete batch {batch.name!r} and its {batch.predictions} predictions for good? (y/n) "
             if input(asked).strip().lower() not in ("y", "yes"):
                 raise SystemExit("Nothing was deleted.")
-        store.delete_batch(args.batch_id, by=getpass.getuser())
+        delete_batch(store, args.batch_id, by=getpass.getuser())
     print("The batch is deleted.")
 
 

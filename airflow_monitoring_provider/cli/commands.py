@@ -18,6 +18,7 @@ _BATCHES = "airflow_monitoring_provider.cli.batches"
 _ROWS = "airflow_monitoring_provider.cli.rows"
 _CUSTOM = "airflow_monitoring_provider.cli.custom_metrics"
 _ROLLUPS = "airflow_monitoring_provider.cli.rollups"
+_BASELINES = "airflow_monitoring_provider.cli.baselines"
 
 ARG_STORE = Arg(
     ("--store-conn-id",),
@@ -89,6 +90,25 @@ _FILTERS = (
 )
 _BATCH = (Arg(("--description",), help="what it is"), Arg(("--external-url",), help="where more is said about it"))
 
+ARG_USED = Arg(("--versions",), help="those that its jobs were compared with", action="store_true")
+_NAMED_BASELINE = (
+    Arg(("name",), help="name of the baseline; one that is taken gets another version"),
+    Arg(("--settings",), help='JSON of a definition\'s baseline, as {"type": "moving_window", "length": "14d"}'),
+    Arg(("--batch",), help="make it of this batch; may be repeated", action="append", metavar="BATCH_ID"),
+    Arg(("--description",), help="what it is for"),
+)
+_CHOSEN = (
+    Arg(("name",), help="name of the baseline", nargs="?"),
+    Arg(("--baseline-version",), help="of the name (default: always the newest)", type=positive_int(allow_zero=False)),
+    Arg(("--own",), help="go back to the definition's own", action="store_true"),
+)
+_PAST = (
+    Arg(("--start-time",), help="only windows that start from then on (ISO 8601)"),
+    Arg(("--end-time",), help="only windows that start before"),
+    Arg(("--all",), help="also jobs that have this baseline already", action="store_true"),
+    Arg(("--tell-alerts",), help="let the newest window move monitors and tell alerts", action="store_true"),
+)
+
 _READ = (ARG_STORE, ARG_OUTPUT, ARG_VERBOSE)
 
 
@@ -147,6 +167,7 @@ def get_cli_commands() -> list[GroupCommand]:
                 *_rows(),
                 _rollups(),
                 _custom_metrics(),
+                _baselines(),
                 _group(
                     "db",
                     "The monitoring store's tables",
@@ -207,7 +228,7 @@ def _batches() -> GroupCommand:
         command("change", "Describe a batch anew", "change_batch", one, Arg(("--name",), help=name), *_BATCH, *write),
         command("lock", "Let a batch take no more predictions", "lock_batch", one, *write),
         command("unlock", "Let a batch take predictions again", "unlock_batch", one, *write),
-        command("delete", "Remove a batch's predictions for good", "delete_batch", one, ARG_YES, *write),
+        command("delete", "Remove a batch's predictions for good", "remove_batch", one, ARG_YES, *write),
         command(
             "date",
             "Say what time its predictions are of",
@@ -317,6 +338,30 @@ def _custom_metrics() -> GroupCommand:
         command("show", "Show all its values as one", "show_metric", of, metric, *times, *_READ),
         command("history", "Show its values by batch or period", "show_history", of, metric, *by, *times, *_READ),
         command("report", "Report a value", "report_value", of, metric, *reported, *write),
+    )
+
+
+def _baselines() -> GroupCommand:
+    of, write = ARG_NAMED_DEFINITION, (ARG_STORE, ARG_VERBOSE)
+
+    def command(word: str, text: str, function: str, *arguments: Arg) -> ActionCommand:
+        return _action(word, text, function, *arguments, module=_BASELINES)
+
+    return _group(
+        "baselines",
+        "What jobs are compared with",
+        command("list", "List what a definition can use, or used", "list_baselines", of, ARG_USED, ARG_MOST, *_READ),
+        command("show", "Show what a job was compared with", "show_baseline", ARG_JOB, *_READ),
+        command("create", "Keep a baseline under a name", "create_baseline", of, *_NAMED_BASELINE, *write),
+        command("use", "Compare a definition's jobs with a named one", "use_baseline", of, *_CHOSEN, *write),
+        command(
+            "reevaluate",
+            "Compare past jobs with the baseline in use; no row is read",
+            "reevaluate_baseline",
+            of,
+            *_PAST,
+            *_READ,
+        ),
     )
 
 

@@ -18,7 +18,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from airflow_monitoring_provider.definitions import JobDefinition, Period, PeriodLength, load_definition, period_of
+from airflow_monitoring_provider.definitions import (
+    JobDefinition,
+    Period,
+    PeriodLength,
+    Window,
+    load_definition,
+    period_of,
+)
 from airflow_monitoring_provider.definitions.periods import periods
 from airflow_monitoring_provider.exceptions import ConfigurationError, CorruptData
 from airflow_monitoring_provider.jobs.baseline import stored_reference
@@ -134,7 +141,9 @@ def _rolled(store: MonitoringStore, definition: JobDefinition, period: Period, n
 def _values(
     store: MonitoringStore, definition: JobDefinition, profile: Profile, period: Period, expected: int | None
 ) -> list[MetricValue]:
-    baseline = stored_reference(definition, store).profile
+    own = Window.of(period.start, period.end)
+    others = [each for each in store.baseline_candidates(definition.id) if not _lies_in(each.window, own)]
+    baseline = stored_reference(definition, store, own, candidates=others).profile
     values = compare(profile, baseline, ComparisonSettings.from_definition(definition), as_of=period.end)
     values = [value for value in values if value.name != _OF_ONE_TABLE]
     values += profile_values(definition, profile)
@@ -142,6 +151,10 @@ def _values(
     if isinstance(rows, int) and expected is not None:
         values.append(completeness(profile.rows, float(rows * expected)))
     return values
+
+
+def _lies_in(window: Window | None, period: Window) -> bool:
+    return window is not None and period.start <= window.start < period.end
 
 
 def _read(window: WindowRecord, data: bytes, digest: str) -> Profile | None:

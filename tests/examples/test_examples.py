@@ -17,7 +17,11 @@ from airflow_monitoring_provider.jobs.run import run_job
 
 EXAMPLES = Path(__file__).parents[2] / "dags_examples"
 DAG_IDS = {
-    "from_yaml_folder.py": {"monitoring__flights_late_arrival", "monitoring__flights_arrivals"},
+    "from_yaml_folder.py": {
+        "monitoring__flights_late_arrival",
+        "monitoring__flights_arrivals",
+        "monitoring__flights_week_by_week",
+    },
     "from_python.py": {"monitoring__loan_amounts"},
     "gate_on_result.py": {"publish_if_healthy"},
     "parts_on_many_workers.py": {"churn_in_parts"},
