@@ -19,6 +19,12 @@ def scored_rows(profile: Any) -> int:
     return found
 
 
+def labelled_rows(profile: Any) -> int:
+    """Of the profile, as late actuals leave it."""
+    found: int = profile.target.labelled
+    return found
+
+
 def mean_amount(batch: pa.RecordBatch) -> CustomValue:
     """Of one record batch; its weight is the values that are there."""
     amounts = batch.column("amount")

@@ -186,6 +186,38 @@ def test_metrics_survive_a_later_comparison(small_world: Any, define: Any, tools
     check_functions(small_world, second.job_id, rows[1])
 
 
+def test_functions_over_the_profile_follow_late_actuals_and_others_stay(
+    small_world: Any, define: Any, tools: Any
+) -> None:
+    own = {"labelled": {"type": "sum", "function": f"{FUNCTIONS}:labelled_rows"}, "largest": OWN["largest"]}
+    predictions = {
+        "predictions_columns": [{"class_name": "yes", "column_name": "score"}],
+        "association_id_column": "id",
+    }
+    shared = {"output_settings": None, "baseline": None, "passthrough_columns": None}
+    rows = tools.day_rows(0, dirty=False)
+    small_world.table("scores", rows)
+    job = small_world.run(define(custom_metrics=own, monitoring_columns=predictions, **shared)).job_id
+    before = {name: small_world.value(job, name).value for name in own}
+    late = {"association_id_column": "id", "actuals_value_column": "churned"}
+    known = [row for row in rows if row["churned"] is not None]
+    small_world.table("late", known)
+    actuals = define(
+        name="late",
+        intake_settings={"type": "sql", "data_store_id": "db", "table": "late"},
+        timestamp_column=None,
+        monitoring_columns=late,
+        monitoring_output_settings=None,
+        features=[],
+        **shared,
+    )
+    small_world.run(actuals, 9)
+    after = {name: small_world.value(job, name).value for name in own}
+    largest = max(row["amount"] for row in rows if row["amount"] is not None)
+    assert {"labelled": 0.0, "largest": largest} == before
+    assert {"labelled": float(len(known)), "largest": largest} == after
+
+
 def test_summary_and_history_combine_batches_by_the_metrics_type(on_postgres: Any, define: Any, tools: Any) -> None:
     world = on_postgres
     definition = define(custom_metrics=OWN, output_settings=None)

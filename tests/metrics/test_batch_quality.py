@@ -18,6 +18,7 @@ from airflow_monitoring_provider.engines.arrow import profile_batches
 from airflow_monitoring_provider.metrics.batch_quality import batch_quality
 from airflow_monitoring_provider.metrics.quality import column_quality
 from airflow_monitoring_provider.metrics.reasons import Reason
+from airflow_monitoring_provider.metrics.timeliness import COMPLETENESS, LATE_ROWS
 from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind
 from airflow_monitoring_provider.profiles.plan import ColumnPlan, ProfilePlan, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import ColumnProfile, Profile
@@ -114,7 +115,16 @@ def test_the_page_of_metrics_lists_every_quality_metric() -> None:
     assert (
         computed
         | quality(batch(1)).keys()
-        | {*OF_WHOLE_ROWS, "label_coverage", "label_lag_p50", "label_lag_p95", OUT_OF_BOUNDS, NOT_ALLOWED}
+        | {
+            *OF_WHOLE_ROWS,
+            COMPLETENESS,
+            LATE_ROWS,
+            "label_coverage",
+            "label_lag_p50",
+            "label_lag_p95",
+            OUT_OF_BOUNDS,
+            NOT_ALLOWED,
+        }
         == listed
     )
     assert listed <= METRICS.keys()
