@@ -259,7 +259,7 @@ def _rollups() -> GroupCommand:
     )
 
 
-def _rows() -> tuple[ActionCommand, ActionCommand]:
+def _rows() -> tuple[ActionCommand, ActionCommand, GroupCommand]:
     batch = Arg(("--batch",), help="only of these batches", nargs="+", metavar="BATCH_ID")
     deployment = Arg(("--deployment",), help="only of this deployment")
     kinds = ("retained", "predictions", "actuals")
@@ -301,6 +301,24 @@ def _rows() -> tuple[ActionCommand, ActionCommand]:
             Arg(("--exact",), help="leave texts that spreadsheets take for formulas as they are", action="store_true"),
             *_READ,
             module=_ROWS,
+        ),
+        _group(
+            "actuals",
+            "What really was of predictions that were made before",
+            _action(
+                "report",
+                "Report the actuals of a CSV, Parquet or JSON lines file; every batch they touch is restated",
+                "report_rows",
+                Arg(("definition",), help="id or name of the definition of the predictions, or of late actuals"),
+                Arg(("url",), help="the file, below the root of its connection", metavar="FILE"),
+                Arg(("--file-conn-id",), help="connection of the file", required=True),
+                Arg(("--key",), help="your own name of this report; sent again, it replaces what it said before"),
+                Arg(("--association-id",), help="its column in the file (default: as in the definition)"),
+                Arg(("--value",), help="column of the actual (default: as in the definition)"),
+                Arg(("--timestamp",), help="column of when it became known (default: as in the definition, else now)"),
+                *_READ,
+                module=_ROWS,
+            ),
         ),
     )
 

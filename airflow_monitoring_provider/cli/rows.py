@@ -1,4 +1,4 @@
-"""``airflow monitoring purge`` and ``export``: forget the rows that the store keeps, and hand them out."""
+"""``airflow monitoring purge``, ``export`` and ``actuals``: forget rows, hand them out, and say what really was."""
 
 from __future__ import annotations
 
@@ -62,3 +62,20 @@ def export_rows(args: Namespace) -> None:
             **wanted,
         )
     print_rows(args, [summary])
+
+
+@suppress_logs_and_warning
+def report_rows(args: Namespace) -> None:
+    """Report the actuals of a file."""
+    from airflow_monitoring_provider.hooks.ports import open_ports
+    from airflow_monitoring_provider.jobs.reporting import reported_by
+    from airflow_monitoring_provider.jobs.reporting_actuals import reported_actuals, run_report
+
+    columns = {"association_id": args.association_id, "value": args.value, "timestamp": args.timestamp}
+    file = {"type": "file", "data_store_id": args.file_conn_id, "url": args.url}
+    with open_store(args):  # connections are looked up as commands do
+        pass
+    with plain_errors(), open_ports(args.store_conn_id) as ports:
+        late = reported_actuals(reported_by(ports.store, args.definition), columns, file)
+        summary = run_report(late, ports, key=args.key)
+    print_rows(args, [{"job_id": summary.job_id, "rows": summary.rows, **(summary.actuals or {})}])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
@@ -36,6 +37,26 @@ def test_commands_export_and_purge(
     assert 1 == json.loads(command("purge", "--before", "2026-03-02", "-y", "-o", "json").out)[0]["files"]
     assert () == files()
     assert "needs a deployment, a batch or an age" in command("purge", "-y").code
+
+
+def test_a_file_of_actuals_restates_the_batches_it_touches(
+    command: Callable[..., Any], completed_job: str, set_connection: Callable[..., None], tmp_path: Path
+) -> None:
+    assert completed_job
+    set_connection("lake", conn_type="fs", extra={"path": str(tmp_path)})
+    command("export", "predictions", "out.parquet", *TO_LAKE)
+    known = pq.read_table(tmp_path / "out.parquet")["association_id"].drop_null().to_pylist()[:7]
+    lines = [json.dumps({"customer": str(name), "left": "yes"}) for name in [*known, "nobody"]]
+    (tmp_path / "known.jsonl").write_text("\n".join(lines))
+    report = ("actuals", "report", "churn", "known.jsonl", "--file-conn-id", "lake", "--key", "may", "-o", "json")
+    named = ("--association-id", "customer", "--value", "left")
+
+    told = json.loads(command(*report, *named).out)[0]
+    again = json.loads(command(*report, *named).out)[0]
+
+    assert (8, 7, 1, 1) == (told["rows"], told["matched"], told["orphans"], told["restated"])
+    assert told | {"restated": 0, "unchanged": 1} == again
+    assert "customers are not in files" in command(*report, "--association-id", "customers").code
 
 
 def files() -> tuple[Any, ...]:
