@@ -60,6 +60,7 @@ from airflow_monitoring_provider.definitions.output import (
 )
 from airflow_monitoring_provider.definitions.partitions import Partitions
 from airflow_monitoring_provider.definitions.periods import Period, PeriodLength, period_named, period_of
+from airflow_monitoring_provider.definitions.ranking import Ranking
 from airflow_monitoring_provider.definitions.schedule import Schedule
 from airflow_monitoring_provider.definitions.terms import (
     ColumnKind,
@@ -108,6 +109,7 @@ __all__ = [
     "PredictionColumn",
     "PreviousBatchBaseline",
     "PreviousWindowBaseline",
+    "Ranking",
     "ReferenceBaseline",
     "ResultStatus",
     "RetentionPolicy",

@@ -110,12 +110,19 @@ _GROUPS = {
     **_higher("selection_rate_ratio"),
 }
 
+MOST_K = 100
+"""The deepest rank at which a metric of ranking may be asked for."""
+OF_RANKINGS = ("ndcg", "map", "recall", "precision")
+"""Metrics of ranking that look at the first k rows of a query: ``ndcg_at_5``."""
+
+_RANKINGS = _higher("mrr", *(f"{name}_at_{k}" for name in OF_RANKINGS for k in range(1, MOST_K + 1)))
+
 DRIFT_METRICS = frozenset(_DRIFT)
 """Ids that a definition's ``drift`` may name; ``metrics.drift_metrics`` computes each."""
 
-OF_ROWS = frozenset({"mase", "ndcg_at_k", "map_at_k", "mrr", "recall_at_k", "precision_at_k"})
-"""Names that users of other tools may look for: they need rows in order or by query, which no profile keeps."""
+OF_ORDERED_ROWS = frozenset({"mase"})
+"""Names that users of other tools may look for: they need rows in order, which no profile keeps."""
 
 METRICS: Mapping[str, MetricTerm] = MappingProxyType(
-    {**_DRIFT, **_EMBEDDINGS, **_QUALITY, **_CLASSIFICATION, **_REGRESSION, **_GROUPS}
+    {**_DRIFT, **_EMBEDDINGS, **_QUALITY, **_CLASSIFICATION, **_REGRESSION, **_GROUPS, **_RANKINGS}
 )

@@ -43,6 +43,7 @@ from airflow_monitoring_provider.definitions.part import (
     breaches,
 )
 from airflow_monitoring_provider.definitions.partitions import Partitions
+from airflow_monitoring_provider.definitions.ranking import Ranking
 from airflow_monitoring_provider.definitions.rules import broken_rules
 from airflow_monitoring_provider.definitions.schedule import Schedule
 from airflow_monitoring_provider.definitions.segments import Segments
@@ -109,6 +110,9 @@ class JobDefinition(PredictionMembers):
     )
     timestamp_timezone: Zone = Field(default="UTC", description="The zone of timestamps that carry none.")
     segments: Segments = Field(default=(), description="Groups of rows that get results of their own.")
+    ranking: Ranking | None = Field(
+        default=None, description="Rows of one query are ranked by their score, and actuals are their relevance."
+    )
     features: Columns | None = Field(default=None, description="Columns to watch; absent: every column without a role.")
     column_types: Annotated[dict[Column, ColumnKind], AfterValidator(FrozenDict)] = Field(
         default=FrozenDict(), description="How columns are summarised, where it must not be inferred."

@@ -23,6 +23,7 @@ from airflow_monitoring_provider.definitions.output import FileOutput, SqlOutput
 from airflow_monitoring_provider.definitions.parity import PARITY
 from airflow_monitoring_provider.definitions.part import PartPath
 from airflow_monitoring_provider.definitions.places import path_parts, suffix_of, would_read
+from airflow_monitoring_provider.definitions.ranking import ranking_problems
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 
 if TYPE_CHECKING:
@@ -36,7 +37,11 @@ Problems = Iterator[tuple[PartPath, str]]
 def broken_rules(definition: JobDefinition) -> list[tuple[PartPath, str]]:
     """Every rule the definition breaks, in the order of its fields."""
     rules = (_job, _aggregation, _roles, _target, _output_columns, _output_place, _times, _partitions, _drift)
-    return [problem for rule in (*rules, _checks, _segments, _custom, _engine) for problem in rule(definition)]
+    return [
+        problem
+        for rule in (*rules, _checks, _segments, ranking_problems, _custom, _engine)
+        for problem in rule(definition)
+    ]
 
 
 def _job(definition: JobDefinition) -> Problems:
@@ -102,6 +107,8 @@ def _role_columns(definition: JobDefinition) -> Iterator[tuple[PartPath, str]]:
         column = getattr(columns, name)
         if column is not None:
             yield ("monitoring_columns", name), column
+    if definition.ranking is not None:
+        yield ("ranking", "query_column"), definition.ranking.query_column
 
 
 def _target(definition: JobDefinition) -> Problems:
@@ -281,6 +288,7 @@ def _engine(definition: JobDefinition) -> Problems:
         ),
         "parts are read row by row (`partitions`)": definition.partitions,
         "rows are told apart one by one (`segments`)": definition.segments,
+        "rows are ranked one by one (`ranking`)": definition.ranking,
         "predictions are kept for actuals that come later (`association_id_column`)": columns.association_id_column,
     }
     for reason, broken in reasons.items():

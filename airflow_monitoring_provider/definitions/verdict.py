@@ -10,7 +10,9 @@ from pydantic import AfterValidator, Field, model_validator
 from airflow_monitoring_provider.definitions.metric_terms import (
     HIGHER_IS_BETTER,
     METRICS,
-    OF_ROWS,
+    MOST_K,
+    OF_ORDERED_ROWS,
+    OF_RANKINGS,
     TWO_SIDED,
     MetricTerm,
 )
@@ -117,8 +119,11 @@ def _faults(term: MetricTerm, limits: Limits) -> list[tuple[PartPath, str]]:
 def _unknown(metric: str) -> str:
     from difflib import get_close_matches
 
-    if metric.lower() in OF_ROWS:
-        return "needs rows in order or by query, and results are computed from profiles, which keep neither"
+    if metric.lower() in OF_ORDERED_ROWS:
+        return "needs rows in order, and results are computed from profiles, which keep none"
+    name, _, k = metric.lower().replace("@", "_at_").partition("_at_")
+    if name in OF_RANKINGS:
+        return f"is not a known metric: write {name}_at_{k if k.isdecimal() and 1 <= int(k) <= MOST_K else 10}"
     close = get_close_matches(metric.lower(), METRICS, n=1)
     return f"is not a known metric{f'; did you mean {close[0]}?' if close else ''}"
 

@@ -20,7 +20,7 @@ from airflow_monitoring_provider.definitions.terms import ColumnKind, RowStatus
 from airflow_monitoring_provider.engines.columns import ColumnCounter
 from airflow_monitoring_provider.engines.instants import read_instants
 from airflow_monitoring_provider.engines.segments import CodeArray, SegmentReader, Sorted, sorted_array
-from airflow_monitoring_provider.engines.targets import TargetBuilder
+from airflow_monitoring_provider.engines.targets import TargetBuilder, queries_of
 from airflow_monitoring_provider.engines.whole_rows import RowHashes
 from airflow_monitoring_provider.exceptions import SourceUnavailable
 from airflow_monitoring_provider.intake.source import BatchStretch, Stretch, column_of
@@ -29,6 +29,7 @@ from airflow_monitoring_provider.profiles.column import ColumnBuilder
 from airflow_monitoring_provider.profiles.histogram import HistogramBuilder
 from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan, SegmentPlan
 from airflow_monitoring_provider.profiles.profile import Profile
+from airflow_monitoring_provider.profiles.ranking import RankingBuilder
 from airflow_monitoring_provider.profiles.whole_rows import WholeRowsBuilder
 
 StatusArray = npt.NDArray[np.uint8]
@@ -71,6 +72,7 @@ class ProfileBuilder:
         self._lags = HistogramBuilder(plan.histogram_buckets) if plan.actual_time_column is not None else None
         self._segments = [_Segments(segment, plan) for segment in plan.segments]
         self._repeated = WholeRowsBuilder() if plan.whole_rows else None
+        self._ranking = RankingBuilder(plan.ranking) if plan.ranking and self._target is not None else None
         self._pool = concurrent.futures.ThreadPoolExecutor(threads) if threads > 1 else None
         self._counted: tuple[Stretch, RowHashes | None, list[concurrent.futures.Future[None]]] | None = None
 
@@ -81,6 +83,8 @@ class ProfileBuilder:
         columns = [self._plan.timestamp_column, self._plan.actual_time_column]
         if target is not None:
             columns += [*(name for _, name in target.prediction_columns), target.actual_column]
+        if self._ranking is not None and self._plan.ranking is not None:
+            columns.append(self._plan.ranking.query_column)
         # A segment's builder sees the same rows and knows of no column but these.
         own = [name for name in columns if name is not None] or [column.name for column in self._plan.columns[:1]]
         return tuple(dict.fromkeys([*own, *(name for segment in self._plan.segments for name in segment.columns)]))
@@ -107,7 +111,10 @@ class ProfileBuilder:
         if not len(batch):
             return
         if self._target is not None:
-            self._target.update(batch, _where(statuses, SCORED, inside=True))
+            scored = _where(statuses, SCORED, inside=True)
+            self._target.update(batch, scored)
+            if self._ranking is not None:
+                self._ranking.update(*queries_of(batch, self._plan, scored))
         if self._plan.timestamp_column is not None:
             present = _where(statuses, EXCLUDED, inside=False)
             self._see_times(batch, self._plan.timestamp_column, present)
@@ -168,6 +175,7 @@ class ProfileBuilder:
             segments=dict(sorted(pair for segments in self._segments for pair in segments.finish())),
             label_lag=self._lags.finish() if self._lags is not None else None,
             whole_rows=self._repeated.finish() if self._repeated is not None else None,
+            ranking=self._ranking.finish() if self._ranking is not None else None,
         )
 
     def close(self) -> None:

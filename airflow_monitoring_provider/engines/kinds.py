@@ -15,7 +15,14 @@ from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 from airflow_monitoring_provider.exceptions import SourceError
 from airflow_monitoring_provider.profiles.arrays import is_text
 from airflow_monitoring_provider.profiles.levels import LevelCounts
-from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan, SchemaChanges, TargetPlan
+from airflow_monitoring_provider.profiles.plan import (
+    ColumnPlan,
+    ColumnRole,
+    ProfilePlan,
+    RankingPlan,
+    SchemaChanges,
+    TargetPlan,
+)
 from airflow_monitoring_provider.profiles.profile import Profile
 
 NAMED_LEVELS = 1000
@@ -62,6 +69,7 @@ def build_plan(definition: JobDefinition, schema: pa.Schema, source: str = "the 
         level_names=definition.level_names,
         timestamp_timezone=definition.timestamp_timezone,
         actual_time_column=_actual_time(definition),
+        ranking=_ranking(definition),
         whole_rows=not definition.thresholds.keys().isdisjoint(OF_WHOLE_ROWS),
     )
 
@@ -139,6 +147,8 @@ def restrict_plan(plan: ProfilePlan, schema: pa.Schema, source: str = "the sourc
     needed = [name for name, role in lacking.items() if role is not ColumnRole.FEATURE]
     if plan.timestamp_column is not None and plan.timestamp_column not in there:
         needed.append(plan.timestamp_column)
+    if plan.ranking is not None and plan.ranking.query_column not in there:
+        needed.append(plan.ranking.query_column)
     if needed:
         raise SourceError(f"{_listed(sorted(set(needed)))} not in {source}; {_what_it_has(schema)}")
     if not lacking:
@@ -169,6 +179,8 @@ def read_columns(
     """The columns a job has to read: the plan's, then identifiers, logged and copied ones, each once."""
     extra = [plan.timestamp_column, plan.actual_time_column, *identifiers, *copied]
     extra += [name for segment in plan.segments for name in segment.columns]
+    if plan.ranking is not None:
+        extra.append(plan.ranking.query_column)
     if plan.target is not None:
         extra += [column for _, column in plan.target.prediction_columns]
     return tuple(dict.fromkeys([*(column.name for column in plan.columns), *(name for name in extra if name)]))
@@ -179,6 +191,11 @@ def _actual_time(definition: JobDefinition) -> str | None:
     column = definition.monitoring_columns.actuals_timestamp_column
     timed = definition.timestamp_column not in (None, column) and definition.engine != "sql"
     return column if timed else None
+
+
+def _ranking(definition: JobDefinition) -> RankingPlan | None:
+    own = definition.ranking
+    return None if own is None else RankingPlan(own.query_column, own.k, own.relevant_from)
 
 
 def _target(definition: JobDefinition) -> TargetPlan | None:
@@ -269,6 +286,7 @@ def role_columns(definition: JobDefinition) -> list[str]:
     """Columns that the definition gives a role other than feature: predictions, identifiers, times, actuals."""
     columns = definition.monitoring_columns
     optional = (
+        definition.ranking.query_column if definition.ranking is not None else None,
         definition.timestamp_column,
         columns.association_id_column,
         columns.actuals_value_column,

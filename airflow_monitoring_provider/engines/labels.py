@@ -90,7 +90,9 @@ class LabelJoin:
         """The profile with the accuracy of everything so far."""
         timed = self._late or self._profile.plan.actual_time_column is not None
         lags = self._lags.finish() if timed else None
-        profile = dataclasses.replace(self._profile, target=self._whole.finish(self._profile), label_lag=lags)
+        profile = dataclasses.replace(
+            self._profile, target=self._whole.finish(self._profile), label_lag=lags, ranking=None
+        )
         names = {segment.name for segment in profile.plan.segments}
         if not names or not self._logs_segments:
             return profile

@@ -57,6 +57,8 @@ def check_plan(plan: ProfilePlan, selection: Selection) -> None:
         raise CannotPushDown("the time until actuals are known is measured row by row")
     if plan.whole_rows:
         raise CannotPushDown("whole rows are told apart by keys of all their values")
+    if plan.ranking is not None:
+        raise CannotPushDown("the rows of a query are ranked one by one")
     for column in plan.columns:
         arrives = selection.types.field(column.name).type
         if column.kind is ColumnKind.NUMERIC and not is_numeric(arrives):

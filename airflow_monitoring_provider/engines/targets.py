@@ -7,11 +7,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from airflow_monitoring_provider.definitions.terms import TargetType
 from airflow_monitoring_provider.engines.numbers import read_doubles, whole_dtype
+from airflow_monitoring_provider.engines.row_keys import row_keys
 from airflow_monitoring_provider.intake.source import column_of
-from airflow_monitoring_provider.profiles.arrays import BoolArray, fixed_width, is_text, valid_rows
+from airflow_monitoring_provider.profiles.arrays import BoolArray, fixed_width, is_text, truth_values, valid_rows
 from airflow_monitoring_provider.profiles.canonical import canonical_dictionary
 from airflow_monitoring_provider.profiles.classification import (
     MISSING_ACTUAL,
@@ -20,7 +22,8 @@ from airflow_monitoring_provider.profiles.classification import (
     ClassificationProfile,
     predicted_classes,
 )
-from airflow_monitoring_provider.profiles.plan import TargetPlan
+from airflow_monitoring_provider.profiles.hashing import UInt64Array
+from airflow_monitoring_provider.profiles.plan import ProfilePlan, TargetPlan
 from airflow_monitoring_provider.profiles.regression import RegressionBuilder, RegressionProfile
 
 FloatArray = npt.NDArray[np.float64]
@@ -88,6 +91,35 @@ def read_predictions(batch: pa.RecordBatch, target: TargetPlan) -> tuple[FloatAr
         return scores, predicted_classes(scores, 0, target.threshold)
     positive = target.classes.index(target.positive_class)
     return scores, predicted_classes(scores[:, positive if len(columns) > 1 else 0], positive, target.threshold)
+
+
+def queries_of(
+    batch: pa.RecordBatch, plan: ProfilePlan, scored: BoolArray | None
+) -> tuple[UInt64Array, BoolArray, FloatArray, FloatArray]:
+    """What a ranking is made of, of the rows where ``scored`` is True (all of them when None), each of shape (rows,).
+
+    :returns: a key of each row's query and where it has one (null and NaN are none), its score (the positive class's
+        probability, or the predicted number), and its relevance: 1 or 0 of a class, else the actual number; NaN where
+        there is none.
+    """
+    target, ranking = plan.target, plan.ranking
+    if target is None or ranking is None:
+        raise ValueError("the plan ranks nothing")
+    actual = None if target.actual_column is None else column_of(batch, target.actual_column)
+    column = column_of(batch, ranking.query_column)
+    keys, _, _ = row_keys([column])
+    named = ~truth_values(pc.is_null(column, nan_is_null=True))
+    positive = 0
+    if target.positive_class is not None and len(target.prediction_columns) > 1:
+        positive = _score_order(target)[target.classes.index(target.positive_class)]
+    scores = read_doubles(column_of(batch, target.prediction_columns[positive][1])).values
+    if target.target_type is TargetType.REGRESSION or actual is None:
+        relevance, _ = _numbers(actual, None, len(batch))
+    else:
+        found = class_indices(actual, target)
+        hit = found == target.classes.index(target.positive_class or "")
+        relevance = np.where(found < 0, np.nan, hit.astype(np.float64))
+    return _chosen(keys, scored), _chosen(named, scored), _chosen(scores, scored), _chosen(relevance, scored)
 
 
 def class_indices(actual: pa.Array, target: TargetPlan, *, textual: bool | None = None) -> IntArray:

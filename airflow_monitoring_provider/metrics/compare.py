@@ -23,6 +23,7 @@ from airflow_monitoring_provider.metrics.multiplicity import adjusted
 from airflow_monitoring_provider.metrics.performance import performance
 from airflow_monitoring_provider.metrics.predictions import predicted_shares
 from airflow_monitoring_provider.metrics.quality import column_quality
+from airflow_monitoring_provider.metrics.ranking import ranking_values
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.metrics.values import MetricValue
@@ -183,7 +184,9 @@ def _performance(current: Profile, baseline: Profile | None, settings: Compariso
     before = baseline.target if baseline is not None else None
     actuals = [None if side is None else _actuals(side) for side in (current, baseline)]
     late = current.plan.target is not None and current.plan.target.actual_column is None
-    return performance(target, before, settings, actuals=(actuals[0], actuals[1]), late=late)
+    values = performance(target, before, settings, actuals=(actuals[0], actuals[1]), late=late)
+    provisional = "provisional" in values[0].details
+    return [*values, *ranking_values(current, baseline, settings, provisional=provisional)]
 
 
 def _actuals(profile: Profile) -> Histogram | None:

@@ -13,6 +13,7 @@ from collections.abc import Hashable
 from enum import StrEnum
 from typing import Any
 
+from airflow_monitoring_provider.definitions.metric_terms import OF_RANKINGS
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 
 
@@ -58,6 +59,24 @@ class TargetPlan:
     classes: tuple[str, ...] = ()
     positive_class: str | None = None
     threshold: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RankingPlan:
+    """Rows with equal values of ``query_column`` are ranked together.
+
+    :param k: increasing: how many of the first rows count.
+    :param relevant_from: the least relevance that is relevant; None: every one above 0.
+    """
+
+    query_column: str
+    k: tuple[int, ...]
+    relevant_from: float | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics, in the order of results."""
+        return (*(f"{name}_at_{k}" for name in OF_RANKINGS for k in self.k), "mrr")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -144,6 +163,7 @@ class ProfilePlan:
     :param actual_time_column: when a row's actual became known; how long that took is kept.
     :param segments: groups of rows that have profiles of their own, of the same columns.
     :param whole_rows: repetitions of whole rows are counted, and rows without any value.
+    :param ranking: how the rows of a query are ranked; of all rows only, not of segments.
     """
 
     columns: tuple[ColumnPlan, ...]
@@ -156,10 +176,11 @@ class ProfilePlan:
     segments: tuple[SegmentPlan, ...] = ()
     actual_time_column: str | None = None
     whole_rows: bool = False
+    ranking: RankingPlan | None = None
 
     def of_segment(self) -> ProfilePlan:
         """The plan of the profile that a segment of the rows has."""
-        return dataclasses.replace(self, segments=(), whole_rows=False)
+        return dataclasses.replace(self, segments=(), whole_rows=False, ranking=None)
 
     def digest(self) -> str:
         """SHA-256 of the plan's canonical JSON, as hex."""
@@ -167,8 +188,8 @@ class ProfilePlan:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_dict(self) -> dict[str, object]:
-        """The plan as JSON-ready data; :meth:`from_dict` reads it back. Without segments, a time of actuals or
-        whole rows it is what it was before there were any.
+        """The plan as JSON-ready data; :meth:`from_dict` reads it back. Without segments, a time of actuals,
+        whole rows or ranking it is what it was before there were any.
         """
         data: dict[str, object] = json.loads(json.dumps(dataclasses.asdict(self)))
         if not self.segments:
@@ -177,6 +198,8 @@ class ProfilePlan:
             del data["actual_time_column"]
         if not self.whole_rows:
             del data["whole_rows"]
+        if self.ranking is None:
+            del data["ranking"]
         return data
 
     @classmethod
@@ -196,9 +219,11 @@ class ProfilePlan:
         )
         target = raw.pop("target")
         segments = tuple(_segment(data) for data in raw.pop("segments", ()))  # type: ignore[attr-defined]
+        ranking: Any = raw.pop("ranking", None)
         return cls(
             segments=segments,
             columns=columns,
+            ranking=None if ranking is None else RankingPlan(**{**ranking, "k": tuple(ranking["k"])}),
             target=None
             if target is None
             else TargetPlan(
@@ -244,7 +269,7 @@ class SchemaChanges:
 
 def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
     """One plan with the columns of both, sorted by name; the plans of merged profiles must agree in all else,
-    but whole rows are known only where both profiles know them.
+    but whole rows and ranking are known only where both profiles know them (and rank alike).
 
     Of a shared column those edges and named levels are kept that both have: what was counted on one side only is not
     known of all rows.
@@ -261,6 +286,7 @@ def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
         "columns": merged,
         "target": a.target if b.target is None else b.target,
         "whole_rows": a.whole_rows and b.whole_rows,
+        "ranking": a.ranking if a.ranking == b.ranking else None,
     }
     if dataclasses.replace(a, **shared) != dataclasses.replace(b, **shared):
         raise ValueError("the plans of both profiles differ")

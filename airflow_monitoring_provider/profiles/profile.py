@@ -15,6 +15,7 @@ from airflow_monitoring_provider.profiles.classification import ClassificationPr
 from airflow_monitoring_provider.profiles.column import ColumnProfile
 from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, merge_plans
+from airflow_monitoring_provider.profiles.ranking import RankingProfile
 from airflow_monitoring_provider.profiles.regression import RegressionProfile
 from airflow_monitoring_provider.profiles.whole_rows import WholeRows
 
@@ -34,6 +35,8 @@ class Profile:
         names no time of actuals and no late ones were joined.
     :param segments: segment id -> profile of its rows, of the plan without segments; those without rows are absent.
     :param whole_rows: repetitions of whole rows; None where the plan or the engine does not count them.
+    :param ranking: how well scores rank the rows of each query; None where the plan does not rank, or where late
+        actuals have changed what is relevant.
     """
 
     plan: ProfilePlan
@@ -46,6 +49,7 @@ class Profile:
     segments: dict[str, Profile] = dataclasses.field(default_factory=dict)
     label_lag: Histogram | None = None
     whole_rows: WholeRows | None = None
+    ranking: RankingProfile | None = None
 
     def merge(self, *others: Profile) -> Profile:
         """The profile of all sets of rows; columns that only some of them have are merged of those.
@@ -64,8 +68,10 @@ class Profile:
         lags = [part.label_lag for part in parts if part.label_lag is not None]
         repeated = [part.whole_rows for part in parts if part.whole_rows is not None]
         times = [t for part in parts for t in (part.earliest, part.latest) if t is not None]
+        plan = functools.reduce(merge_plans, (part.plan for part in parts))
+        ranked = [part.ranking for part in parts if part.ranking is not None and plan.ranking is not None]
         return Profile(
-            plan=functools.reduce(merge_plans, (part.plan for part in parts)),
+            plan=plan,
             rows=sum(part.rows for part in parts),
             status_counts={status: statuses[status] for status in sorted(statuses)},
             columns={name: columns[name][0].merge(*columns[name][1:]) for name in sorted(columns)},
@@ -75,6 +81,7 @@ class Profile:
             segments=_merge_segments(parts),
             label_lag=lags[0].merge(*lags[1:]) if lags else None,
             whole_rows=repeated[0].merge(*repeated[1:]) if len(repeated) == len(parts) else None,
+            ranking=ranked[0].merge(*ranked[1:]) if len(ranked) == len(parts) else None,
         )
 
     def content_hash(self) -> str:

@@ -26,6 +26,7 @@ from airflow_monitoring_provider.profiles.levels import LevelCounts
 from airflow_monitoring_provider.profiles.moments import Moments
 from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan
 from airflow_monitoring_provider.profiles.profile import Profile
+from airflow_monitoring_provider.profiles.ranking import RankingProfile
 from airflow_monitoring_provider.profiles.regression import ErrorSums, RegressionProfile
 from airflow_monitoring_provider.profiles.varints import Packer, Unpacker
 from airflow_monitoring_provider.profiles.whole_rows import WholeRows
@@ -53,6 +54,7 @@ _EXACT_CLASSIFICATION = ("positive_class", "threshold", "scored", "labelled", "i
 _CLASSIFICATION_ARRAYS = ("predicted", "calibration_counts", "calibration_positives", "top_k_hits")
 _EXACT_REGRESSION = ("scored", "labelled", "invalid_actual", "max_error", "zero_actuals", "log_undefined")
 _REGRESSION_MOMENTS = ("errors", "absolute_errors", "predicted", "actual", "percentage_errors")
+_EXACT_RANKING = ("rows", "without_query", "queries", "negative", "beyond")
 _REGRESSION_SUMS = ("squared_error_sum", "smape_sum", "squared_log_error_sum", "absolute_actual_sum")
 
 
@@ -151,6 +153,8 @@ def _write_rows(profile: Profile, packer: Packer) -> dict[str, Any]:
         content["label_lag"] = _write_histogram(profile.label_lag, packer)
     if profile.whole_rows is not None:
         content["whole_rows"] = _write_whole_rows(profile.whole_rows, packer)
+    if profile.ranking is not None:
+        content["ranking"] = {field: getattr(profile.ranking, field) for field in _EXACT_RANKING}
     return content
 
 
@@ -238,13 +242,16 @@ def _write_rounded(profile: Profile) -> Any:
 
 
 def _write_rounded_rows(profile: Profile) -> dict[str, Any]:
-    return {
+    content: dict[str, Any] = {
         "columns": {
             name: {"moments": _write_moments(column.moments), "lengths": _write_moments(column.lengths)}
             for name, column in profile.columns.items()
         },
         "target": _write_rounded_target(profile.target),
     }
+    if profile.ranking is not None:
+        content["ranking"] = {name: _write_moments(moments) for name, moments in profile.ranking.scores.items()}
+    return content
 
 
 def _write_rounded_target(target: ClassificationProfile | RegressionProfile | None) -> Any:
@@ -290,6 +297,7 @@ def _read_rows(exact: Any, rounded: Any, plan: ProfilePlan, unpacker: Unpacker) 
         target=_read_target(exact["target"], rounded["target"], unpacker),
         label_lag=_read_histogram(exact.get("label_lag"), unpacker),
         whole_rows=_read_whole_rows(exact.get("whole_rows"), unpacker),
+        ranking=_read_ranking(exact.get("ranking"), rounded.get("ranking", {})),
         earliest=exact["earliest"],
         latest=exact["latest"],
     )
@@ -300,6 +308,12 @@ def _read_whole_rows(raw: Any, unpacker: Unpacker) -> WholeRows | None:
         return None
     keys = np.array(unpacker.gaps(raw["keys"]), np.uint64)
     return WholeRows(raw["rows"], raw["empty"], keys, unpacker.counts(raw["counts"]), raw["limit"])
+
+
+def _read_ranking(raw: Any, scores: Any) -> RankingProfile | None:
+    return (
+        None if raw is None else RankingProfile(**raw, scores={name: Moments(*each) for name, each in scores.items()})
+    )
 
 
 def _read_column(raw: Any, rounded: Any, unpacker: Unpacker) -> ColumnProfile:
