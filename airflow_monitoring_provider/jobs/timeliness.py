@@ -68,7 +68,10 @@ def timing(
 def timeliness_values(
     definition: JobDefinition, window: Window, rows: int, timed: Timing, store: MonitoringStore
 ) -> list[MetricValue]:
-    """``completeness`` where the definition says what to expect, ``late_rows`` where that can be told."""
+    """``completeness`` where the definition says what to expect, ``late_rows`` where it says that rows come late.
+
+    Elsewhere a window that is run again has the results that it has when it is run once.
+    """
     values, expected = [], definition.timeliness.expected_rows
     if expected == MEDIAN:
         earlier = store.earlier_windows(definition.id, window.start, definition.timeliness.history)
@@ -76,7 +79,7 @@ def timeliness_values(
         values.append(completeness(rows, median_rows(whole, window.end - window.start), len(whole)))
     elif expected is not None:
         values.append(completeness(rows, float(expected)))
-    if timed.late is not None and timed.rows_on_time is not None:
+    if definition.timeliness.delay and timed.late is not None and timed.rows_on_time is not None:
         values.append(late_rows(rows, timed.rows_on_time))
     return values
 

@@ -100,7 +100,7 @@ def test_a_damaged_profile_of_another_job_does_not_stop_the_first_windows_evalua
     with caplog.at_level(logging.WARNING):
         assert "no_detection" == world.evaluate(definition, first).status
 
-    assert f"Job {damaged.job_id} is compared with no baseline until it runs again" in caplog.text
+    assert f"Job {damaged.job_id} keeps its values until it runs again" in caplog.text
     assert "baseline_missing" == world.value(damaged.job_id, "psi", "amount").reason
     assert world.value(early.job_id, "psi", "amount").value > 0.5
     world.run(definition, 1)
