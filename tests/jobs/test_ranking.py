@@ -108,6 +108,20 @@ def test_a_query_column_that_is_not_there_is_named(small_world: Any, define: Any
         small_world.run(define(monitoring_columns=BINARY, ranking={"query_column": "session"}))
 
 
+@pytest.mark.parametrize("segments", [None, ["region"]])
+def test_an_engine_that_may_choose_reads_the_rows(small_world: Any, define: Any, tools: Any, segments: Any) -> None:
+    rows = shown(tools)
+    small_world.table("scores", rows, SHOWN)
+    ranking = {"query_column": "session", "k": 4}
+    done = small_world.run(
+        define(monitoring_columns=GRADED, ranking=ranking, engine="auto", segments=segments, output_settings=None)
+    )
+    expected = slow_ranking.mean_scores(ranking_rows(rows, "grade"), 4)["precision"][1]
+    assert expected == pytest.approx(small_world.value(done.job_id, "precision_at_4").value, abs=1e-9)
+    found = [value.segment for value in small_world.store.load_values(done.job_id) if value.name == "precision_at_4"]
+    assert [None] == found
+
+
 def test_late_actuals_leave_no_ranking_of_older_ones(small_world: Any, define: Any, tools: Any) -> None:
     world, rows = small_world, shown(tools)
     world.table("scores", rows, SHOWN)
