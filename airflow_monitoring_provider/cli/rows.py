@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from airflow.utils.cli import suppress_logs_and_warning
 
 from airflow_monitoring_provider.cli.console import as_instant, open_store, plain_errors, print_rows
+from airflow_monitoring_provider.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
+_MOST_DAYS = 36_500
 
 
 @suppress_logs_and_warning
@@ -23,7 +26,7 @@ def purge_rows(args: Namespace) -> None:
     with open_store(args) as store, plain_errors():
         before = as_instant(args.before, "before")
         if args.older_than is not None:
-            before = dt.datetime.now(dt.UTC) - dt.timedelta(days=args.older_than)
+            before = _days_ago(args.older_than, before)
         policy = PurgePolicy(
             deployment_id=args.deployment,
             batch_ids=tuple(args.batch or ()),
@@ -38,6 +41,14 @@ def purge_rows(args: Namespace) -> None:
                 raise SystemExit("Nothing was purged.")
         summary = purge(store, policy, by=getpass.getuser(), dry_run=args.dry_run)
     print_rows(args, [summary.to_dict()])
+
+
+def _days_ago(days: float, before: dt.datetime | None) -> dt.datetime:
+    if before is not None:
+        raise ConfigurationError("give --before or --older-than, not both")
+    if not 0 <= days <= _MOST_DAYS:
+        raise ConfigurationError(f"--older-than must be a number of days from 0 to {_MOST_DAYS}")
+    return dt.datetime.now(dt.UTC) - dt.timedelta(days=days)
 
 
 @suppress_logs_and_warning

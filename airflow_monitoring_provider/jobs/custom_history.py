@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from airflow_monitoring_provider.definitions.periods import PeriodLength, period_of
 from airflow_monitoring_provider.exceptions import ConfigurationError
@@ -101,8 +102,9 @@ def history(
 
     :param timezone: IANA; whose calendar says where periods begin. A window counts where it starts.
     :raises NotFound: there is no such metric.
-    :raises ConfigurationError: ``by`` is none of these, or there are more than 10 000 of them.
+    :raises ConfigurationError: ``by`` or ``timezone`` is none of these, or there are more than 10 000 of them.
     """
+    _check_zone(timezone)
     if by != BATCH and by not in set(PeriodLength):
         raise ConfigurationError(f"by must be batch or one of {', '.join(PeriodLength)}")
 
@@ -117,6 +119,13 @@ def history(
 
 
 _SKIPPED = ""
+
+
+def _check_zone(timezone: str) -> None:
+    try:
+        ZoneInfo(timezone)
+    except (ValueError, OSError, KeyError, TypeError):
+        raise ConfigurationError("timezone must be an IANA time zone such as Europe/Zurich") from None
 
 
 @dataclasses.dataclass(slots=True)

@@ -51,7 +51,8 @@ def report_predictions(
     same key and rows. What was committed by a process that died right after is labelled by its next call, or with the
     deployment's next actuals.
 
-    :param frame: the rows, with the columns that the definition names.
+    :param frame: the rows, with the columns that the definition names; those of actuals may be absent, as nobody knows
+        them yet.
     :param definition: says what the columns are; or the id or name of one in the store.
     :param key: the caller's own name of this report in its batch. None: each call counts.
     :param model_id: of the model that predicted, where it is not the definition's.
@@ -60,7 +61,7 @@ def report_predictions(
     :raises NotFound: there is no such batch or definition.
     """
     chosen = reported_by(store, definition)
-    table = reported_table(frame)
+    table = _without_actuals(reported_table(frame), chosen)
     batch = store.batch(batch_id)
     owner = ReportOwner(batch.deployment_id, batch_id, uuid.uuid4().hex if key is None else key)
     try:
@@ -74,6 +75,16 @@ def report_predictions(
     if report.logged is not None and store.actual_files(owner.deployment_id):
         join_actuals(store, owner.deployment_id, only=report_id(batch_id, owner.key))
     return added
+
+
+def _without_actuals(table: pa.Table, definition: JobDefinition) -> pa.Table:
+    """The rows with what the definition calls the actuals, as unknown where they do not bring it."""
+    named = definition.monitoring_columns
+    if named.predictions_columns is not None and table.num_columns:
+        for name in (named.actuals_value_column, named.actuals_timestamp_column):
+            if name is not None and name not in table.column_names:
+                table = table.append_column(name, pa.nulls(table.num_rows))
+    return table
 
 
 def _profiled(
@@ -184,7 +195,7 @@ def reported_table(frame: object) -> pa.Table:
         if isinstance(frame, list | tuple):
             return pa.Table.from_pylist(list(frame))
         return pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, AttributeError, TypeError) as error:
+    except (pa.ArrowTypeError, AttributeError, TypeError, ValueError) as error:  # ValueError: a name that stands twice
         raise SourceError(
             f"the reported rows are no table: give a pyarrow Table, a pandas DataFrame or a list of mappings with one "
             f"type a column, not {type(frame).__name__} ({type(error).__name__})"

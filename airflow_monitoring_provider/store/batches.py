@@ -40,7 +40,7 @@ from airflow_monitoring_provider.store.tables import (
     retained_files,
     snapshots,
 )
-from airflow_monitoring_provider.store.types import Utc, in_utc, storable
+from airflow_monitoring_provider.store.types import Utc, in_utc
 
 ORDERS = {
     "name": batches.c.name,
@@ -141,7 +141,9 @@ def create(
 ) -> BatchRecord:
     """An empty batch, or the one that ``key`` made; one after the other, so that the last of a day is given once."""
     who = texts.optional_name(by, "by")
-    described = _described({"name": name, "description": description, "external_url": external_url})
+    named = texts.name(name, "batchName")
+    described = _described({"name": named, "description": description, "external_url": external_url})
+    key = texts.optional_name(key, "key")
     deployments.hold(connection, deployment_id)
     if not deployments.one(connection, deployment_id).settings.batch_monitoring.enabled:
         raise ConfigurationError(
@@ -209,6 +211,8 @@ def date(
 
 def lock(connection: sa.Connection, batch_id: str, *, locked: bool, by: str | None, now: dt.datetime) -> BatchRecord:
     """Let the batch take no more predictions, or take them again."""
+    if not isinstance(locked, bool):
+        raise DefinitionError(f"locked must be True or False, not {type(locked).__name__}", field="locked")
     who = texts.optional_name(by, "by")
     deployment_id = _change_open(connection, batch_id, {"locked": locked, "updated_at": now})
     action = "batch.locked" if locked else "batch.unlocked"
@@ -263,11 +267,11 @@ def _described(values: Mapping[str, str | None]) -> dict[str, str | None]:
     if values["name"] is not None:
         given["name"] = texts.name(values["name"], "batchName")
     if values["description"] is not None:
-        given["description"] = storable(values["description"]) or None
+        given["description"] = texts.free(values["description"], "description") or None
     url = values["external_url"]
     if url is not None:
         # It is shown as a link: a javascript: address would run in the reader's page.
-        if url and not url.lower().startswith(_URLS):
+        if url and not texts.free(url, "externalContextUrl").lower().startswith(_URLS):
             raise DefinitionError("externalContextUrl must begin with http:// or https://", field="externalContextUrl")
         given["external_url"] = texts.name(url, "externalContextUrl", limit=2_000) if url else None
     return given
@@ -278,20 +282,20 @@ def _conditions(wanted: BatchFilter) -> list[sa.ColumnElement[bool]]:
     if not wanted.deleted:
         found.append(batches.c.deleted_at.is_(None))
     if wanted.search:
-        by_name = batches.c.name.icontains(wanted.search, autoescape=True)
-        found.append(sa.or_(by_name, batches.c.id == wanted.search))
+        search = texts.free(wanted.search, "search")
+        found.append(sa.or_(batches.c.name.icontains(search, autoescape=True), batches.c.id == search))
     if wanted.created_by is not None:
         found.append(batches.c.created_by == wanted.created_by)
     if wanted.locked is not None:
         found.append(batches.c.locked.is_(wanted.locked))
     if wanted.created_after is not None:
-        found.append(batches.c.created_at >= wanted.created_after)
+        found.append(batches.c.created_at >= in_utc(wanted.created_after))
     if wanted.created_before is not None:
-        found.append(batches.c.created_at < wanted.created_before)
+        found.append(batches.c.created_at < in_utc(wanted.created_before))
     if wanted.start_after is not None:
-        found.append(batches.c.earliest_prediction >= wanted.start_after)
+        found.append(batches.c.earliest_prediction >= in_utc(wanted.start_after))
     if wanted.end_before is not None:
-        found.append(batches.c.latest_prediction < wanted.end_before)
+        found.append(batches.c.latest_prediction < in_utc(wanted.end_before))
     return found
 
 

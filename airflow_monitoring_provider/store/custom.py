@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions.custom import CustomMetric, MetricType
+from airflow_monitoring_provider.definitions.instants import FIRST_YEAR, LAST_YEAR
 from airflow_monitoring_provider.definitions.terms import WindowKind
 from airflow_monitoring_provider.definitions.writing import plain
 from airflow_monitoring_provider.exceptions import ConfigurationError, DefinitionError, NotFound
@@ -22,6 +23,7 @@ from airflow_monitoring_provider.store.result_tables import ALL_ROWS, metrics
 from airflow_monitoring_provider.store.types import finite, in_utc
 
 _BLOCK = 1000
+_LARGEST_COUNT = 2**53
 
 
 def describe(
@@ -168,7 +170,7 @@ def _reported(row: Any) -> CustomPoint:
 
 def _row(known: CustomMetricRecord, given: CustomReport, now: dt.datetime) -> dict[str, Any]:
     count = given.sample_count
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= _LARGEST_COUNT:
         raise DefinitionError("sample_count must be a whole number, 0 or more", field="sample_count")
     categorical = known.metric.type is MetricType.CATEGORICAL
     if categorical != isinstance(given.value, str):
@@ -176,13 +178,16 @@ def _row(known: CustomMetricRecord, given: CustomReport, now: dt.datetime) -> di
         raise DefinitionError(
             f"a value of {known.id!r} must be {wanted}, not {type(given.value).__name__}", field="value"
         )
+    at = now if given.at is None else in_utc(given.at)
+    if not FIRST_YEAR <= at.year < LAST_YEAR:
+        raise DefinitionError(f"timestamp must lie between the years {FIRST_YEAR} and {LAST_YEAR}", field="timestamp")
     key = given.key if given.key is not None else given.association_id
     return {
         "deployment_id": known.deployment_id,
         "metric_id": known.id,
         "key": uuid.uuid4().hex if key is None else texts.name(key, "key"),
         "batch_id": texts.optional_name(given.batch_id, "batch_id"),
-        "measured_at": now if given.at is None else in_utc(given.at),
+        "measured_at": at,
         "value": None if categorical else _number(given.value),
         "category": texts.name(str(given.value), "value") if categorical else None,
         "sample_count": count,

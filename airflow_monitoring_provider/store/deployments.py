@@ -26,7 +26,6 @@ from airflow_monitoring_provider.store.engine import insert
 from airflow_monitoring_provider.store.records import Page
 from airflow_monitoring_provider.store.registry import note
 from airflow_monitoring_provider.store.tables import deployments
-from airflow_monitoring_provider.store.types import storable
 
 STATUSES = ("active", "inactive", "archived")
 IMPORTANCES = ("LOW", "MODERATE", "HIGH", "CRITICAL")
@@ -108,6 +107,7 @@ def many(
         raise ConfigurationError(f"order must be one of {', '.join(ORDERS)}")
     conditions: list[sa.ColumnElement[bool]] = []
     if search:
+        search = texts.free(search, "search")
         conditions.append(
             sa.or_(
                 deployments.c.label.icontains(search, autoescape=True),
@@ -162,7 +162,7 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if name in _WORDS and value not in _WORDS[name]:
             raise DefinitionError(f"{name} must be one of {', '.join(_WORDS[name])}", field=name)
-        checked[name] = storable(value) if name == "description" else texts.name(value, name)
+        checked[name] = texts.free(value, name) if name == "description" else texts.name(value, name)
     return checked
 
 

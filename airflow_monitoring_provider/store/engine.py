@@ -95,6 +95,8 @@ def _sqlite_engine(address: sa.URL, wait: float) -> sa.Engine:
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None
         connection.execute("PRAGMA foreign_keys = ON")
+        # SQLite's own knows A to Z alone, and a search that ignores case would not find "Äpfel" by "äpfel".
+        connection.create_function("lower", 1, _lower, deterministic=True)
         _write_ahead(connection, wait)
 
     @sa.event.listens_for(engine, "begin")
@@ -103,6 +105,10 @@ def _sqlite_engine(address: sa.URL, wait: float) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN DEFERRED")
 
     return engine
+
+
+def _lower(text: object) -> str | None:
+    return None if text is None else str(text).lower()
 
 
 def _write_ahead(connection: sqlite3.Connection, wait: float) -> None:

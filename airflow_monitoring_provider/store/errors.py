@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from airflow_monitoring_provider.exceptions import (
     ConfigurationError,
     CorruptData,
+    DefinitionError,
     MonitoringError,
     NotFound,
     OutcomeUnknown,
@@ -85,6 +86,8 @@ def translate_errors() -> Iterator[None]:
         raise _meaning(error) from None
     except sqlite3.Error as error:
         raise _of_sqlite(error) from None
+    except UnicodeEncodeError:
+        raise DefinitionError("a text holds half a surrogate pair, which no database can hold; remove it") from None
 
 
 def commit(connection: sa.Connection) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import uuid
 from collections.abc import Collection
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,7 +29,11 @@ from airflow_monitoring_provider.store.tables import (
     profiles,
     snapshots,
 )
-from airflow_monitoring_provider.store.types import finite, in_utc
+from airflow_monitoring_provider.store.types import in_utc
+
+_LARGEST_COUNT = 2**53
+"""So that sums of many reports stay whole numbers of 64 bits."""
+_NUMBERS: tuple[Any, ...] = (Real, Decimal)  # NumPy registers its own with the first
 
 
 def add(connection: sa.Connection, batch_id: str, report: Report, *, key: str | None, now: dt.datetime) -> bool:
@@ -71,11 +78,10 @@ def add_stats(
     counts = {name: getattr(report, name) for name in ("predictions", "requests", "user_errors", "server_errors")}
     times = {name: getattr(report, name) for name in ("execution_time_ms", "response_time_ms")}
     for name, count in counts.items():
-        if isinstance(count, bool) or int(count) != count or count < 0:
-            raise DefinitionError(f"{name} must be a whole number, 0 or more", field=name)
+        _check(name, count, "a whole number, 0 or more", most=_LARGEST_COUNT)
     for name, time in times.items():
-        if time is not None and finite(time, name) < 0:
-            raise DefinitionError(f"{name} must be 0 or more", field=name)
+        if time is not None:
+            _check(name, time, "a number of milliseconds, 0 or more; leave it out where it is unknown")
     if counts["user_errors"] + counts["server_errors"] > counts["requests"]:
         raise DefinitionError("user_errors and server_errors are more than requests", field="requests")
     deployment_id = take(connection, batch_id, now)
@@ -91,6 +97,14 @@ def add_stats(
         created_at=now,
     )
     return added is not None
+
+
+def _check(field: str, value: Any, wanted: str, *, most: int | None = None) -> None:
+    """Refuse what is no number from 0 to ``most``, or with ``most`` no whole one."""
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
+        raise DefinitionError(f"{field} must be {wanted}, not {type(value).__name__}", field=field)
+    if not math.isfinite(value) or value < 0 or (most is not None and (value > most or value != int(value))):
+        raise DefinitionError(f"{field} must be {wanted}", field=field)
 
 
 def parts_of(connection: sa.Connection, batch_ids: Collection[str]) -> tuple[StoredPart, ...]:

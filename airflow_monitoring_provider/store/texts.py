@@ -17,10 +17,12 @@ _DIGEST = 16
 def name(value: str, field: str, *, limit: int = NAME_LIMIT) -> str:
     """The name as it is, byte for byte.
 
-    Raises :class:`DefinitionError` naming ``field`` where the name is empty, too long, or holds a character that no
-    database stores (NUL) or no terminal shows (control characters, lone surrogates).
+    Raises :class:`DefinitionError` naming ``field`` where the name is no text, empty, too long, or holds a character
+    that no database stores (NUL) or no terminal shows (control characters, lone surrogates).
     """
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str):
+        raise DefinitionError(f"{field} must be text, not {type(value).__name__}", field=field)
+    if not value:
         raise DefinitionError(f"{field} is empty; give it a name of 1 to {limit} characters", field=field)
     if len(value) > limit:
         raise DefinitionError(f"{field} has {len(value)} characters; use at most {limit}", field=field)
@@ -32,6 +34,13 @@ def name(value: str, field: str, *, limit: int = NAME_LIMIT) -> str:
 def optional_name(value: str | None, field: str, *, limit: int = NAME_LIMIT) -> str | None:
     """:func:`name`, or None where there is none."""
     return None if value is None else name(value, field, limit=limit)
+
+
+def free(value: str, field: str) -> str:
+    """Free text of any length, with unstorable characters replaced; :class:`DefinitionError` for what is no text."""
+    if not isinstance(value, str):
+        raise DefinitionError(f"{field} must be text, not {type(value).__name__}", field=field)
+    return storable(value)
 
 
 def monitor(value: str) -> str:

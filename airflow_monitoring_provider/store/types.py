@@ -52,10 +52,15 @@ class Json(sa.types.TypeDecorator[Any]):
 
 
 def in_utc(value: dt.datetime) -> dt.datetime:
-    """The same instant in UTC; :class:`UnstorableError` for a naive datetime, which names no instant."""
+    """The same instant in UTC; :class:`UnstorableError` for a naive datetime, which names none, and other types."""
+    if not isinstance(value, dt.datetime):
+        raise _Unwrapped(f"an instant must be a datetime with a time zone, not {type(value).__name__}")
     if value.tzinfo is None or value.utcoffset() is None:
         raise _Unwrapped("a datetime without a time zone names no instant; give an aware one (UTC)")
-    return value.astimezone(dt.UTC)
+    try:
+        return value.astimezone(dt.UTC)
+    except OverflowError:
+        raise _Unwrapped("an instant lies outside the years 1 to 9999 in UTC") from None
 
 
 def jsonable(value: Any) -> Any:

@@ -37,6 +37,9 @@ def test_commands_export_and_purge(
     assert 1 == json.loads(command("purge", "--before", "2026-03-02", "-y", "-o", "json").out)[0]["files"]
     assert () == files()
     assert "needs a deployment, a batch or an age" in command("purge", "-y").code
+    for days in ("-5", "nan", "1e9"):
+        assert "--older-than must be a number of days" in command("purge", f"--older-than={days}", "-y").code
+    assert "not both" in command("purge", "--older-than", "5", "--before", "2026-03-02", "-y").code
 
 
 def test_a_file_of_actuals_restates_the_batches_it_touches(

@@ -249,6 +249,8 @@ def test_summary_and_history_combine_batches_by_the_metrics_type(on_postgres: An
     assert close((mean - 2) / 2 * 100, row["percent_change"])
     with pytest.raises(ConfigurationError, match="by must be batch or one of"):
         history(world.store, "churn-model", "total_sql", by="fortnight")
+    with pytest.raises(ConfigurationError, match="timezone must be an IANA time zone"):
+        history(world.store, "churn-model", "total_sql", by="day", timezone="Mars/Olympus")
 
 
 def test_files_hand_functions_typed_columns(small_world: Any, define: Any) -> None:

@@ -120,6 +120,19 @@ def test_locked_batches_keep_reports_as_they_are_and_deleted_ones_leave_nothing(
     assert 60 == report_actuals(world.store, said, definition, columns=COLUMNS).actuals["orphans"]
 
 
+def test_predictions_are_reported_before_their_actuals_are_known_by_one_definition(
+    world: Any, define: Any, tools: Any
+) -> None:
+    definition = define()  # names the actuals, which rows of running code do not have yet
+    rows = tools.day_rows(0, count=60, dirty=False)
+    world.store.register_definition(definition)
+    batch = world.store.create_batch(DEPLOYMENT, "b").id
+    before = [{name: value for name, value in row.items() if name != "churned"} for row in rows]
+    assert report_predictions(world.store, before, definition, batch_id=batch)
+    known = sum(row["churned"] is not None for row in rows)
+    assert known == report_actuals(world.store, rows, definition).actuals["matched"] > 0
+
+
 def test_a_restatement_made_of_other_actuals_than_those_that_count_is_refused(
     world: Any, define: Any, tools: Any
 ) -> None:
