@@ -1,7 +1,8 @@
 """How likely chance alone is to bring values that the baseline does not have: exact, from shuffling rows.
 
 If nothing changed, every way to deal the pooled rows out to the two sides is equally likely. That fixes how often the
-current side alone holds the extremes, and how often it alone holds a rare level, whatever the distribution.
+current side alone holds the extremes, how often it alone holds a rare level, and how often it holds one value only,
+whatever the distribution.
 """
 
 from __future__ import annotations
@@ -60,6 +61,19 @@ def new_levels_p_value(hits: int, pooled: Iterable[int], n: int, m: int) -> floa
         part[times * size] = _binomial(count, times, probability)
         below = np.convolve(below, part)[:hits]
     return min(max(1.0 - float(below.sum()), 0.0), 1.0)
+
+
+def one_value_p_value(pooled: Iterable[int], n: int, m: int) -> float:
+    """P(all m current rows have one and the same value, whichever), n, m > 0: 1 for a single row.
+
+    ``sum of C(c, m) / C(N, m)`` over values of c pooled rows. Values pooled together make it conservative.
+
+    :param pooled: rows of each value on both sides together.
+    """
+    rows = np.fromiter(pooled, np.float64)
+    rows = rows[rows >= m]
+    logs = gammaln(rows + 1) - gammaln(rows - m + 1) - gammaln(n + m + 1) + gammaln(n + 1)
+    return min(float(np.exp(logs).sum()), 1.0)
 
 
 def share_change(reference_hits: int, n: int, current_hits: int, m: int) -> TestResult:

@@ -11,15 +11,21 @@ values, values out of range and a column that became constant. All are exact: se
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.metrics.cells import missing_share
 from airflow_monitoring_provider.metrics.drift import named_levels
-from airflow_monitoring_provider.metrics.novelty import new_levels_p_value, out_of_range_p_value, share_change
+from airflow_monitoring_provider.metrics.novelty import (
+    new_levels_p_value,
+    one_value_p_value,
+    out_of_range_p_value,
+    share_change,
+)
 from airflow_monitoring_provider.metrics.precision import precision_of, shared_buckets
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.significance import wilson_interval
@@ -146,11 +152,11 @@ def _constant(current: ColumnProfile, reference: ColumnProfile | None) -> list[M
         return [*flags, dataclasses.replace(blanks[-1], n=0, reason=Reason.NO_DATA)]
     became, p_value = constant and not _is_constant(reference), 1.0
     if became:
-        hits = _rows_of_the_value(current, reference)
-        if hits is None:
+        pooled = _rows_by_value(current, reference)
+        if pooled is None:
             return [*flags, dataclasses.replace(blanks[-1], n=reference.count, reason=Reason.NOT_RECORDED)]
-        p_value = share_change(hits, reference.count, current.count, current.count).p_value
-    details = {**blanks[-1].details, "test": "fisher_exact"}
+        p_value = one_value_p_value(pooled, reference.count, current.count)
+    details = {**blanks[-1].details, "test": "shuffled_rows"}
     last = dataclasses.replace(blanks[-1], value=float(became), n=reference.count, p_value=p_value, details=details)
     return [*flags, last]
 
@@ -159,18 +165,18 @@ def _is_constant(column: ColumnProfile) -> bool:
     return column.distinct_exact and column.distinct == 1
 
 
-def _rows_of_the_value(constant: ColumnProfile, reference: ColumnProfile) -> int | None:
-    """Baseline rows with the one value of a constant column: where the baseline is coarse, of its whole bucket."""
+def _rows_by_value(constant: ColumnProfile, reference: ColumnProfile) -> Iterable[int] | None:
+    """Rows of each value on both sides together: where the baseline is coarse, of each of its buckets."""
     if constant.levels is not None and reference.levels is not None:
         if constant.levels.names != reference.levels.names:
             return None
         theirs, ours = constant.levels.align(reference.levels)
-        named = sum(ours.counts.get(level, 0) for level in theirs.counts)
-        return named + sum(ours.hashed.get(prefix, 0) for prefix in theirs.hashed)
+        named = collections.Counter(ours.counts) + collections.Counter(theirs.counts)
+        return [*named.values(), *(collections.Counter(ours.hashed) + collections.Counter(theirs.hashed)).values()]
     if constant.histogram is None or reference.histogram is None:
         return None
     before, now = shared_buckets(reference.histogram, constant.histogram)
-    return int(before[now > 0].sum())
+    return [int(rows) for rows in before + now]
 
 
 def _top_share(current: ColumnProfile, reference: ColumnProfile | None) -> MetricValue:

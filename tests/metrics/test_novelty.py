@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from airflow_monitoring_provider.metrics.novelty import new_levels_p_value, out_of_range_p_value, share_change
+from airflow_monitoring_provider.metrics.novelty import (
+    new_levels_p_value,
+    one_value_p_value,
+    out_of_range_p_value,
+    share_change,
+)
 
 
 @pytest.mark.parametrize(("n", "m"), [(4, 3), (3, 5), (6, 4)])
@@ -43,6 +48,15 @@ def test_no_new_level_and_a_flood_of_them() -> None:
     assert 1e-12 > new_levels_p_value(50, [50, 1000], 1000, 50)
     assert 1e-12 > new_levels_p_value(5000, [5000, 10_000], 10_000, 5000)
     assert 0.4 < new_levels_p_value(3000, [1] * 12_000, 9000, 3000) <= 1  # a source in which every level is new
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 4])
+def test_chance_of_one_value_only_is_that_of_every_deal(m: int) -> None:
+    pooled = "aaaabbbcde"
+
+    deals = [len({pooled[i] for i in rows}) == 1 for rows in itertools.combinations(range(10), m)]
+
+    assert np.mean(deals) == pytest.approx(one_value_p_value(Counter(pooled).values(), 10 - m, m), rel=1e-12)
 
 
 def test_shares_are_compared_exactly_where_hits_are_few() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -134,22 +136,37 @@ def test_a_constant_column_is_recognised() -> None:
 
 
 @pytest.mark.parametrize(
-    ("current", "reference", "hits", "rows"),
+    ("current", "reference", "hits", "rows", "others"),
     [
-        (numbers([2.0] * 30), numbers([2.0] * 90 + [3.0] * 10), 90, 100),
-        (levels(*"a" * 30), levels(*"a" * 3, *"b" * 97), 3, 100),
-        (levels(*"x" * 30), levels(*"ab" * 50), 0, 100),
-        (levels(*"x" * 30, cap=4), levels(*"abcdefgh" * 10, cap=4, named_levels=("x",)), 0, 80),
+        (numbers([2.0] * 30), numbers([2.0] * 90 + [3.0] * 10), 90, 100, 0.0),
+        (levels(*"a" * 30), levels(*"a" * 3, *"b" * 97), 3, 100, stats.hypergeom.pmf(30, 130, 97, 30)),
+        (levels(*"x" * 30), levels(*"ab" * 50), 0, 100, 2 * stats.hypergeom.pmf(30, 130, 50, 30)),
     ],
 )
 def test_a_column_that_became_constant_is_tested(
-    current: ColumnProfile, reference: ColumnProfile, hits: int, rows: int
+    current: ColumnProfile, reference: ColumnProfile, hits: int, rows: int, others: float
 ) -> None:
     became = quality(current, reference)["became_constant"]
 
-    expected = stats.fisher_exact(np.array([[hits, rows - hits], [30, 0]])).pvalue
+    expected = stats.hypergeom.pmf(30, rows + 30, hits + 30, 30) + others
     assert expected == pytest.approx(became.p_value, rel=1e-8)
     assert (1.0, rows, 30) == (became.value, became.n, became.m)
+
+
+def test_levels_past_the_cap_count_as_one_where_they_cannot_be_told_apart() -> None:
+    pair = levels(*"x" * 30, cap=4), levels(*"abcdefgh" * 10, cap=4, named_levels=("x",))
+
+    p_value = quality(*pair)["became_constant"].p_value or 0
+
+    assert stats.hypergeom.pmf(30, 110, 30, 30) <= p_value <= 2 * stats.hypergeom.pmf(30, 110, 80, 30)
+
+
+@pytest.mark.parametrize("rows", [numbers, lambda values: levels(*map(str, values))])
+def test_a_single_row_is_no_constant_column(rows: Callable[[Any], ColumnProfile]) -> None:
+    became = quality(rows([7.0]), rows(range(500)))["became_constant"]
+
+    assert 1.0 == became.value
+    assert 1.0 == pytest.approx(became.p_value)
 
 
 def test_a_column_that_always_was_constant_is_no_news() -> None:
