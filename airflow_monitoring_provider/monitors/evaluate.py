@@ -139,11 +139,12 @@ def evaluate(values: Sequence[MetricValue], rules: Rules) -> Evaluation:
     of_model = _model_results(results, rules)
     deciding = [result for result in (*results, *of_model) if result.decides]
     worst = next(iter(gravest_first(deciding)), None)
-    status = worst.status if worst is not None else _quiet(primaries, deciding)
+    silent = [result for result in of_model if result.ruled and result.reason == Reason.ZERO_DENOMINATOR]
+    status = worst.status if worst is not None else _quiet(primaries, silent or deciding, overruled=bool(silent))
     return Evaluation(
         results=results,
         status=status,
-        reason=_common_reason(primaries or deciding) if status is ResultStatus.IRRELEVANT else None,
+        reason=_common_reason(silent or primaries or deciding) if status is ResultStatus.IRRELEVANT else None,
         drifted_columns=_columns(primaries, ResultStatus.DETECTED),
         suspected_columns=_columns(primaries, ResultStatus.POTENTIAL_DETECTION),
         model_results=of_model,
@@ -242,8 +243,8 @@ def _model_results(results: Sequence[Result], rules: Rules) -> tuple[Result, ...
     return (ruled,) if rule.rule is ModelRule.DRIFT_SHARE else (share, ruled)
 
 
-def _quiet(primaries: Sequence[Result], deciding: Sequence[Result]) -> ResultStatus:
-    judged = any(result.status is not ResultStatus.IRRELEVANT for result in primaries or deciding)
+def _quiet(primaries: Sequence[Result], deciding: Sequence[Result], *, overruled: bool) -> ResultStatus:
+    judged = any(result.status is not ResultStatus.IRRELEVANT for result in (not overruled and primaries) or deciding)
     return ResultStatus.NO_DETECTION if judged else ResultStatus.IRRELEVANT
 
 

@@ -83,9 +83,17 @@ def _others(evaluation: Evaluation) -> list[str]:
         found.sort(key=lambda r: (-int(r.status), -(r.severity or 0.0), r.name, r.column or "", r.segment or ""))
         if found:
             parts.append(f"{words} beyond its limits: {_listed(found)}")
-    share = evaluation.drift_share
-    if share.decides and share.status > ResultStatus.NO_DETECTION:
-        parts.append(f"{share.name} {share.value:.3g} beyond its limit")
+    return [*parts, *_of_model(evaluation)]
+
+
+def _of_model(evaluation: Evaluation) -> list[str]:
+    """What decides on the whole model, where its limit is reached, or where columns drift that do not decide."""
+    drifted = evaluation.drifted_columns or evaluation.suspected_columns
+    parts = []
+    for result in evaluation.model_results:
+        reached = result.status > ResultStatus.NO_DETECTION
+        if result.value is not None and result.decides and (reached or (result.ruled and drifted)):
+            parts.append(f"{result.name} {result.value:.3g} {'beyond' if reached else 'within'} its limit")
     return parts
 
 

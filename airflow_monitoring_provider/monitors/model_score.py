@@ -105,7 +105,9 @@ def _value(
     name: str, features: Sequence[Result], judged: Sequence[Result], value: float | None, **details: object
 ) -> MetricValue:
     reasons = [result.reason for result in features if result.reason is not None]
-    missing = max(sorted(set(reasons)), key=reasons.count) if reasons and not judged else Reason.NO_DATA.value
+    missing = max(sorted(set(reasons)), key=reasons.count) if reasons else Reason.NO_DATA.value
+    if judged:
+        missing = Reason.ZERO_DENOMINATOR.value  # no feature that could be judged has an importance
     return MetricValue(
         name=name,
         kind=ResultKind.DATA_DRIFT,

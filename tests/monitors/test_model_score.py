@@ -12,6 +12,7 @@ from airflow_monitoring_provider.definitions.terms import ResultStatus
 from airflow_monitoring_provider.exceptions import DefinitionError
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
 from airflow_monitoring_provider.monitors.evaluate import Evaluation, evaluate
+from airflow_monitoring_provider.monitors.explain import explain
 from airflow_monitoring_provider.monitors.thresholds import Rules
 
 IRRELEVANT, QUIET = ResultStatus.IRRELEVANT, ResultStatus.NO_DETECTION
@@ -48,6 +49,26 @@ def test_the_score_is_the_mean_of_significant_drift_by_importance() -> None:
     assert ["b", "a", "c"] == score.metric.details["leading"]
     assert QUIET is evaluation.status
     assert (DETECTED, POTENTIAL) == tuple(result.status for result in evaluation.results[:2])
+
+
+def test_importances_of_no_feature_that_could_be_judged_are_no_good_news() -> None:
+    evaluation = judged([*FOUR, psi("p", 0.0, role="prediction")], rule="importance_weighted", importances={"typo": 1})
+    _, score = evaluation.model_results
+
+    assert (None, IRRELEVANT, "zero_denominator") == (score.value, score.status, score.reason)
+    assert (IRRELEVANT, "zero_denominator") == (evaluation.status, evaluation.reason)
+    assert "Nothing could be judged: the metric divides by a count or sum that is zero here." == explain(evaluation)
+    faulty = judged([*FOUR, psi("p", 0.3, role="prediction")], rule="importance_weighted", importances={"typo": 1})
+    assert DETECTED is faulty.status  # predictions decide beside the rule
+
+
+def test_the_sentence_says_what_the_rule_made_of_the_features() -> None:
+    listed = "1 of 4 columns drifted: a psi 0.4; 1 of 4 columns may have drifted: b psi 0.15; "
+    within = judged(FOUR, rule="importance_weighted", importances={"a": 1, "b": 3, "c": 4, "d": 2})
+    beyond = judged(FOUR, rule="drift_mean")
+
+    assert f"{listed}drift_score 0.089 within its limit." == explain(within)
+    assert f"{listed}drift_score 0.14 beyond its limit." == explain(beyond)
 
 
 def test_the_mean_is_of_the_significant_drift_of_all_features_alike() -> None:
