@@ -20,7 +20,7 @@ from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.definitions.printing import printable
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.metrics import distances
-from airflow_monitoring_provider.metrics.binning import UNSEEN, Binning, BinningRule, rows_by_level, values_of
+from airflow_monitoring_provider.metrics.binning import MISSING, UNSEEN, Binning, BinningRule, rows_by_level, values_of
 from airflow_monitoring_provider.metrics.cells import Cells, comparable, compare_cells, missing_share
 from airflow_monitoring_provider.metrics.choice import NUMERIC_DEFAULT, Choice
 from airflow_monitoring_provider.metrics.column_test import column_test
@@ -147,8 +147,8 @@ def moved(cells: Cells, *, show_levels: bool = True, current: ColumnProfile | No
     """The at most five cells whose share changed most: ``cell``, ``reference`` and ``current`` share.
 
     A level that must not be named is ``__level__``; what is no level is ``__missing__``, ``__unseen__``, ``__other__``.
-    ``rest`` is true of an interval without the values in it that are a cell each; ``levels`` are the most frequent of
-    the levels that the baseline does not have.
+    ``rest`` is true of an interval without the values in it that are a cell each; ``infinite`` of ``__missing__`` where
+    it holds infinite values as well; ``levels`` are the most frequent of the levels that the baseline does not have.
 
     :param current: the current rows, where their levels may be named.
     """
@@ -164,6 +164,8 @@ def moved(cells: Cells, *, show_levels: bool = True, current: ColumnProfile | No
         entry = {"cell": label, "reference": round(float(p[i]), 6), "current": round(float(q[i]), 6)}
         if i in _broken_up(cells.binning):
             entry["rest"] = True
+        if label == MISSING and current is not None and current.positive_inf + current.negative_inf:
+            entry["infinite"] = True
         if label == UNSEEN and show_levels and current is not None and current.levels is not None:
             entry |= _new_levels(current.levels, cells.binning)
         result.append(entry)

@@ -105,7 +105,11 @@ def _shared(value: MetricValue, amount: float, limit: float | None) -> str:
     reasons = value.details.get("by_reason")
     rows = value.details.get("rows")
     names = named(value)
-    about = f" ({number(rows)} rows{f': {names}' if names else ''})" if isinstance(rows, int) else ""
+    about = (
+        f" ({number(rows)} {'row' if rows == 1 else 'rows'}{f': {names}' if names else ''})"
+        if isinstance(rows, int)
+        else ""
+    )
     if isinstance(reasons, Mapping) and reasons:
         largest = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
         about = f" ({', '.join(f'{printable(reason, _LONGEST)} {count:,}' for reason, count in largest[:_NAMED])})"

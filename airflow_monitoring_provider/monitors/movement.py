@@ -61,6 +61,8 @@ def _gained(cell: Mapping[str, Any]) -> bool:
 
 def _named(cell: Mapping[str, Any], value: MetricValue) -> str:
     label = cell["cell"]
+    if cell.get("infinite"):
+        return "missing or infinite values"
     if label in _WORDS:
         return _WORDS[label] + _levels(cell.get("levels", ()))
     if value.precision is None:  # a level

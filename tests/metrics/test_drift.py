@@ -151,6 +151,12 @@ def test_a_column_that_goes_missing_drifts() -> None:
     assert {"cell": "__missing__", "reference": 0.0, "current": 1.0} == psi.details["moved"][0]
 
 
+def test_a_movement_says_that_infinite_values_are_among_the_missing() -> None:
+    psi = drift(numbers(range(400)), numbers([np.inf] * 200), DEFAULT)["psi"]
+
+    assert {"cell": "__missing__", "reference": 0.0, "current": 1.0, "infinite": True} == psi.details["moved"][0]
+
+
 def test_a_constant_column_that_stays_constant_does_not_drift() -> None:
     values = drift(numbers([3.0] * 300), numbers([3.0] * 150), DEFAULT)
 

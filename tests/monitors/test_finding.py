@@ -39,6 +39,21 @@ NUMERIC = {"shift": 0, "largest_bucket": 0.1}
             psi(("a", 0.4, 0.22), ("b", 0.09, 0.01), ("c", 0.08, 0.01), ("d", 0, 0.07)),
         ),
         ("region: missing values rose from 0 % to 100 %.", psi(("__missing__", 0.0, 1.0))),
+        (
+            "region: missing or infinite values rose from 0 % to 12.5 %.",
+            value(
+                "psi",
+                0.3,
+                ResultKind.DATA_DRIFT,
+                column="region",
+                primary=True,
+                details={"moved": [{"cell": "__missing__", "reference": 0.0, "current": 0.125, "infinite": True}]},
+            ),
+        ),
+        (
+            "age: values outside the bounds are 3 % (1 row), limit 25 %.",
+            value("out_of_bounds_share", 0.03, column="age", details={"rows": 1}),
+        ),
         ("region: values that the baseline does not have rose from 0 % to 5 %.", psi(("__unseen__", 0.0, 0.05))),
         ("region: a level fell from 50 % to 12.5 %.", psi(("__level__", 0.5, 0.125))),
         ("region in plan=a: EU rose from 1 % to 2 %.", psi(("EU", 0.01, 0.02), segment="plan=a")),
