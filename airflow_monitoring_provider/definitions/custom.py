@@ -19,6 +19,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
+from airflow_monitoring_provider.definitions.history import HISTORY
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.definitions.part import (
     Column,
@@ -169,7 +170,7 @@ def _known(metrics: dict[str, CustomMetric]) -> FrozenDict[CustomMetric]:
     for name in metrics:
         if METRIC_ID.fullmatch(name) is None:
             problems.append(((name,), "must be made of A-Z, a-z, 0-9 and _ . - (a letter first, at most 64)"))
-        elif name in METRICS:
+        elif name in METRICS or name == HISTORY:
             problems.append(((name,), "is the id of a metric that every job has; choose another"))
     if problems:
         raise breaches(*problems)

@@ -117,6 +117,14 @@ OF_RANKINGS = ("ndcg", "map", "recall", "precision")
 
 _RANKINGS = _higher("mrr", *(f"{name}_at_{k}" for name in OF_RANKINGS for k in range(1, MOST_K + 1)))
 
+OF_HISTORY = tuple(
+    name
+    for name in _QUALITY
+    if name not in ("drift_share", "drift_score", "drifted_features", "label_coverage")
+    and not name.startswith("label_lag")
+)
+"""Ids that a definition's ``history`` may name: what neither an evaluation makes nor actuals that come later change."""
+
 DRIFT_METRICS = frozenset(_DRIFT)
 """Ids that a definition's ``drift`` may name; ``metrics.drift_metrics`` computes each."""
 

@@ -20,6 +20,7 @@ from airflow_monitoring_provider.definitions.columns import (
 )
 from airflow_monitoring_provider.definitions.custom import CustomMetrics
 from airflow_monitoring_provider.definitions.drift import Drift
+from airflow_monitoring_provider.definitions.history import Histories
 from airflow_monitoring_provider.definitions.instants import in_utc
 from airflow_monitoring_provider.definitions.intake import INTAKES, IntakeSettings, UnservedIntake
 from airflow_monitoring_provider.definitions.kept import PredictionMembers
@@ -136,6 +137,9 @@ class JobDefinition(PredictionMembers):
     )
     checks: Checks = Field(
         default=FrozenDict(), description="What the values of a column must be: kind, bounds, a list."
+    )
+    history: Histories = Field(
+        default=FrozenDict(), description="Metrics of quality and volume that are held against the windows before."
     )
     drift: Drift = Field(default=Drift(), description="Which drift metrics, which one decides, in which cells.")
     significance: Significance = Significance()

@@ -70,7 +70,7 @@ def build_plan(definition: JobDefinition, schema: pa.Schema, source: str = "the 
         timestamp_timezone=definition.timestamp_timezone,
         actual_time_column=_actual_time(definition),
         ranking=_ranking(definition),
-        whole_rows=not definition.thresholds.keys().isdisjoint(OF_WHOLE_ROWS),
+        whole_rows=not {*definition.thresholds, *definition.history}.isdisjoint(OF_WHOLE_ROWS),
     )
 
 

@@ -9,6 +9,7 @@ from airflow_monitoring_provider.definitions import JobDefinition
 from airflow_monitoring_provider.exceptions import CorruptData
 from airflow_monitoring_provider.jobs.custom import kept_values
 from airflow_monitoring_provider.jobs.finishing import due
+from airflow_monitoring_provider.jobs.history import history_values
 from airflow_monitoring_provider.jobs.reference import Reference
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
 from airflow_monitoring_provider.metrics.timeliness import of_the_job
@@ -38,6 +39,7 @@ def compare_again(job: JobRecord, reference: Reference, definition: JobDefinitio
         log.warning("Job %s keeps its values until it runs again: %s", job.id, error)
         return False
     values = reference.explain(_values(profile, reference.profile, definition, store.load_values(job.id), due(job)))
+    values += history_values(definition, job.window, job.id, values, store)
     store.replace_values(
         job.id,
         job.snapshot_revision,

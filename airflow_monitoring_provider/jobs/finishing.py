@@ -14,6 +14,7 @@ from airflow_monitoring_provider.jobs import retention
 from airflow_monitoring_provider.jobs.actuals import label
 from airflow_monitoring_provider.jobs.claiming import attempt_of
 from airflow_monitoring_provider.jobs.custom import profile_values, read_values
+from airflow_monitoring_provider.jobs.history import history_values
 from airflow_monitoring_provider.jobs.progress import Progress
 from airflow_monitoring_provider.jobs.reading import Reading, Rows
 from airflow_monitoring_provider.jobs.reference import Reference
@@ -101,6 +102,7 @@ def finish_job(
     )
     values += [*read_values(definition, reading.custom), *profile_values(definition, reading.profile)]
     values += timeliness_values(definition, claim.window, reading.profile.rows, timed, store)
+    values += history_values(definition, claim.window, claim.job_id, values, store)
     progress.stage("write", f"compared: {len(values)} values")
     receipt = _write(store, writer, claim, reading)  # 4 write
     progress.stage("commit", _told_output(receipt))

@@ -42,7 +42,7 @@ class Reason(StrEnum):
 
 _SENTENCES: dict[Reason, str] = {
     Reason.NO_DATA: "There are no values to compute it from on at least one side.",
-    Reason.INSUFFICIENT_DATA: "There are fewer rows than the minimum that the definition asks for.",
+    Reason.INSUFFICIENT_DATA: "There are fewer rows, or windows before, than the minimum that the metric needs.",
     Reason.BASELINE_MISSING: "There is no baseline to compare with yet.",
     Reason.BASELINE_TOO_SMALL: "The baseline has fewer windows or rows than the definition asks for.",
     Reason.COLUMN_MISSING: "The baseline has the column and the current rows do not.",

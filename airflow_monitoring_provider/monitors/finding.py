@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_monitoring_provider.definitions.printing import printable
 from airflow_monitoring_provider.definitions.terms import ResultStatus
+from airflow_monitoring_provider.metrics.history import of_history
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
 from airflow_monitoring_provider.monitors.amounts import duration, number, numbers, percents
 from airflow_monitoring_provider.monitors.movement import moved_cells
@@ -71,7 +72,8 @@ def finding(
     limit = critical if status is ResultStatus.DETECTED else warning
     said = _said(value, value.value, None if value.direction is Direction.TWO_SIDED else limit)
     where = f"{place(value.column, value.segment)}: " if value.column is not None or value.segment is not None else ""
-    begun = where or said.startswith(value.name)  # a metric's id stays as it is written everywhere
+    metric = value.details["metric"] if of_history(value.name) else value.name
+    begun = where or said.startswith(metric)  # a metric's id stays as it is written everywhere
     return f"{where}{said if begun else said[:1].upper() + said[1:]}."
 
 
@@ -82,6 +84,8 @@ def place(column: str | None, segment: str | None) -> str:
 
 
 def _said(value: MetricValue, amount: float, limit: float | None) -> str:
+    if of_history(value.name):
+        return _unusual(value, amount)
     own = _OWN.get(value.name)
     if own is not None:
         return own(value, amount)
@@ -148,6 +152,15 @@ def _rows(value: MetricValue, amount: float) -> str:
     if before is None or now is None or before == now:
         return f"{value.name} is {number(amount)}"
     return f"the number of rows {_verb(before, now)} from {number(before)} to {number(now)}"
+
+
+def _unusual(value: MetricValue, amount: float) -> str:
+    details = value.details
+    now, usual = numbers(details["observed"], details["centre"])
+    what = "robust standard deviations" if details["robust"] else "standard deviations"
+    side, centre = "over" if amount > 0 else "under", "median" if details["robust"] else "mean"
+    away = f"{number(abs(amount))} {what} {side} {usual}, the {centre} of {details['points']} windows before"
+    return f"{details['metric']} is {now}, {away}"
 
 
 def _fresh(value: MetricValue, amount: float) -> str:

@@ -15,6 +15,7 @@ Defaults:
   one value where the baseline has several is a warning.
 - Checks of the definition: any value that breaks one is critical.
 - A test that decides a column's verdict needs no limit: its adjusted p-value is compared with alpha.
+- A value against its past (``history``): critical at a distance of 3 standard deviations.
 - Performance: none. How good is good enough is the owner's to say.
 """
 
@@ -28,8 +29,10 @@ from typing import TYPE_CHECKING
 
 from airflow_monitoring_provider.definitions.checks import NOT_ALLOWED, OUT_OF_BOUNDS
 from airflow_monitoring_provider.definitions.custom import CustomMetric, category_id
+from airflow_monitoring_provider.definitions.history import MetricHistory, history_id
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.definitions.parity import PARITY
+from airflow_monitoring_provider.metrics.history import of_history
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue
 
 if TYPE_CHECKING:
@@ -106,6 +109,8 @@ class Rules:
                 columns.setdefault(metric, {})[column] = Limits(check.warning, check.critical)
         for name, own_metric in definition.custom_metrics.items():
             limits |= custom_limits(name, own_metric)
+        for name, history in definition.history.items():
+            limits[history_id(name)] = history_limits(history)
         significance = definition.resolved_significance
         return cls(limits, columns, significance.alpha, significance.guard, definition.resolved_model_score)
 
@@ -127,6 +132,14 @@ def custom_limits(name: str, metric: CustomMetric) -> dict[str, Limits]:
     for category, each in metric.categories.items():
         found[category_id(name, category)] = Limits(each.warning, each.critical)
     return found
+
+
+def history_limits(history: MetricHistory) -> Limits:
+    """The limits of a z, negative where only a drop counts."""
+    warning, critical = history.distances
+    if history.direction != "drop":
+        return Limits(warning, critical)
+    return Limits(None if warning is None else -warning, None if critical is None else -critical)
 
 
 def severity(value: MetricValue, limit: float | None) -> float | None:
@@ -164,6 +177,8 @@ def _best(value: MetricValue) -> float:
 
 def neutral_of(value: MetricValue) -> float | None:
     """What a two-sided value would be if nothing were wrong: the metric's own constant, else the baseline's value."""
+    if of_history(value.name):
+        return 0.0
     term = METRICS.get(value.name)
     if term is not None and term.neutral is not None:
         return term.neutral

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from airflow_monitoring_provider.definitions.terms import WindowKind
 from airflow_monitoring_provider.store import queries
 from airflow_monitoring_provider.store.reader import StoreReader
-from airflow_monitoring_provider.store.tables import ALL_ROWS, batches, jobs, profiles, snapshots
+from airflow_monitoring_provider.store.tables import ALL_ROWS, batches, jobs, metrics, profiles, snapshots
 from airflow_monitoring_provider.store.types import in_utc
 
 
@@ -41,6 +42,31 @@ class WindowStore(StoreReader):
         with self._reading() as connection:
             rows = connection.execute(query.order_by(jobs.c.window_start.desc(), jobs.c.id).limit(limit))
             return tuple(WindowRecord(*row) for row in rows)
+
+    def windows_from(self, definition_id: str, starts: Collection[dt.datetime]) -> tuple[WindowRecord, ...]:
+        """Windows that start at one of these instants; the newest first."""
+        query = _windows(definition_id).where(jobs.c.window_start.in_([in_utc(start) for start in starts]))
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(jobs.c.window_start.desc(), jobs.c.id))
+            return tuple(WindowRecord(*row) for row in rows)
+
+    def earlier_values(
+        self, job_ids: Sequence[str], metric: str
+    ) -> dict[tuple[str | None, str | None], tuple[float, ...]]:
+        """What committed jobs have of a metric: column and segment -> values, in the order of the jobs.
+
+        Where a job has no value it is passed over.
+        """
+        query = sa.select(metrics.c.job_id, metrics.c.column_name, metrics.c.segment_id, metrics.c.value).where(
+            metrics.c.job_id.in_(job_ids), metrics.c.name == metric, metrics.c.value.is_not(None)
+        )
+        place = {job_id: number for number, job_id in enumerate(job_ids)}
+        found: dict[tuple[str | None, str | None], list[float]] = {}
+        with self._reading() as connection:
+            rows = connection.execute(query).all() if place else []
+        for _, column, segment, value in sorted(rows, key=lambda row: place[row.job_id]):
+            found.setdefault((column, None if segment == ALL_ROWS else segment), []).append(value)
+        return {key: tuple(values) for key, values in found.items()}
 
     def windows(self, definition_id: str, start: dt.datetime, end: dt.datetime) -> tuple[WindowRecord, ...]:
         """Windows that start from ``start`` on and before ``end``, the oldest first."""
