@@ -62,6 +62,11 @@ class Duration:
         day = _days_before(in_utc(instant), self.days, ZoneInfo(timezone)) if self.days else in_utc(instant)
         return day - datetime.timedelta(seconds=self.seconds)
 
+    def after(self, instant: datetime.datetime, timezone: str) -> datetime.datetime:
+        """The instant so long after another one, in aware UTC; parameters as of :meth:`before`."""
+        day = _days_before(in_utc(instant), -self.days, ZoneInfo(timezone)) if self.days else in_utc(instant)
+        return day + datetime.timedelta(seconds=self.seconds)
+
 
 def at_wall(wall: datetime.datetime, zone: ZoneInfo, *, late: bool) -> datetime.datetime:
     """The instant of a wall time in UTC: one that a clock change skips lies as much later as the clock was put forward;

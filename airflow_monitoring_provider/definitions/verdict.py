@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from airflow_monitoring_provider.definitions.duration import Length
 from airflow_monitoring_provider.definitions.metric_terms import (
     HIGHER_IS_BETTER,
     METRICS,
@@ -83,6 +84,9 @@ class Minimums(Part):
         ge=0,
         le=1,
         description="Performance is provisional below this share of the baseline's label coverage (late ones: of 1).",
+    )
+    maturity_age: Length | None = Field(
+        default=None, description="So long after its window's end at the latest, performance is no more provisional."
     )
 
 

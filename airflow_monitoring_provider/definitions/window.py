@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_monitoring_provider.definitions.duration import Duration
 from airflow_monitoring_provider.definitions.instants import in_utc
 from airflow_monitoring_provider.definitions.model import JobDefinition
 from airflow_monitoring_provider.definitions.periods import period_named
@@ -117,6 +118,12 @@ def resolve_window(
 def due_at(definition: JobDefinition, window: Window) -> datetime.datetime:
     """When the rows of a window have arrived: its end and the definition's delay; aware UTC."""
     return window.end + definition.timeliness.waiting
+
+
+def matures_at(definition: JobDefinition, window: Window) -> datetime.datetime | None:
+    """From when on the actuals of a window that are not there count as never coming; aware UTC, None: nobody said."""
+    age = definition.minimums.maturity_age
+    return None if age is None else Duration.of(age).after(window.end, definition.timezone)
 
 
 def first_window(definition: JobDefinition) -> Window:

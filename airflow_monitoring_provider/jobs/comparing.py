@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
 
 from airflow_monitoring_provider.definitions import JobDefinition
 from airflow_monitoring_provider.exceptions import CorruptData
@@ -38,7 +37,7 @@ def compare_again(job: JobRecord, reference: Reference, definition: JobDefinitio
     except CorruptData as error:  # other jobs must not fail for this one's sake
         log.warning("Job %s keeps its values until it runs again: %s", job.id, error)
         return False
-    values = reference.explain(_values(profile, reference.profile, definition, store.load_values(job.id), due(job)))
+    values = reference.explain(_values(profile, reference.profile, definition, store.load_values(job.id), job))
     values += history_values(definition, job.window, job.id, values, store)
     store.replace_values(
         job.id,
@@ -51,16 +50,16 @@ def compare_again(job: JobRecord, reference: Reference, definition: JobDefinitio
 
 
 def _values(
-    profile: Profile, baseline: Profile | None, definition: JobDefinition, before: list[MetricValue], as_of: datetime
+    profile: Profile, baseline: Profile | None, definition: JobDefinition, before: list[MetricValue], job: JobRecord
 ) -> list[MetricValue]:
     null_timestamps = next((value.value for value in before if value.name == "null_timestamps"), None)
     compared = compare(
         profile,
         baseline,
-        ComparisonSettings.from_definition(definition),
+        ComparisonSettings.from_definition(definition, job.window),
         schema_changes=None if baseline is None else _changes(profile, baseline, definition),
         null_timestamps=int(null_timestamps or 0),
-        as_of=as_of,
+        as_of=due(job),
     )
     own = kept_values(definition, before, profile)
     return [*compared, *own, *(value for value in before if of_the_job(value))]

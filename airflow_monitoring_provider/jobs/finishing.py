@@ -94,7 +94,7 @@ def finish_job(
         compare(  # 3 compare
             reading.profile,
             reference.profile,
-            ComparisonSettings.from_definition(definition),
+            ComparisonSettings.from_definition(definition, claim.window),
             schema_changes=reading.schema_changes,
             null_timestamps=reading.null_timestamps,
             as_of=due(job),

@@ -49,7 +49,7 @@ def restate(
     _, payload = store.definition(job.definition_id, job.definition_revision)
     definition = load_definition(payload)
     values = compare_labels(
-        after, _reference(store, job, definition, after), ComparisonSettings.from_definition(definition)
+        after, _reference(store, job, definition, after), ComparisonSettings.from_definition(definition, job.window)
     )
     committed = [value for value in store.load_values(job.job_id) if not of_profile(value)]
     restated = [*_with(committed, values), *profile_values(definition, after)]

@@ -47,7 +47,7 @@ def performance(
     """
     theirs = _scores(baseline, settings) if baseline is not None and _same_target(current, baseline) else {}
     values = [_label_coverage(current, baseline if theirs else None, settings, late)]
-    provisional = {"provisional": True} if "provisional" in values[0].details else {}
+    provisional = settings.provisional if "provisional" in values[0].details else {}
     dummies = dummy_scores(current, baseline, actuals, settings.quantile) if baseline is not None and theirs else {}
     ends = intervals_of(current, settings) if _too_few(current, settings) is None else {}
     for name, scored in _scores(current, settings).items():
@@ -141,9 +141,9 @@ def _label_coverage(target: Target, baseline: Target | None, settings: Compariso
     if baseline is not None and baseline.scored and target.scored:
         details["baseline_value"] = baseline.labelled / baseline.scored
         if not late and target.labelled * baseline.scored < share * (baseline.labelled * target.scored):
-            details["provisional"] = True
+            details |= settings.provisional
     if late and target.labelled < share * target.scored:
-        details["provisional"] = True
+        details |= settings.provisional
     blank = MetricValue(
         "label_coverage",
         ResultKind.DATA_QUALITY,

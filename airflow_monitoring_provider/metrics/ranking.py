@@ -64,7 +64,7 @@ def _value(
     if found is None or reason is not None:
         return dataclasses.replace(blank, reason=reason)
     details |= {} if before is None else {"change": moments.mean - before}
-    details |= {"provisional": True} if provisional else {}
+    details |= settings.provisional if provisional else {}
     low, high = _interval(moments)
     return dataclasses.replace(blank, value=min(moments.mean, 1.0), low=low, high=high)
 

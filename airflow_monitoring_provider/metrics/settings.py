@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from airflow_monitoring_provider.definitions.verdict import Adjustment
+from airflow_monitoring_provider.definitions.window import Window, matures_at
 from airflow_monitoring_provider.metrics.choice import DriftChoices
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class ComparisonSettings:
     :param segment_rows: least rows of a segment for any value.
     :param per_class: least rows of each actual class for what is a rate within a class.
     :param maturity_coverage: share of the baseline's label coverage below which performance is provisional.
+    :param mature_at: from when on it no longer is, whatever is missing; None: nobody said.
     :param identified: rows have identifiers, so that repetitions were looked for.
     :param checks: column -> what the definition says of its values.
     :param quantile: of the actuals, that a regression's predictions aim at.
@@ -44,13 +47,17 @@ class ComparisonSettings:
     per_class: int = 10
     quantile: float = 0.5
     maturity_coverage: float = 0.95
+    mature_at: datetime | None = None
     identified: bool = False
     checks: Mapping[str, ColumnCheck] = dataclasses.field(default_factory=dict)
     drift: DriftChoices = dataclasses.field(default_factory=DriftChoices)
 
     @classmethod
-    def from_definition(cls, definition: JobDefinition) -> ComparisonSettings:
-        """The settings that a definition's ``significance``, ``minimums`` and ``drift`` ask for."""
+    def from_definition(cls, definition: JobDefinition, window: Window | None = None) -> ComparisonSettings:
+        """The settings that a definition's ``significance``, ``minimums`` and ``drift`` ask for.
+
+        :param window: of the current rows; None where they are of several.
+        """
         return cls(
             alpha=definition.resolved_significance.alpha,
             guard=definition.resolved_significance.guard,
@@ -62,7 +69,17 @@ class ComparisonSettings:
             per_class=definition.minimums.per_class,
             quantile=definition.prediction_quantile,
             maturity_coverage=definition.minimums.maturity_coverage,
+            mature_at=None if window is None else matures_at(definition, window),
             identified=bool(definition.monitoring_output_settings.unique_row_identifier_columns),
             checks=definition.checks,
             drift=DriftChoices.from_definition(definition),
         )
+
+    @property
+    def provisional(self) -> dict[str, Any]:
+        """What details say of a score that actuals still to come may change.
+
+        Until when is said instead of looked up on a clock: results are a function of their rows alone.
+        """
+        until = {} if self.mature_at is None else {"provisional_until": self.mature_at.isoformat()}
+        return {"provisional": True, **until}

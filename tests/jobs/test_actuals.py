@@ -24,6 +24,9 @@ PREDICTIONS = {"predictions_columns": [{"class_name": "yes", "column_name": "sco
 LATE = {"association_id_column": "key", "actuals_value_column": "paid", "actuals_timestamp_column": "known"}
 
 
+MATURING = {"labelled_rows": 1, "per_class": 1, "maturity_age": "30d"}
+
+
 def predictions(define: Any, **changes: Any) -> JobDefinition:
     """A definition that logs predictions and knows no actuals."""
     made: JobDefinition = define(
@@ -130,9 +133,11 @@ def test_lag_and_coverage_tell_whether_results_are_provisional(small_world: Any,
     world = small_world
     rows = tools.day_rows(0, dirty=False)
     world.table("scores", rows)
-    job = world.run(predictions(define)).job_id
+    job = world.run(predictions(define, minimums=MATURING, timezone="Europe/Zurich")).job_id
     world.table("late", of(rows, 3, 0.9), ACTUALS)
     world.run(actuals(define), 9)
+    told = {world.value(job, name).details["provisional_until"] for name in ("accuracy", "label_coverage")}
+    assert {(tools.window(0).end + dt.timedelta(days=30, hours=-1)).isoformat()} == told  # clocks go forward meanwhile
     assert {True} == {world.value(job, name).details["provisional"] for name in ("accuracy", "label_coverage")}
     lags = [(known(3) - row["at"]).total_seconds() for row in rows if row["id"] in {a["key"] for a in of(rows, 3, 0.9)}]
     assert np.quantile(lags, 0.5) == pytest.approx(world.value(job, "label_lag_p50").value, rel=0.01)
@@ -140,7 +145,7 @@ def test_lag_and_coverage_tell_whether_results_are_provisional(small_world: Any,
 
     world.table("late", of(rows, 3), ACTUALS)
     world.run(actuals(define), 10)
-    assert not {"provisional"} & world.value(job, "accuracy").details.keys()
+    assert not {"provisional", "provisional_until"} & world.value(job, "accuracy").details.keys()
 
 
 def test_the_last_actual_of_an_id_counts_whatever_came_first(small_world: Any, define: Any, tools: Any) -> None:
