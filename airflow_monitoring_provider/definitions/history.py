@@ -74,6 +74,11 @@ def history_id(metric: str) -> str:
     return f"{HISTORY}[{metric}]"
 
 
+def of_history(name: str) -> bool:
+    """Whether a metric's id is one of :func:`history_id`'s."""
+    return name.startswith(f"{HISTORY}[")
+
+
 def _known(histories: Mapping[str, MetricHistory]) -> FrozenDict[MetricHistory]:
     problems: list[tuple[PartPath, str]] = []
     for name in histories:

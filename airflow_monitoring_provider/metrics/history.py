@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from airflow_monitoring_provider.definitions.history import HISTORY, MetricHistory, history_id
+from airflow_monitoring_provider.definitions.history import MetricHistory, history_id
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
 
@@ -21,11 +21,6 @@ NORMAL = 1.482602218505602
 """Standard deviation over MAD of a normal distribution: ``1 / scipy.stats.norm.ppf(0.75)``."""
 
 _WORSE = {"both": Direction.TWO_SIDED, "spike": Direction.LOWER_IS_BETTER, "drop": Direction.HIGHER_IS_BETTER}
-
-
-def of_history(name: str) -> bool:
-    """Whether a metric's id is one of :func:`history_value`'s."""
-    return name.startswith(f"{HISTORY}[")
 
 
 def history_value(value: MetricValue, before: Sequence[float], history: MetricHistory) -> MetricValue:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from airflow_monitoring_provider.definitions.history import of_history
 from airflow_monitoring_provider.definitions.printing import printable
 from airflow_monitoring_provider.definitions.terms import ResultStatus
-from airflow_monitoring_provider.metrics.history import of_history
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
 from airflow_monitoring_provider.monitors.amounts import duration, number, numbers, percents
 from airflow_monitoring_provider.monitors.movement import moved_cells

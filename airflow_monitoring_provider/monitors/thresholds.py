@@ -29,10 +29,9 @@ from typing import TYPE_CHECKING
 
 from airflow_monitoring_provider.definitions.checks import NOT_ALLOWED, OUT_OF_BOUNDS
 from airflow_monitoring_provider.definitions.custom import CustomMetric, category_id
-from airflow_monitoring_provider.definitions.history import MetricHistory, history_id
+from airflow_monitoring_provider.definitions.history import MetricHistory, history_id, of_history
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.definitions.parity import PARITY
-from airflow_monitoring_provider.metrics.history import of_history
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue
 
 if TYPE_CHECKING:
