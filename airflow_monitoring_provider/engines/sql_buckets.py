@@ -28,6 +28,7 @@ MOST_BUCKETS = 1 << 16
 """Buckets that leave the database of one column; twice as many end a statement, and a coarser one follows."""
 _SAMPLE = 20_000
 _COARSEST = 52  # the exponent alone
+_SAMPLED = 41  # the top 23 bits: three bytes, the most that PostgreSQL puts together as a number of 32 bits
 _ROWS_AT_ONCE = 1 << 14
 
 
@@ -80,14 +81,19 @@ def _fitting_shift(part: Part, value: Value, buckets: int, *, mirrored: bool) ->
     where = part.where(value.there)
     rows = sa.select(value.double.label("value")).select_from(part.rows).where(*where).limit(_SAMPLE)
     sample = rows.subquery("sample")
-    shift = _COARSEST
-    while True:
+    connection = part.selection.connection
+    found = sa.select(bucket_code(sample.c.value, _SAMPLED, mirrored=mirrored)).select_from(sample).distinct()
+    codes = np.array(connection.scalars(found).all(), np.int64)
+    codes = np.sort(codes if mirrored else order_codes(codes, _SAMPLED))
+    if codes.size > buckets:  # the coarser ones follow from these, without another statement
+        return min(_COARSEST, _SAMPLED + max(0, kernel.surplus_bits(codes, buckets) - 1))
+    shift, occupied = _SAMPLED, codes.size
+    while occupied <= buckets and shift:
+        shift = max(0, shift - max(1, math.ceil(math.log2((buckets + 1) / max(1, occupied)))))
         code = bucket_code(sample.c.value, shift, mirrored=mirrored)
         distinct = sa.select(sa.func.count(sa.distinct(code))).select_from(sample)
-        occupied = int(part.selection.connection.scalar(distinct) or 0)
-        if occupied > buckets or not shift:
-            return shift
-        shift = max(0, shift - max(1, math.ceil(math.log2((buckets + 1) / max(1, occupied)))))
+        occupied = int(connection.scalar(distinct) or 0)
+    return shift
 
 
 def _groups(

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from airflow_monitoring_provider.engines.sql_part import Literals, Part, in_chunks
+from airflow_monitoring_provider.engines.sql_part import Literals, Part, in_chunks, once
 from airflow_monitoring_provider.profiles.moments import Moments, two_sum
 
 Expression = sa.ColumnElement[Any]
@@ -77,11 +77,13 @@ def moments(
         units = {name: _Unit.of([spread[name] for spread in spreads.values()]) for name in names}
         numbers = {group: [n for name in names for n in units[name].numbers(s[name])] for group, s in spreads.items()}
         literals = Literals(part, numbers)
-        powers: list[Expression] = []
+        apart: dict[str, Expression] = {}
         for place, name in enumerate(names):
             pivot, least, scale = (literals.number(3 * place + offset) for offset in range(3))
-            powers += units[name].powers(values[name], pivot, least, scale)
-        for group, answers in part.totals(powers, literals.rows).items():
+            apart[f"u{place}"] = units[name].apart(values[name], pivot, least, scale)
+        seen = once(part, apart, literals.rows)
+        powers = [power for label in apart for power in _powers(seen.rows.c[label])]
+        for group, answers in seen.totals(powers).items():
             for place, name in enumerate(names):
                 sums = [float(x or 0) for x in answers[4 * place : 4 * place + 4]]
                 found[group][name] = _centred(spreads[group][name], units[name], sums)
@@ -110,14 +112,18 @@ class _Unit:
         least = math.ldexp(1.0, max(-1074, exponent - 200))
         return [spread.pivot * self.half, least, math.ldexp(1.0, -exponent)]
 
-    def powers(self, value: Value, pivot: Expression, least: Expression, scale: Expression) -> list[Expression]:
+    def apart(self, value: Value, pivot: Expression, least: Expression, scale: Expression) -> Expression:
+        """A value's deviation in units; null where it does not count."""
         double = value.double
         if self.half == 0.5:
             double = sa.case((sa.func.abs(double) > 1.0, double * 0.5), else_=0.0)
         apart = double - pivot
-        unit = sa.case((sa.and_(value.there, sa.func.abs(apart) > least), apart * scale), (value.there, 0.0))
-        square = unit * unit
-        return [sa.func.sum(unit), sa.func.sum(square), sa.func.sum(square * unit), sa.func.sum(square * square)]
+        return sa.case((sa.and_(value.there, sa.func.abs(apart) > least), apart * scale), (value.there, 0.0))
+
+
+def _powers(unit: Expression) -> list[Expression]:
+    square = unit * unit
+    return [sa.func.sum(unit), sa.func.sum(square), sa.func.sum(square * unit), sa.func.sum(square * square)]
 
 
 def _centred(spread: Spread, unit: _Unit, powers: list[float]) -> Moments:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from airflow_monitoring_provider.engines import sql_moments
 from airflow_monitoring_provider.engines.sql_buckets import bucketed
 from airflow_monitoring_provider.engines.sql_moments import Spread, Value
-from airflow_monitoring_provider.engines.sql_part import Part
+from airflow_monitoring_provider.engines.sql_part import Part, once
 from airflow_monitoring_provider.intake.source import Selection
 from airflow_monitoring_provider.profiles.column import ColumnProfile, Number
 from airflow_monitoring_provider.profiles.histogram import Histogram
@@ -44,8 +44,9 @@ def number_profiles(
         return {}
     selection, rows = part.selection, part.rows
     values = {plan.name: number_of(selection, rows.c[plan.name], mirrored=plan.mirrored) for plan in plans}
-    counters = [_Counter(plan, selection, rows.c[plan.name], values[plan.name]) for plan in plans]
-    totals = part.totals([sa.func.count(), *(one for counter in counters for one in counter.asked())])
+    counters = [_Counter(plan, selection, rows.c[plan.name], values[plan.name], n) for n, plan in enumerate(plans)]
+    seen = once(part, {name: one for counter in counters for name, one in counter.computed().items()})
+    totals = seen.totals([sa.func.count(), *(one for counter in counters for one in counter.asked(seen.rows))])
     found: dict[int, dict[str, ColumnProfile]] = {}
     spreads: dict[int, dict[str, Spread]] = {}
     for group, (count, *answers) in totals.items():
@@ -81,17 +82,26 @@ class _Counter:
     selection: Selection
     column: Expression
     value: Value
+    place: int
 
     @property
     def width(self) -> int:
         """How many expressions :meth:`asked` gives."""
         return 12 + len(self.plan.edges)
 
-    def asked(self) -> list[Expression]:
-        """The aggregates."""
-        double, value = self.selection.double(self.column), self.value.finite
-        whole = self.selection.is_whole(self.plan.name) and not self.plan.mirrored
-        bounds = sa.case((self.value.there, self.column)) if whole else value
+    @property
+    def _whole(self) -> bool:
+        return self.selection.is_whole(self.plan.name) and not self.plan.mirrored
+
+    def computed(self) -> dict[str, Expression]:
+        """What :meth:`asked` looks at, by the names it has there."""
+        named = {f"d{self.place}": self.selection.double(self.column), f"v{self.place}": self.value.finite}
+        return named | ({f"w{self.place}": sa.case((self.value.there, self.column))} if self._whole else {})
+
+    def asked(self, rows: sa.FromClause) -> list[Expression]:
+        """The aggregates, of rows with :meth:`computed`."""
+        double, value = rows.c[f"d{self.place}"], rows.c[f"v{self.place}"]
+        bounds = rows.c[f"w{self.place}"] if self._whole else value
         return [
             sa.func.count(double),
             _count(self.selection.is_nan(double)),

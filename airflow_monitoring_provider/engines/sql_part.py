@@ -7,7 +7,7 @@ all segments of one way to group rows.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -62,6 +62,21 @@ class Part:
         statement = sa.select(self.group(), *keys, *aggregates).select_from(self.rows).where(*self.where())
         grouped = statement.group_by(*([] if self.code is None else [self.code]), *keys)
         return [tuple(row) for row in self.selection.connection.execute(grouped)]
+
+
+def once(part: Part, columns: Mapping[str, Expression], rows: sa.FromClause | None = None) -> Part:
+    """The rows of a part with these columns alone, each computed once a row however many aggregates look at it.
+
+    Databases put the expressions of a subquery in the place of its columns, so that a power of a CASE would evaluate it
+    that many times over; none does so across an OFFSET.
+
+    :param rows: what to select from, where more than the rows is needed.
+    """
+    code = part.group().label("monitoring_code")
+    named = (one.label(name) for name, one in columns.items())
+    asked = sa.select(code, *named).select_from(part.rows if rows is None else rows).where(*part.where())
+    inner = asked.offset(0).subquery("once")
+    return Part(part.selection, inner, None if part.code is None else inner.c.monitoring_code)
 
 
 class Literals:
