@@ -24,7 +24,6 @@ from airflow_monitoring_provider.intake.source import TimeFilter
 from airflow_monitoring_provider.profiles.arrays import as_texts, from_bytes, from_truth, from_values
 
 SAMPLE_ROWS = 10_000
-_INSTRUCTIONS_BETWEEN_SIGNALS = 5_000_000  # of SQLite's machine: less than a second
 
 _FITTING = {"int64": ("integer",), "double": ("integer", "real"), "bool": ("integer",), "binary": ("blob", "text")}
 
@@ -39,11 +38,8 @@ def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
             with connection.begin():
                 if not driver.in_transaction:
                     connection.exec_driver_sql("BEGIN")
-                # Python handles a signal between two of its own instructions, of which a long statement has none.
-                driver.set_progress_handler(lambda: 0, _INSTRUCTIONS_BETWEEN_SIGNALS)
                 yield connection
         finally:
-            driver.set_progress_handler(None, 0)
             driver.isolation_level = before
 
 
