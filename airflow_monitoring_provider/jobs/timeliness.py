@@ -23,7 +23,8 @@ class Timing:
 
     :param due: when the rows of the window have arrived: its end and the definition's delay.
     :param incomplete: the job began before.
-    :param rows_on_time: rows that the first job found that did not; None where there is none yet.
+    :param rows_on_time: rows that the first job found that did not; None where there is none yet, or where the
+        definition has no delay.
     :param late: how many more there are by now; None on that first job and before.
     """
 
@@ -60,6 +61,8 @@ def timing(
     on_time = None if before is None else _kept(before.details).get("rows_on_time")
     if definition.timestamp_column is None or began < due:
         return Timing(due, definition.timestamp_column is not None, on_time)
+    if not definition.timeliness.delay:  # a window run again leaves what it leaves when it is run once
+        return Timing(due, incomplete=False)
     if on_time is None:
         return Timing(due, incomplete=False, rows_on_time=rows)
     return Timing(due, incomplete=False, rows_on_time=on_time, late=max(rows - on_time, 0))
@@ -68,10 +71,7 @@ def timing(
 def timeliness_values(
     definition: JobDefinition, window: Window, rows: int, timed: Timing, store: MonitoringStore
 ) -> list[MetricValue]:
-    """``completeness`` where the definition says what to expect, ``late_rows`` where it says that rows come late.
-
-    Elsewhere a window that is run again has the results that it has when it is run once.
-    """
+    """``completeness`` where the definition says what to expect, ``late_rows`` where it says that rows come late."""
     values, expected = [], definition.timeliness.expected_rows
     if expected == MEDIAN:
         earlier = store.earlier_windows(definition.id, window.start, definition.timeliness.history)
@@ -79,7 +79,7 @@ def timeliness_values(
         values.append(completeness(rows, median_rows(whole, window.end - window.start), len(whole)))
     elif expected is not None:
         values.append(completeness(rows, float(expected)))
-    if definition.timeliness.delay and timed.late is not None and timed.rows_on_time is not None:
+    if timed.late is not None and timed.rows_on_time is not None:
         values.append(late_rows(rows, timed.rows_on_time))
     return values
 

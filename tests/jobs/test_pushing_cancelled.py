@@ -60,10 +60,10 @@ def test_sigterm_ends_a_statement_of_hours(world: Any, define: Any) -> None:
         definition = define(**QUERIED | {"intake_settings": {k: v for k, v in settings.items() if v}})
     else:
         definition = define(**QUERIED)
+    if world.engine.dialect.name == "sqlite":  # signals are heard, as where hooks.connections opens it
+        world.engine.dispose()
+        sa.event.listen(world.engine, "connect", lambda c, _: c.set_progress_handler(lambda: 0, 50_000))
     with terminated() as handled, pytest.raises(JobInterrupted, match="cancelled by Airflow"):
-        if world.engine.dialect.name == "sqlite":  # signals are heard, as where hooks.connections opens it
-            world.engine.dispose()
-            sa.event.listen(world.engine, "connect", lambda c, _: c.set_progress_handler(lambda: 0, 50_000))
         world.run(definition, cancelled=lambda: bool(handled))
 
     assert [signal.SIGTERM] == handled
