@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -44,6 +45,13 @@ _numbers = itertools.count()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--sweep``: the long form of the fault tests, which ``make faults`` runs."""
     parser.addoption("--sweep", action="store_true", help="inject every fault, not the short sample")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Laws that do not say how many examples they need take fewer than Hypothesis' hundred, but with ``--sweep``."""
+    if not config.getoption("--sweep"):
+        hypothesis.settings.register_profile("sample", max_examples=60)
+        hypothesis.settings.load_profile("sample")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
