@@ -44,7 +44,7 @@ from airflow_monitoring_provider.profiles.plan import ProfilePlan
 from airflow_monitoring_provider.profiles.profile import Profile
 
 SAMPLE_ROWS = 20_000
-_SECONDS_BETWEEN_LOOKS = 0.2
+SECONDS_BETWEEN_LOOKS = 0.2
 SLOW = 2e-6
 """Seconds a value from which on reading rows costs more than having the database count them."""
 
@@ -109,7 +109,7 @@ def watched(selection: Selection, progress: Progress) -> Iterator[None]:
     done, reasons = threading.Event(), list[BaseException]()
 
     def watch() -> None:
-        while not done.wait(_SECONDS_BETWEEN_LOOKS):
+        while not done.wait(SECONDS_BETWEEN_LOOKS):
             if reasons:  # again, since it may have come between two statements
                 with contextlib.suppress(Exception):  # of the driver: the statement may have ended meanwhile
                     selection.cancel()

@@ -102,8 +102,9 @@ class Bench:
                 if not case.fresh:
                     checker.check_numbers(case, seen, dict(editions))
                 self._facts[key] = seen.facts
-                told = History(world.history).events("step", "undisturbed")
-                self._steps.setdefault(case, [event["before"] for event in told])
+                if editions == AS_PREPARED and not definition:  # other rows and other features take other steps
+                    told = History(world.history).events("step", "undisturbed")
+                    self._steps[case] = [event["before"] for event in told]
         return self._facts[key]
 
     def steps(self, case: Case, of: str = "") -> list[int]:
@@ -195,6 +196,22 @@ def raised(world: World, who: str) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
+def frozen(world: World, who: str, step: int, **plan: Any) -> Child | None:
+    """Start an attempt that freezes at a step; None where it ended before, which it must have done well."""
+    child = Child(_plan(world, who, at=step, do="STOP", **plan))
+    if child.wait_until_frozen():
+        return child
+    ended, error = child.wait(), raised(world, who)
+    if ended != 0 or error is not None:
+        raise Violation(f"I1: before its step {step}, undisturbed, an attempt ended with {ended}: {error}")
+    return None
+
+
+def _too_short(bench: Bench, world: World, step: int) -> Violation:
+    took = History(world.history).events("ended")[-1]["steps"]
+    return Violation(f"step {step} never came: of {len(bench.steps(world.case))} steps the attempt took {took}")
+
+
 def killed_at_every_step(bench: Bench, case: Case, *, every: int = 1, do: str = "KILL", first: int = 1) -> None:
     """F1 (``KILL``) and F2 (``TERM``, ``ALRM``): an attempt ends at its 1st, 2nd, … step; then comes a retry.
 
@@ -237,10 +254,10 @@ def frozen_at_every_step(
         raise Violation("there is no step to freeze at")
     for step in itertools.count(first, every) if at is None else at:
         with bench.world(case) as world, told(world, f"frozen at step {step}"):
-            sleeper = Child(_plan(world, "sleeper", at=step, do="STOP", idle=60.0, wait=3.0))
-            if not sleeper.wait_until_frozen():
+            sleeper = frozen(world, "sleeper", step, idle=60.0, wait=3.0)
+            if sleeper is None:
                 if at is not None:
-                    raise Violation("the attempt ended before it came to the step")
+                    raise _too_short(bench, world, step)
                 return
             bench.faults += 1
             # Where the sleeper holds a lock on its own source, nobody can change that.
@@ -286,9 +303,9 @@ def interleaved(bench: Bench, case: Case, *, every: int = 1, first: int = 0, las
     output = bench.output_steps(case)
     for inside in output[first:last:every]:
         with bench.world(case) as world, told(world, f"two at step {inside}"):
-            older = Child(_plan(world, "older", at=inside, do="STOP", wait=0.5, idle=60.0))
-            if not older.wait_until_frozen():
-                continue  # slow, an undisturbed run tells of its progress more often: this one had fewer steps
+            older = frozen(world, "older", inside, wait=0.5, idle=60.0)
+            if older is None:
+                raise _too_short(bench, world, inside)
             newer = Child(_plan(world, "newer", at=inside, do="STOP", wait=0.5, idle=60.0))
             bench.faults += 1 + newer.wait_until_frozen()
             older.thaw()
@@ -353,8 +370,8 @@ def harmed_at_every_step(
     bench.facts(case)
     for step in itertools.count(first, every):
         with bench.world(case) as world, told(world, f"{what} at step {step}"):
-            victim = Child(_plan(world, "victim", at=step, do="STOP", wait=2.0))
-            if not victim.wait_until_frozen():
+            victim = frozen(world, "victim", step, wait=2.0)
+            if victim is None:
                 return
             bench.faults += 1
             undo = harm(world, bench.server() if case.servers else None)
@@ -510,8 +527,8 @@ def batch_taken_at_every_step(bench: Bench, case: Case, action: str, *, every: i
     bench.facts(case)
     for step in itertools.count(first, every):
         with bench.world(case) as world, told(world, f"{action} at step {step}"):
-            victim = Child(_plan(world, "victim", at=step, do="STOP", wait=5.0))
-            if not victim.wait_until_frozen():
+            victim = frozen(world, "victim", step, wait=5.0)
+            if victim is None:
                 return
             before = checker.look(world)
             if before.batch is None:  # nothing to lock before the claim
@@ -562,8 +579,8 @@ def edited_between_attempts(bench: Bench, case: Case, *, every: int = 1, first: 
     bench.facts(case)
     for step in itertools.count(first, every):
         with bench.world(case) as world, told(world, f"edited at step {step}"):
-            sleeper = Child(_plan(world, "sleeper", at=step, do="STOP", idle=1.0, wait=3.0))
-            if not sleeper.wait_until_frozen():
+            sleeper = frozen(world, "sleeper", step, idle=1.0, wait=3.0)
+            if sleeper is None:
                 return
             bench.faults += 1
             nemesis.run(world, "beside", wait=0.3, definition=edited)
@@ -596,8 +613,8 @@ def baseline_replaced(bench: Bench, case: Case, *, every: int = 1, first: int = 
     known = {1: bench.facts(case)["values"], 2: bench.facts(case, replaced)["values"]}
     for step in itertools.count(first, every):
         with bench.world(case) as world, told(world, f"baseline replaced at step {step}"):
-            victim = Child(_plan(world, "victim", at=step, do="STOP", idle=1.0, wait=5.0))
-            if not victim.wait_until_frozen():
+            victim = frozen(world, "victim", step, idle=1.0, wait=5.0)
+            if victim is None:
                 return
             bench.faults += 1
             changed = world.fill(dict(replaced))

@@ -33,7 +33,7 @@ import airflow_monitoring_provider.outputs.sql
 from airflow_monitoring_provider.definitions import FileOutput, JobDefinition, SqlOutput
 from airflow_monitoring_provider.exceptions import JobInterrupted
 from airflow_monitoring_provider.intake.source import open_source, select_in
-from airflow_monitoring_provider.jobs import progress
+from airflow_monitoring_provider.jobs import progress, pushing
 from airflow_monitoring_provider.jobs.evaluate import evaluate_job
 from airflow_monitoring_provider.jobs.parts import PartReference, claim_job, merge_and_commit, profile_part
 from airflow_monitoring_provider.jobs.ports import Ports
@@ -50,6 +50,7 @@ from faults.world import WRITER, World, window
 
 # A report with each batch, not with each second: the same attempt has the same steps however slow the machine is.
 progress.SECONDS_BETWEEN_REPORTS = -1.0
+pushing.SECONDS_BETWEEN_LOOKS = 3600.0
 # A module that is imported late would be compiled into a file of its own: a step that no other attempt has.
 sys.dont_write_bytecode = True
 
