@@ -24,6 +24,7 @@ class MetricTerm:
     :param low, high: the range of the metric's value. A two-sided metric's threshold is the distance from
         ``neutral`` that is allowed on either side, so it runs from 0.
     :param neutral: the value of a two-sided metric when nothing is wrong; None when that is the baseline's value.
+    :param aimed: the neutral value is the one that the definition aims at (``details["nominal"]``).
     :param test: the statistic of a test: where it decides a column's verdict, its p-value does, and not its size.
     """
 
@@ -32,6 +33,7 @@ class MetricTerm:
     high: float = math.inf
     neutral: float | None = None
     test: bool = False
+    aimed: bool = False
 
 
 def _lower(*names: str, high: float = math.inf) -> dict[str, MetricTerm]:
@@ -102,7 +104,12 @@ _REGRESSION = {
     **_lower("poisson_deviance", "gamma_deviance", "tweedie_deviance", "pinball"),
     **_higher("r2", low=-math.inf),
     "mean_error": MetricTerm(TWO_SIDED, low=-math.inf, neutral=0.0),
+    "interval_coverage": MetricTerm(TWO_SIDED, high=1.0, aimed=True),
+    **_lower("mean_interval_width"),
 }
+
+OF_INTERVALS = ("interval_coverage", "mean_interval_width")
+"""Computed where a definition's ``prediction_interval`` names the columns."""
 
 _GROUPS = {
     **_higher("group_auc"),

@@ -44,6 +44,7 @@ from airflow_monitoring_provider.definitions.part import (
     breaches,
 )
 from airflow_monitoring_provider.definitions.partitions import Partitions
+from airflow_monitoring_provider.definitions.prediction_interval import PredictionInterval
 from airflow_monitoring_provider.definitions.ranking import Ranking
 from airflow_monitoring_provider.definitions.rules import broken_rules
 from airflow_monitoring_provider.definitions.schedule import Schedule
@@ -130,6 +131,9 @@ class JobDefinition(PredictionMembers):
     prediction_threshold: Number = Field(default=0.5, ge=0, le=1, description="Scores at or over it predict the class.")
     prediction_quantile: Number = Field(
         default=0.5, gt=0, lt=1, description="The quantile of the actuals that a regression predicts, for pinball."
+    )
+    prediction_interval: PredictionInterval | None = Field(
+        default=None, description="The interval that comes with each predicted number, and the share it is to cover."
     )
     thresholds: Thresholds = Field(default=FrozenDict(), description="Limits per metric id.")
     custom_metrics: CustomMetrics = Field(

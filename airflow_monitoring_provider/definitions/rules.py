@@ -23,6 +23,7 @@ from airflow_monitoring_provider.definitions.output import FileOutput, SqlOutput
 from airflow_monitoring_provider.definitions.parity import PARITY
 from airflow_monitoring_provider.definitions.part import PartPath
 from airflow_monitoring_provider.definitions.places import path_parts, suffix_of, would_read
+from airflow_monitoring_provider.definitions.prediction_interval import interval_problems
 from airflow_monitoring_provider.definitions.ranking import ranking_problems
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 
@@ -39,7 +40,7 @@ def broken_rules(definition: JobDefinition) -> list[tuple[PartPath, str]]:
     rules = (_job, _aggregation, _roles, _target, _output_columns, _output_place, _times, _partitions, _drift)
     return [
         problem
-        for rule in (*rules, _checks, _segments, ranking_problems, _custom, _engine)
+        for rule in (*rules, _checks, _segments, ranking_problems, interval_problems, _custom, _engine)
         for problem in rule(definition)
     ]
 
@@ -109,6 +110,11 @@ def _role_columns(definition: JobDefinition) -> Iterator[tuple[PartPath, str]]:
             yield ("monitoring_columns", name), column
     if definition.ranking is not None:
         yield ("ranking", "query_column"), definition.ranking.query_column
+    interval = definition.prediction_interval
+    if interval is not None:
+        yield ("prediction_interval", "lower_column"), interval.lower_column
+        if interval.upper_column != interval.lower_column:
+            yield ("prediction_interval", "upper_column"), interval.upper_column
 
 
 def _target(definition: JobDefinition) -> Problems:

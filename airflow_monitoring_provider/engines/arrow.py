@@ -82,7 +82,7 @@ class ProfileBuilder:
         target = self._plan.target if self._target is not None else None
         columns = [self._plan.timestamp_column, self._plan.actual_time_column]
         if target is not None:
-            columns += [*(name for _, name in target.prediction_columns), target.actual_column]
+            columns += [*target.read_columns, target.actual_column]
         if self._ranking is not None and self._plan.ranking is not None:
             columns.append(self._plan.ranking.query_column)
         # A segment's builder sees the same rows and knows of no column but these.

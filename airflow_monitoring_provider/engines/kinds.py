@@ -149,6 +149,8 @@ def restrict_plan(plan: ProfilePlan, schema: pa.Schema, source: str = "the sourc
         needed.append(plan.timestamp_column)
     if plan.ranking is not None and plan.ranking.query_column not in there:
         needed.append(plan.ranking.query_column)
+    if plan.target is not None:
+        needed += [name for name in plan.target.interval_columns or () if name not in there]
     if needed:
         raise SourceError(f"{_listed(sorted(set(needed)))} not in {source}; {_what_it_has(schema)}")
     if not lacking:
@@ -182,7 +184,7 @@ def read_columns(
     if plan.ranking is not None:
         extra.append(plan.ranking.query_column)
     if plan.target is not None:
-        extra += [column for _, column in plan.target.prediction_columns]
+        extra += plan.target.read_columns
     return tuple(dict.fromkeys([*(column.name for column in plan.columns), *(name for name in extra if name)]))
 
 
@@ -205,7 +207,11 @@ def _target(definition: JobDefinition) -> TargetPlan | None:
     pairs = columns.predictions_columns
     if kind is TargetType.REGRESSION:
         name = columns.prediction_column_names
-        return TargetPlan(kind, (("", name[0]),) if name else (), columns.actuals_value_column)
+        own = definition.prediction_interval
+        interval = None if own is None else (own.lower_column, own.upper_column)
+        return TargetPlan(
+            kind, (("", name[0]),) if name else (), columns.actuals_value_column, interval_columns=interval
+        )
     positive = definition.resolved_positive_class
     named: tuple[tuple[str, str], ...] = ()
     if isinstance(pairs, str):
@@ -296,7 +302,9 @@ def role_columns(definition: JobDefinition) -> list[str]:
         columns.custom_metric_timestamp_column,
     )
     identifiers = definition.monitoring_output_settings.unique_row_identifier_columns
-    return [*columns.prediction_column_names, *identifiers, *(name for name in optional if name is not None)]
+    interval = definition.prediction_interval
+    ends = () if interval is None else (interval.lower_column, interval.upper_column)
+    return [*columns.prediction_column_names, *ends, *identifiers, *(name for name in optional if name is not None)]
 
 
 def _named_columns(definition: JobDefinition) -> list[str]:

@@ -161,7 +161,13 @@ class LabelJoin:
 
     def _scores(self, rows: pa.RecordBatch) -> FloatArray:
         if not self._plan.classes:
-            return fixed_width(rows.column("prediction"), np.float64)
+            prediction = fixed_width(rows.column("prediction"), np.float64)
+            if self._plan.interval_columns is None:
+                return prediction
+            there = "lower" in rows.schema.names  # logs of before the definition named intervals hold none
+            none = np.full(len(rows), np.nan)
+            ends = [fixed_width(rows.column(name), np.float64) if there else none for name in ("lower", "upper")]
+            return np.stack([prediction, *ends], axis=1)
         names = [name for name in rows.schema.names if name.startswith("probability:")]
         columns = [fixed_width(rows.column(name), np.float64) for name in names]
         return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
@@ -190,12 +196,14 @@ class _Labels:
                 buckets=plan.histogram_buckets,
             )
         else:
-            self._numbers = RegressionBuilder(plan.histogram_buckets)
+            self._numbers = RegressionBuilder(plan.histogram_buckets, intervals=target.interval_columns is not None)
 
     def update(self, scores: FloatArray, actual: FloatArray | IntArray, invalid: BoolArray) -> None:
         """Add rows."""
         if self._numbers is not None:
-            self._numbers.update(scores, actual.astype(np.float64, copy=False), int(np.count_nonzero(invalid)))
+            numbers, ends = (scores, None) if scores.ndim == 1 else (scores[:, 0], (scores[:, 1], scores[:, 2]))
+            wrong = int(np.count_nonzero(invalid))
+            self._numbers.update(numbers, actual.astype(np.float64, copy=False), wrong, ends)
         elif self._classes is not None:
             self._classes.update(scores, actual.astype(np.int64, copy=False))
 

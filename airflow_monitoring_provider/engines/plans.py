@@ -32,6 +32,8 @@ def reference_plan(definition: JobDefinition, schema: pa.Schema, source: str) ->
         target = None
     elif target is not None and target.actual_column not in there:
         target = dataclasses.replace(target, actual_column=None)
+    if target is not None and not there.issuperset(target.interval_columns or ()):
+        target = dataclasses.replace(target, interval_columns=None)
     timed = full.timestamp_column in there
     return dataclasses.replace(
         full,

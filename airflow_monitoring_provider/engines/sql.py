@@ -74,7 +74,7 @@ def check_plan(plan: ProfilePlan, selection: Selection) -> None:
 
 
 def _check_target(target: TargetPlan, selection: Selection) -> None:
-    numbers = [name for _, name in target.prediction_columns]
+    numbers = [*target.read_columns]
     if target.target_type is TargetType.REGRESSION and target.actual_column is not None:
         numbers.append(target.actual_column)
     for name in numbers:
@@ -225,7 +225,7 @@ def _target_columns(target: TargetPlan | None) -> list[str]:
     if target is None or not target.prediction_columns:
         return []
     actual = target.actual_column if target.target_type is TargetType.REGRESSION else None
-    return [*(name for _, name in target.prediction_columns), *([actual] if actual is not None else [])]
+    return [*target.read_columns, *([actual] if actual is not None else [])]
 
 
 def _refuse_duplicates(selection: Selection, identifiers: Sequence[str]) -> None:
@@ -246,7 +246,7 @@ def _with_status(
     status = status_of(plan, selection, identifiers, copied)
     names = dict.fromkeys(column.name for column in plan.columns)
     if plan.target is not None:
-        names |= dict.fromkeys(name for _, name in plan.target.prediction_columns)
+        names |= dict.fromkeys(plan.target.read_columns)
         names |= dict.fromkeys([plan.target.actual_column] if plan.target.actual_column else [])
     names |= dict.fromkeys([plan.timestamp_column] if plan.timestamp_column else [])
     codes = [segment_code(segment, selection, plan.level_names) for segment in plan.segments]

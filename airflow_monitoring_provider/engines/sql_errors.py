@@ -15,12 +15,13 @@ from airflow_monitoring_provider.engines.sql_part import Part
 from airflow_monitoring_provider.intake.source import CannotPushDown, Selection
 from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.plan import TargetPlan
-from airflow_monitoring_provider.profiles.regression import ErrorSums, RegressionProfile
+from airflow_monitoring_provider.profiles.regression import ErrorSums, IntervalCounts, RegressionProfile
 
 Expression = sa.ColumnElement[Any]
 
 LARGEST, SMALLEST = 1e60, 1e-60
 """Numbers from the smallest to the largest, and 0, have errors whose squares times squares are doubles."""
+_ENDS = ("lower", "upper")
 _SPREAD = ("errors", "absolute_errors", "percentage_errors", "predicted", "actual")
 
 
@@ -38,13 +39,16 @@ def error_profiles(
     if whole is None:
         _check_range(met, target)
     labelled = _labelled(met)
-    values = {name: Value(labelled.rows.c[name], labelled.rows.c[name].is_not(None)) for name in _SPREAD}
-    asked = [one for name in _SPREAD for one in sql_moments.asked(labelled.rows.c[name])]
+    names = _SPREAD if target.interval_columns is None else (*_SPREAD, "widths")
+    values = {name: Value(labelled.rows.c[name], labelled.rows.c[name].is_not(None)) for name in names}
+    asked = [one for name in names for one in sql_moments.asked(labelled.rows.c[name])]
     sums = _sums(labelled.rows.c, selection)
+    if target.interval_columns is not None:
+        sums |= _interval_sums(labelled.rows.c)
     scored = met.totals([sa.func.count(), sa.func.count(sa.case((met.rows.c.invalid == 1, 1)))])
     totals = labelled.totals([*asked, *(sa.func.sum(one) for one in sums.values())])
     spreads = {
-        group: {name: Spread.of(*answers[4 * place : 4 * place + 4]) for place, name in enumerate(_SPREAD)}
+        group: {name: Spread.of(*answers[4 * place : 4 * place + 4]) for place, name in enumerate(names)}
         for group, answers in totals.items()
     }
     moments = sql_moments.moments(labelled, values, spreads)
@@ -56,11 +60,12 @@ def error_profiles(
             scored=int(rows),
             invalid_actual=int(invalid),
             absolute_error_histogram=histograms.get(group, Histogram.of((), buckets)),
+            intervals=None if target.interval_columns is None else IntervalCounts(),
         )
         answers = totals.get(group)
         found[group] = base
         if answers is not None and spreads[group]["errors"].count:
-            added = dict(zip(sums, (float(one or 0) for one in answers[4 * len(_SPREAD) :]), strict=True))
+            added = dict(zip(sums, (float(one or 0) for one in answers[4 * len(names) :]), strict=True))
             found[group] = _told(base, spreads[group], moments[group], added)
     return found
 
@@ -76,17 +81,19 @@ def _met(part: Part, target: TargetPlan) -> Part:
         missing = selection.is_missing(target.actual_column, rows.c[target.actual_column])
         y, invalid = actual.finite, sa.case((missing, 0), (actual.there, 0), else_=1)
     columns = [predicted.label("p"), sa.cast(y, sa.Double()).label("y"), invalid.label("invalid")]
+    for name, column in zip(_ENDS, target.interval_columns or (), strict=False):
+        columns.append(number_of(selection, rows.c[column]).finite.label(name))
     inner = sa.select(part.group().label("code"), *columns).select_from(rows).where(*part.where()).subquery("met")
     return Part(selection, inner, None if part.code is None else inner.c.code)
 
 
 def _check_range(met: Part, target: TargetPlan) -> None:
     c = met.rows.c
-    sizes = {name: sa.func.abs(c[name]) for name in ("p", "y")}
+    sizes = {name: sa.func.abs(c[name]) for name in ("p", "y", *(_ENDS if target.interval_columns else ()))}
     odd = [sa.or_(size > LARGEST, sa.and_(size < SMALLEST, size > 0.0)) for size in sizes.values()]
     counted = [sa.func.count(sa.case((sa.and_(c.y.is_not(None), one), 1))) for one in odd]
     answers = met.selection.connection.execute(sa.select(*counted).select_from(met.rows)).one()
-    columns = (target.prediction_columns[0][1], target.actual_column)
+    columns = (target.prediction_columns[0][1], target.actual_column, *(target.interval_columns or ()))
     for name, count in zip(columns, answers, strict=True):
         if count:
             raise CannotPushDown(
@@ -99,7 +106,8 @@ def _labelled(met: Part) -> Part:
     """Rows that have an actual, with their errors."""
     c = met.rows.c
     error = c.p - c.y
-    first = sa.select(c.code, c.p, c.y, error.label("e")).where(*met.where(c.y.is_not(None))).subquery("errors")
+    ends = [c[name] for name in _ENDS if name in c]
+    first = sa.select(c.code, c.p, c.y, error.label("e"), *ends).where(*met.where(c.y.is_not(None))).subquery("errors")
     c = first.c
     # log1p: the logarithm of a rounded sum, and what the rounding took (Kahan; the quotient is exact enough).
     logs = [sa.case((c[name] > -1.0, _log1p(met.selection, c[name]))).label(f"log_{name}") for name in ("p", "y")]
@@ -119,6 +127,8 @@ def _labelled(met: Part) -> Part:
         "root_p": root(positive),
         "root_y": root(sa.case((c.y >= 0.0, c.y))),
     }
+    if ends:
+        columns |= {"widths": sa.case((c.lower <= c.upper, c.upper - c.lower)), "lower": c.lower, "upper": c.upper}
     inner = sa.select(c.code, *logs, *(one.label(name) for name, one in columns.items())).subquery("labelled")
     return Part(met.selection, inner, None if met.code is None else inner.c.code)
 
@@ -168,6 +178,17 @@ def _sums(c: Any, selection: Selection) -> dict[str, Expression]:
     }
 
 
+def _interval_sums(c: Any) -> dict[str, Expression]:
+    """What is counted of predicted intervals, by the names of :class:`IntervalCounts`."""
+    absent = sa.or_(c.lower.is_(None), c.upper.is_(None))
+    return {
+        "below": sa.case((sa.and_(c.widths.is_not(None), c.actual < c.lower), 1), else_=0),
+        "above": sa.case((sa.and_(c.widths.is_not(None), c.actual > c.upper), 1), else_=0),
+        "missing": sa.case((absent, 1), else_=0),
+        "crossed": sa.case((sa.and_(sa.not_(absent), c.lower > c.upper), 1), else_=0),
+    }
+
+
 def _divisor(number: Expression) -> Expression:
     """A number above 0, where it is one: nobody says that a database looks at a CASE's conditions first."""
     return sa.case((number > 0.0, number), else_=1.0)
@@ -178,6 +199,7 @@ def _not_negative(term: Expression) -> Expression:
 
 
 _WHOLE = ("log_undefined", "zero_actuals", "poisson_undefined", "gamma_undefined")
+_OF_INTERVALS = ("below", "above", "missing", "crossed")
 _OWN = tuple(field.name for field in dataclasses.fields(RegressionProfile))
 
 
@@ -185,6 +207,10 @@ def _told(
     base: RegressionProfile, spreads: dict[str, Spread], moments: dict[str, Any], sums: dict[str, float]
 ) -> RegressionProfile:
     typed: dict[str, Any] = {name: int(value) if name in _WHOLE else value for name, value in sums.items()}
+    intervals = base.intervals
+    if intervals is not None:
+        counts = {name: int(typed.pop(name)) for name in _OF_INTERVALS}
+        intervals = IntervalCounts(rows=spreads["widths"].count, **counts, widths=moments.pop("widths"))
     return dataclasses.replace(
         base,
         labelled=spreads["errors"].count,
@@ -192,4 +218,5 @@ def _told(
         **{name: typed.pop(name) for name in _OWN if name in typed},
         **moments,
         sums=ErrorSums(**typed),
+        intervals=intervals,
     )

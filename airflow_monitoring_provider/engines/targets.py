@@ -42,8 +42,11 @@ class TargetBuilder:
     def __init__(self, target: TargetPlan, buckets: int) -> None:
         self._target = target
         self._columns = tuple(column for _, column in target.prediction_columns)
+        self._ends = target.interval_columns or ()
         self._order = _score_order(target)
-        self._regression = RegressionBuilder(buckets) if target.target_type is TargetType.REGRESSION else None
+        with_ends = target.interval_columns is not None
+        regression = target.target_type is TargetType.REGRESSION
+        self._regression = RegressionBuilder(buckets, intervals=with_ends) if regression else None
         self._classification = (
             None
             if self._regression is not None
@@ -59,7 +62,8 @@ class TargetBuilder:
         rows = scores[0].size
         if self._regression is not None:
             values, invalid = _numbers(actual, scored, rows)
-            self._regression.update(scores[0], values, invalid)
+            ends = [_chosen(finite_numbers(column_of(batch, name)), scored) for name in self._ends]
+            self._regression.update(scores[0], values, invalid, (ends[0], ends[1]) if ends else None)
         elif self._classification is not None:
             found = np.full(rows, MISSING_ACTUAL, np.int64)
             if actual is not None:
@@ -80,13 +84,15 @@ def read_predictions(batch: pa.RecordBatch, target: TargetPlan) -> tuple[FloatAr
     """What rows with usable predictions predict.
 
     :returns: scores, float64 (n, K): of a classification the probabilities in the order of ``target.classes`` (K is 1
-        where only the positive class has a column), of a regression the predicted numbers; and the predicted classes
-        as indices, int64 (n,) (zeros for a regression).
+        where only the positive class has a column), of a regression the predicted numbers, and beside them the ends of
+        their intervals where the target has any; and the predicted classes as indices, int64 (n,) (zeros for a
+        regression).
     """
     columns = [read_doubles(column_of(batch, name)).values for _, name in target.prediction_columns]
     scores = np.stack([columns[place] for place in _score_order(target)], axis=1)
     if target.target_type is TargetType.REGRESSION:
-        return scores, np.zeros(len(batch), np.int64)
+        ends = [finite_numbers(column_of(batch, name))[:, None] for name in target.interval_columns or ()]
+        return np.hstack([scores, *ends]), np.zeros(len(batch), np.int64)
     if target.positive_class is None:
         return scores, predicted_classes(scores, 0, target.threshold)
     positive = target.classes.index(target.positive_class)
@@ -181,6 +187,15 @@ def _score_order(target: TargetPlan) -> tuple[int, ...]:
     if len(target.prediction_columns) < 2:
         return (0,)
     return tuple(places[name] for name in target.classes)
+
+
+def finite_numbers(array: pa.Array) -> FloatArray:
+    """(rows,), the finite numbers of a column, NaN where there is none."""
+    numbers = read_doubles(array)
+    there = np.isfinite(numbers.values)
+    for flags in (numbers.valid, None if numbers.invalid is None else ~numbers.invalid):
+        there &= True if flags is None else flags
+    return np.where(there, numbers.values, np.nan)
 
 
 def _numbers(actual: pa.Array | None, scored: BoolArray | None, rows: int) -> tuple[FloatArray, int]:

@@ -68,6 +68,7 @@ class PredictionLog:
                 classes=_classes(plan.target),
                 segments=[segment.name for segment in plan.segments],
                 actuals=self._actual is not None,
+                intervals=plan.target.interval_columns is not None,
             ),
             part=part,
         )
@@ -91,7 +92,8 @@ class PredictionLog:
             ids = pc.if_else(from_truth(named[keep]), ids, pa.scalar(None, ids.type))
         values: dict[str, Any] = {"association_id": ids}
         if self._target.target_type is TargetType.REGRESSION:
-            values["prediction"] = from_values(scores[:, 0], pa.float64())
+            names = ("prediction", *(("lower", "upper") if scores.shape[1] > 1 else ()))
+            values |= {name: from_values(scores[:, place], pa.float64()) for place, name in enumerate(names)}
         else:
             for place, name in enumerate(_classes(self._target)):
                 values[f"probability:{name}"] = from_values(scores[:, place], pa.float64())

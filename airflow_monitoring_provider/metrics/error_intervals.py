@@ -33,6 +33,7 @@ def regression_intervals(target: RegressionProfile, quantile: float) -> dict[str
         "rmse": _root(square),
         "mape": _mean_of(target.percentage_errors),
         "medae": _median(target.absolute_error_histogram),
+        "mean_interval_width": None if target.intervals is None else _mean_of(target.intervals.widths),
     }
     if target.sums is None or target.labelled < 2:
         return found

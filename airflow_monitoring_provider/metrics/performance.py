@@ -14,11 +14,12 @@ import dataclasses
 import math
 from typing import Any
 
+from airflow_monitoring_provider.definitions.metric_terms import OF_INTERVALS
 from airflow_monitoring_provider.metrics.dummy import dummy_scores
 from airflow_monitoring_provider.metrics.intervals import Interval
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.regression import REGRESSION_SCORES
-from airflow_monitoring_provider.metrics.scores import Scored, binary, multiclass, regression
+from airflow_monitoring_provider.metrics.scores import Scored, binary, intervals, multiclass, regression
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.metrics.significance import wilson_interval
 from airflow_monitoring_provider.metrics.uncertainty import intervals_of
@@ -71,9 +72,7 @@ def _scores(target: Target, settings: ComparisonSettings) -> dict[str, Scored]:
     """Scores with the minimum numbers of rows applied."""
     reason = _too_few(target, settings)
     if isinstance(target, RegressionProfile):
-        if reason is not None:
-            return {name: Scored(reason) for name in REGRESSION_SCORES}
-        return regression(target, settings.quantile)
+        return _of_numbers(target, settings, reason)
     two = len(target.classes) == 2
     found = binary(target) if two else multiclass(target, settings.per_class)
     if reason is not None:
@@ -81,6 +80,18 @@ def _scores(target: Target, settings: ComparisonSettings) -> dict[str, Scored]:
     if two and int(target.actual.min()) < settings.per_class:
         return {name: scored if name in _ROW_MEANS else _scarce(scored) for name, scored in found.items()}
     return found
+
+
+def _of_numbers(target: RegressionProfile, settings: ComparisonSettings, reason: Reason | None) -> dict[str, Scored]:
+    """Scores of a regression.
+
+    :param reason: why there are none.
+    """
+    level = settings.interval_level
+    if reason is not None:
+        return {name: Scored(reason) for name in (*REGRESSION_SCORES, *(OF_INTERVALS if level is not None else ()))}
+    found = regression(target, settings.quantile)
+    return found if level is None else found | intervals(target.intervals, level, settings.labelled_rows)
 
 
 def _scarce(scored: Scored) -> Scored:

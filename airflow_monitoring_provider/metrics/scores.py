@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from airflow_monitoring_provider.definitions.metric_terms import OF_INTERVALS
 from airflow_monitoring_provider.metrics import classification as scores_of
 from airflow_monitoring_provider.metrics import curves
 from airflow_monitoring_provider.metrics.precision import precision_of, shared_buckets
@@ -14,6 +15,7 @@ from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.regression import regression_scores
 from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.profile import ClassificationProfile, RegressionProfile
+from airflow_monitoring_provider.profiles.regression import IntervalCounts
 
 _CLASSES_SHOWN = 50
 _TOP_K = 2
@@ -52,6 +54,25 @@ def regression(target: RegressionProfile, quantile: float) -> dict[str, Scored]:
     return {
         name: Scored(score, details.get(name, {}), precision=precision_of(errors, errors) if name == "medae" else None)
         for name, score in regression_scores(target, quantile).items()
+    }
+
+
+def intervals(found: IntervalCounts | None, level: float, minimum: int) -> dict[str, Scored]:
+    """How many of the actuals lie in the intervals that were predicted with them, and how wide these are on the mean.
+
+    :param level: the share that is to lie in them.
+    :param minimum: rows that must have an interval.
+    """
+    if found is None:
+        return dict.fromkeys(OF_INTERVALS, Scored(Reason.NOT_RECORDED))
+    counts = {"rows": found.rows, "without_interval": found.missing, "crossed": found.crossed}
+    details = {"nominal": level, "below": found.below, "above": found.above, **counts}
+    if found.rows < max(minimum, 1):
+        reason = Reason.INSUFFICIENT_DATA if found.rows else Reason.NO_DATA
+        return {"interval_coverage": Scored(reason, details), "mean_interval_width": Scored(reason, counts)}
+    return {
+        "interval_coverage": Scored(found.inside / found.rows, details, (found.inside, found.rows)),
+        "mean_interval_width": Scored(found.widths.mean, counts),
     }
 
 

@@ -33,6 +33,7 @@ class ComparisonSettings:
     :param identified: rows have identifiers, so that repetitions were looked for.
     :param checks: column -> what the definition says of its values.
     :param quantile: of the actuals, that a regression's predictions aim at.
+    :param interval_level: share of the actuals that predicted intervals are to cover; None: there are none.
     :param drift: what is measured for each column, and in which cells.
     """
 
@@ -46,6 +47,7 @@ class ComparisonSettings:
     segment_rows: int = 50
     per_class: int = 10
     quantile: float = 0.5
+    interval_level: float | None = None
     maturity_coverage: float = 0.95
     mature_at: datetime | None = None
     identified: bool = False
@@ -68,6 +70,7 @@ class ComparisonSettings:
             segment_rows=definition.minimums.segment_rows,
             per_class=definition.minimums.per_class,
             quantile=definition.prediction_quantile,
+            interval_level=None if definition.prediction_interval is None else definition.prediction_interval.level,
             maturity_coverage=definition.minimums.maturity_coverage,
             mature_at=None if window is None else matures_at(definition, window),
             identified=bool(definition.monitoring_output_settings.unique_row_identifier_columns),

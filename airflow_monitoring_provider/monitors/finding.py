@@ -174,6 +174,14 @@ def _late(value: MetricValue, amount: float) -> str:
     return f"{part} of the actuals came within {duration(amount)}{then}"
 
 
+def _covered(value: MetricValue, amount: float) -> str:
+    details = value.details
+    now, aim = percents(amount, details["nominal"])
+    sides = " and ".join(f"{number(details[side])} {side}" for side in ("below", "above"))
+    where = f"{now} of the actuals lie in their prediction intervals"
+    return f"{where}, which are to hold {aim} ({sides}, of {number(details['rows'])})"
+
+
 def _drift_share(value: MetricValue, amount: float) -> str:
     detected, judged = value.details.get("detected"), value.details.get("judged")
     of = f" ({detected} of {judged})" if detected is not None and judged is not None else ""
@@ -198,6 +206,7 @@ _OWN: Mapping[str, Callable[[MetricValue, float], str]] = {
     "row_count": _rows,
     "row_count_ratio": _rows,
     "freshness": _fresh,
+    "interval_coverage": _covered,
     "label_lag_p50": _late,
     "label_lag_p95": _late,
     "drift_share": _drift_share,

@@ -16,7 +16,8 @@ Defaults:
 - Checks of the definition: any value that breaks one is critical.
 - A test that decides a column's verdict needs no limit: its adjusted p-value is compared with alpha.
 - A value against its past (``history``): critical at a distance of 3 standard deviations.
-- Performance: none. How good is good enough is the owner's to say.
+- Performance: none, as how good is good enough is the owner's to say; but the definition does say how many actuals are
+  to lie in their prediction intervals: 5 points from there are a warning, 10 critical, on either side.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ DEFAULTS: Mapping[str, Limits] = MappingProxyType(
         "became_constant": Limits(1, None),
         "out_of_bounds_share": Limits(None, 0),
         "not_allowed_share": Limits(None, 0),
+        "interval_coverage": Limits(0.05, 0.10),
     }
 )
 
@@ -175,11 +177,13 @@ def _best(value: MetricValue) -> float:
 
 
 def neutral_of(value: MetricValue) -> float | None:
-    """What a two-sided value would be if nothing were wrong: the metric's own constant, else the baseline's value."""
+    """What a two-sided value would be if nothing were wrong: the metric's own constant or what the definition aims at,
+    else the baseline's value.
+    """
     if of_history(value.name):
         return 0.0
     term = METRICS.get(value.name)
     if term is not None and term.neutral is not None:
         return term.neutral
-    before = value.details.get("baseline_value")
+    before = value.details.get("nominal" if term is not None and term.aimed else "baseline_value")
     return float(before) if isinstance(before, int | float) else None

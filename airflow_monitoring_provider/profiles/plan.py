@@ -50,7 +50,8 @@ class TargetPlan:
     ``prediction_columns`` pairs a class name with the column of its probability; a regression has one pair whose class
     name is empty. A binary target may name one column only: the probability of ``positive_class``. ``classes`` are all
     class names in a fixed order (binary: negative, positive; the negative one of a single-column target is ``""``, and
-    every other non-null actual belongs to it).
+    every other non-null actual belongs to it). ``interval_columns`` hold the lower and upper end of the interval that
+    comes with each predicted number.
     """
 
     target_type: TargetType
@@ -59,6 +60,12 @@ class TargetPlan:
     classes: tuple[str, ...] = ()
     positive_class: str | None = None
     threshold: float = 0.5
+    interval_columns: tuple[str, str] | None = None
+
+    @property
+    def read_columns(self) -> tuple[str, ...]:
+        """What has to be read beside the actuals."""
+        return (*(column for _, column in self.prediction_columns), *(self.interval_columns or ()))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -189,7 +196,7 @@ class ProfilePlan:
 
     def to_dict(self) -> dict[str, object]:
         """The plan as JSON-ready data; :meth:`from_dict` reads it back. Without segments, a time of actuals,
-        whole rows or ranking it is what it was before there were any.
+        whole rows, ranking or intervals it is what it was before there were any.
         """
         data: dict[str, object] = json.loads(json.dumps(dataclasses.asdict(self)))
         if not self.segments:
@@ -200,6 +207,9 @@ class ProfilePlan:
             del data["whole_rows"]
         if self.ranking is None:
             del data["ranking"]
+        target: Any = data["target"]
+        if target is not None and target["interval_columns"] is None:
+            del target["interval_columns"]
         return data
 
     @classmethod
@@ -233,9 +243,14 @@ class ProfilePlan:
                 classes=tuple(target["classes"]),  # type: ignore[index]
                 positive_class=target["positive_class"],  # type: ignore[index]
                 threshold=target["threshold"],  # type: ignore[index]
+                interval_columns=_pair(target.get("interval_columns")),  # type: ignore[attr-defined]
             ),
             **raw,  # type: ignore[arg-type]
         )
+
+
+def _pair(columns: list[str] | None) -> tuple[str, str] | None:
+    return None if columns is None else (columns[0], columns[1])
 
 
 def _segment(data: dict[str, Any]) -> SegmentPlan:
@@ -269,7 +284,7 @@ class SchemaChanges:
 
 def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
     """One plan with the columns of both, sorted by name; the plans of merged profiles must agree in all else,
-    but whole rows and ranking are known only where both profiles know them (and rank alike).
+    but whole rows, ranking and intervals are known only where both profiles know them (and alike).
 
     Of a shared column those edges and named levels are kept that both have: what was counted on one side only is not
     known of all rows.
@@ -284,15 +299,26 @@ def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
     merged = tuple(columns[name] for name in sorted(columns))
     shared: dict[str, Any] = {
         "columns": merged,
-        "target": a.target if b.target is None else b.target,
+        "target": a.target
+        if b.target is None
+        else b.target
+        if a.target is None
+        else _common_target(a.target, b.target),
         "whole_rows": a.whole_rows and b.whole_rows,
         "ranking": a.ranking if a.ranking == b.ranking else None,
     }
     if dataclasses.replace(a, **shared) != dataclasses.replace(b, **shared):
         raise ValueError("the plans of both profiles differ")
-    if a.target is not None and b.target is not None and a.target != b.target:
-        raise ValueError("the targets of both profiles differ")
     return dataclasses.replace(a, **shared)
+
+
+def _common_target(a: TargetPlan, b: TargetPlan) -> TargetPlan:
+    if a == b:
+        return a
+    plain = dataclasses.replace(a, interval_columns=None)
+    if plain != dataclasses.replace(b, interval_columns=None):
+        raise ValueError("the targets of both profiles differ")
+    return plain
 
 
 def _common(a: ColumnPlan, b: ColumnPlan) -> ColumnPlan:

@@ -57,6 +57,55 @@ class ErrorSums:
 
 
 @dataclasses.dataclass(frozen=True)
+class IntervalCounts:
+    """Where actuals lie of the intervals that were predicted with them, over labelled rows.
+
+    :param rows: those whose interval has two finite ends, the lower one not above the upper one.
+    :param below, above: of these, whose actual lies under the lower end, over the upper end; the ends belong to it.
+    :param missing: labelled rows that lack an end, ``crossed`` ones whose ends are the wrong way round.
+    :param widths: moments of upper less lower end over ``rows``.
+    """
+
+    rows: int = 0
+    below: int = 0
+    above: int = 0
+    missing: int = 0
+    crossed: int = 0
+    widths: Moments = _NONE
+
+    @property
+    def inside(self) -> int:
+        """Rows whose actual lies in its interval."""
+        return self.rows - self.below - self.above
+
+    @classmethod
+    def of(cls, actuals: FloatArray, lower: FloatArray, upper: FloatArray) -> IntervalCounts:
+        """Count labelled rows; an end that is not finite is none."""
+        there = np.isfinite(lower) & np.isfinite(upper)
+        usable = there & (lower <= upper)
+        y, low, high = actuals[usable], lower[usable], upper[usable]
+        with np.errstate(over="ignore"):
+            widths = np.minimum(high - low, np.finfo(np.float64).max)
+        return cls(
+            rows=y.size,
+            below=int(np.count_nonzero(y < low)),
+            above=int(np.count_nonzero(y > high)),
+            missing=int(there.size - np.count_nonzero(there)),
+            crossed=int(np.count_nonzero(there)) - y.size,
+            widths=Moments.of(widths),
+        )
+
+    def merge(self, *others: IntervalCounts) -> IntervalCounts:
+        """The counts over all sets of rows."""
+        counts = {
+            field.name: sum(getattr(one, field.name) for one in (self, *others))
+            for field in dataclasses.fields(self)
+            if field.name != "widths"
+        }
+        return IntervalCounts(**counts, widths=self.widths.merge(*(other.widths for other in others)))
+
+
+@dataclasses.dataclass(frozen=True)
 class RegressionProfile:
     """Errors are prediction - actual; *labelled* rows have a valid prediction and a finite actual.
 
@@ -71,6 +120,7 @@ class RegressionProfile:
     :param squared_log_error_sum: of ``(ln(1 + prediction) - ln(1 + y))**2`` where both are above -1;
         ``log_undefined`` rows are not.
     :param absolute_actual_sum: of ``|y|``.
+    :param intervals: where the actuals lie of predicted intervals; None where there are none.
     :param sums: what further scores and intervals are made of; None where an older version did not record it.
     """
 
@@ -91,6 +141,7 @@ class RegressionProfile:
     log_undefined: int = 0
     absolute_actual_sum: float = 0.0
     sums: ErrorSums | None = ErrorSums()
+    intervals: IntervalCounts | None = None
 
     @classmethod
     def of(
@@ -100,15 +151,18 @@ class RegressionProfile:
         *,
         invalid_actual: int = 0,
         buckets: int = DEFAULT_BUCKETS,
+        ends: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     ) -> RegressionProfile:
         """Profile scored rows.
 
         :param predictions: (n,) finite numbers.
         :param actuals: (n,), NaN is no actual.
         :param invalid_actual: how many of those NaN stand for an actual that is there but is no finite number.
+        :param ends: lower and upper ends of the predicted intervals, each (n,), NaN is none.
         """
-        builder = RegressionBuilder(buckets)
-        builder.update(np.asarray(predictions, np.float64), np.asarray(actuals, np.float64), invalid_actual)
+        builder = RegressionBuilder(buckets, intervals=ends is not None)
+        pair = None if ends is None else (np.asarray(ends[0], np.float64), np.asarray(ends[1], np.float64))
+        builder.update(np.asarray(predictions, np.float64), np.asarray(actuals, np.float64), invalid_actual, pair)
         return builder.finish()
 
     def merge(self, *others: RegressionProfile) -> RegressionProfile:
@@ -118,7 +172,7 @@ class RegressionProfile:
             mine, theirs = getattr(self, field.name), [getattr(other, field.name) for other in others]
             if field.name == "max_error":
                 values[field.name] = max((error for error in (mine, *theirs) if error is not None), default=None)
-            elif field.name == "sums":
+            elif field.name in ("sums", "intervals"):
                 values[field.name] = None if mine is None or None in theirs else mine.merge(*theirs)
             elif isinstance(mine, Moments | Histogram):
                 values[field.name] = mine.merge(*theirs)
@@ -128,18 +182,35 @@ class RegressionProfile:
 
 
 class RegressionBuilder:
-    """Collects scored rows batch by batch."""
+    """Collects scored rows batch by batch.
 
-    def __init__(self, buckets: int = DEFAULT_BUCKETS) -> None:
+    :param intervals: predictions come with intervals.
+    """
+
+    def __init__(self, buckets: int = DEFAULT_BUCKETS, *, intervals: bool = False) -> None:
         self._histogram = HistogramBuilder(buckets)
-        self._sum = RegressionProfile(absolute_error_histogram=Histogram.of((), buckets))
+        self._sum = RegressionProfile(
+            absolute_error_histogram=Histogram.of((), buckets), intervals=IntervalCounts() if intervals else None
+        )
         self._empty = self._sum.absolute_error_histogram
 
-    def update(self, predictions: FloatArray, actuals: FloatArray, invalid_actual: int = 0) -> None:
-        """Add rows with finite predictions; NaN actuals are missing, ``invalid_actual`` of them invalid."""
+    def update(
+        self,
+        predictions: FloatArray,
+        actuals: FloatArray,
+        invalid_actual: int = 0,
+        ends: tuple[FloatArray, FloatArray] | None = None,
+    ) -> None:
+        """Add rows with finite predictions; NaN actuals are missing, ``invalid_actual`` of them invalid.
+
+        :param ends: of the predicted intervals, lower and upper.
+        """
         labelled = np.isfinite(actuals)
         y, p = actuals[labelled], predictions[labelled]
-        self._sum = self._sum.merge(self._of_labelled(predictions.size, y, p, invalid_actual))
+        found = self._of_labelled(predictions.size, y, p, invalid_actual)
+        if ends is not None:
+            found = dataclasses.replace(found, intervals=IntervalCounts.of(y, ends[0][labelled], ends[1][labelled]))
+        self._sum = self._sum.merge(found)
 
     def finish(self) -> RegressionProfile:
         """The profile of everything so far."""

@@ -27,7 +27,7 @@ from airflow_monitoring_provider.profiles.moments import Moments
 from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.profiles.ranking import RankingProfile
-from airflow_monitoring_provider.profiles.regression import ErrorSums, RegressionProfile
+from airflow_monitoring_provider.profiles.regression import ErrorSums, IntervalCounts, RegressionProfile
 from airflow_monitoring_provider.profiles.varints import Packer, Unpacker
 from airflow_monitoring_provider.profiles.whole_rows import WholeRows
 
@@ -54,6 +54,7 @@ _EXACT_CLASSIFICATION = ("positive_class", "threshold", "scored", "labelled", "i
 _CLASSIFICATION_ARRAYS = ("predicted", "calibration_counts", "calibration_positives", "top_k_hits")
 _EXACT_REGRESSION = ("scored", "labelled", "invalid_actual", "max_error", "zero_actuals", "log_undefined")
 _REGRESSION_MOMENTS = ("errors", "absolute_errors", "predicted", "actual", "percentage_errors")
+_EXACT_INTERVALS = ("rows", "below", "above", "missing", "crossed")
 _EXACT_RANKING = ("rows", "without_query", "queries", "negative", "beyond")
 _REGRESSION_SUMS = ("squared_error_sum", "smape_sum", "squared_log_error_sum", "absolute_actual_sum")
 
@@ -213,11 +214,14 @@ def _write_target(target: ClassificationProfile | RegressionProfile | None, pack
     if target is None:
         return None
     if isinstance(target, RegressionProfile):
-        return {
+        content = {
             "type": "regression",
             **{field: getattr(target, field) for field in _EXACT_REGRESSION},
             "absolute_error_histogram": _write_histogram(target.absolute_error_histogram, packer),
         }
+        if target.intervals is not None:
+            content["intervals"] = {field: getattr(target.intervals, field) for field in _EXACT_INTERVALS}
+        return content
     return {
         "type": "classification",
         "classes": list(target.classes),
@@ -262,6 +266,7 @@ def _write_rounded_target(target: ClassificationProfile | RegressionProfile | No
             **{field: _write_moments(getattr(target, field)) for field in _REGRESSION_MOMENTS},
             **{field: getattr(target, field) for field in _REGRESSION_SUMS},
             "sums": None if target.sums is None else dataclasses.asdict(target.sums),
+            **({} if target.intervals is None else {"widths": _write_moments(target.intervals.widths)}),
         }
     return {
         "log_loss_sum": target.log_loss_sum,
@@ -362,6 +367,8 @@ def _read_target(raw: Any, rounded: Any, unpacker: Unpacker) -> ClassificationPr
         fields |= {field: _read_moments(rounded[field]) for field in _REGRESSION_MOMENTS}
         sums = rounded.get("sums")  # profiles of the first versions have none
         fields["sums"] = None if sums is None else ErrorSums(**sums)
+        if "intervals" in raw:
+            fields["intervals"] = IntervalCounts(**raw["intervals"], widths=Moments(*rounded["widths"]))
         return RegressionProfile(**fields, absolute_error_histogram=histogram)
     k = len(raw["classes"])
     fields = {field: raw[field] for field in _EXACT_CLASSIFICATION}

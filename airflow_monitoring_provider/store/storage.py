@@ -40,6 +40,7 @@ def prediction_schema(
     identifier: pa.DataType | None = None,
     segments: Sequence[str] = (),
     actuals: bool = False,
+    intervals: bool = False,
 ) -> pa.Schema:
     """Columns of the prediction log.
 
@@ -47,11 +48,13 @@ def prediction_schema(
         which has one ``prediction`` column.
     :param identifier: Arrow type of the association id; text unless given.
     :param segments: names of ways to group rows, each a column ``segment:<name>`` with the id of the row's segment.
+    :param intervals: each predicted number comes with an interval, ``lower`` to ``upper`` (NaN: it has no such end).
     :param actuals: the rows bring actuals of their own, kept as in :data:`ACTUALS_SCHEMA`.
     """
     fields = [pa.field("association_id", identifier or pa.string())]
     fields += [pa.field(f"probability:{name}", pa.float64()) for name in classes]
     fields += [pa.field("predicted_class", pa.string())] if classes else [pa.field("prediction", pa.float64())]
+    fields += [pa.field(name, pa.float64()) for name in ("lower", "upper") if intervals]
     fields += [pa.field("timestamp", _INSTANT), pa.field("batch_id", pa.string())]
     if actuals:
         fields += [pa.field("actual", pa.string()), pa.field("actual_is_text", pa.bool_())]

@@ -209,7 +209,10 @@ def test_probabilities_are_added_up_in_the_order_of_numpy(k: int) -> None:
     assert rows.sum(axis=1).tolist() == list(found)
 
 
-def test_predicted_numbers_meet_their_actuals_in_the_database(engine: sa.Engine) -> None:
+@pytest.mark.parametrize("intervals", [None, ("low", "high")])
+def test_predicted_numbers_meet_their_actuals_in_the_database(
+    engine: sa.Engine, intervals: tuple[str, str] | None
+) -> None:
     random = np.random.default_rng(11)
     odd = [None, math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, -1.0, -5.0, 1e-50, 100.0, 3.0]
     rows = []
@@ -218,9 +221,11 @@ def test_predicted_numbers_meet_their_actuals_in_the_database(engine: sa.Engine)
         p: Any = y + float(random.normal()) * 0.2
         if n < 12 * 12:
             p, y = odd[n // 12], odd[n % 12]
-        rows.append({"p": p, "y": y, "g": ["a", "b", None][n % 3]})
-    source = table(engine, rows, p=sa.Double(), y=sa.Double(), g=sa.Text())
-    target = TargetPlan(TargetType.REGRESSION, (("", "p"),), "y")
+        low, high = (odd[n % 12], odd[n % 11]) if n % 7 == 0 or n < 12 * 12 else (p - 0.1, p + 0.3)
+        rows.append({"p": p, "y": y, "g": ["a", "b", None][n % 3], "low": low, "high": high})
+    numbers = dict.fromkeys(("p", "y", "low", "high"), sa.Double())
+    source = table(engine, rows, **numbers, g=sa.Text())
+    target = TargetPlan(TargetType.REGRESSION, (("", "p"),), "y", interval_columns=intervals)
     columns = (
         ColumnPlan("p", ColumnKind.NUMERIC, ColumnRole.PREDICTION),
         ColumnPlan("y", ColumnKind.NUMERIC, ColumnRole.ACTUAL),

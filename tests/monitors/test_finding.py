@@ -163,6 +163,16 @@ def test_a_quality_result_is_one_sentence(expected: str, found: MetricValue) -> 
             "plan=a: rmse rose from 1,234.5 to 1,234.6.",
             value("rmse", 1234.6, PERFORMANCE, segment="plan=a", details={"baseline_value": 1234.5}),
         ),
+        (
+            "81 % of the actuals lie in their prediction intervals, which are to hold 90 % "
+            "(12 below and 7 above, of 100).",
+            value(
+                "interval_coverage",
+                0.81,
+                PERFORMANCE,
+                details={"nominal": 0.9, "below": 12, "above": 7, "rows": 100, "baseline_value": 0.9},
+            ),
+        ),
         ("mse rose from 1e-09 to 2.5e-09.", value("mse", 2.5e-9, PERFORMANCE, details={"baseline_value": 1e-9})),
         (
             "60 % of the features drifted (3 of 5).",

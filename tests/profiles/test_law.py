@@ -179,6 +179,27 @@ def test_regression_target_of_any_split_equals_the_whole(parts: tuple[list[Any],
     assert_same_target([of(piece) for piece in parts[1]], of(parts[0]))
 
 
+ends = finite | st.sampled_from([math.nan, math.inf, -math.inf])
+
+
+@given(split(st.tuples(finite, finite | st.just(math.nan), ends, ends)))
+def test_intervals_of_any_split_equal_the_whole(parts: tuple[list[Any], list[list[Any]]]) -> None:
+    def of(rows: list[Any]) -> RegressionProfile:
+        p, y, low, high = (np.array([row[place] for row in rows], float) for place in range(4))
+        return RegressionProfile.of(p, y, ends=(low, high), buckets=8)
+
+    whole = of(parts[0])
+    assert_same_target([of(piece) for piece in parts[1]], whole)
+    labelled = [row for row in parts[0] if math.isfinite(row[1])]
+    there = [(y, low, high) for _, y, low, high in labelled if math.isfinite(low) and math.isfinite(high)]
+    usable = [row for row in there if row[1] <= row[2]]
+    found = whole.intervals
+    assert found is not None
+    assert sum(low <= y <= high for y, low, high in usable) == found.inside
+    assert sum(y < low for y, low, _ in usable) == found.below
+    assert (len(labelled) - len(there), len(there) - len(usable)) == (found.missing, found.crossed)
+
+
 def test_a_deviance_does_not_depend_on_the_rows_beside_it() -> None:
     beside, row = ([2.0, 1.5], [5e-324, 5e-324]), ([1.5], [5e-324])
     together, alone, other = (
@@ -226,6 +247,10 @@ def assert_same_target(
     if isinstance(whole, RegressionProfile):
         for name in ("errors", "absolute_errors", "predicted", "actual", "percentage_errors"):
             assert_close(getattr(whole, name), getattr(merged.target, name))
+        if whole.intervals is not None:
+            assert isinstance(merged.target, RegressionProfile)
+            assert merged.target.intervals is not None
+            assert_close(whole.intervals.widths, merged.target.intervals.widths)
         assert whole.sums is not None
         # Terms of both signs cancel to what is rounded: these two are as exact as sums of their absolute terms, and at
         # the end of the doubles' range the order decides whether a sum is still finite.

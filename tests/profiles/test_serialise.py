@@ -52,6 +52,7 @@ def test_profile_reads_back_equal() -> None:
     assert (2**60 + 1, 2**63 - 1) == (big.minimum, big.maximum)
     for target in (
         RegressionProfile.of([1.0, 2.0, 3e300], [1.5, math.nan, -3e300]),
+        RegressionProfile.of([1.0, 2.0, 3.0], [1.5, 2.0, 3.0], ends=([1.0, 2.5, 4.0], [2.0, 3.0, 2.0])),
         ClassificationProfile.of(("a", "b", "c"), np.full((4, 3), 0.4), [0, 1, 2, -2]),
         None,
     ):
@@ -69,6 +70,11 @@ def test_errors_without_the_newer_sums_read_back_and_merge_without_them() -> Non
     assert isinstance(read, RegressionProfile)
     assert read.merge(RegressionProfile.of([1.0], [2.0])).sums is None
     assert RegressionProfile.of([1.0], [2.0]).merge(read).sums is None
+
+
+def test_intervals_are_known_of_all_rows_or_of_none() -> None:
+    with_ends, without = RegressionProfile.of([1.0], [1.5], ends=([1.0], [2.0])), RegressionProfile.of([1.0], [1.5])
+    assert (None, None) == (with_ends.merge(without).intervals, without.merge(with_ends).intervals)
 
 
 def test_equal_profiles_give_equal_bytes() -> None:
