@@ -6,8 +6,8 @@ or up to 65 536 buckets, with their counts; of segments twice as many buckets as
 one way to group rows are counted by the same statements.
 
 What it cannot do, it refuses with :class:`~airflow_monitoring_provider.intake.source.CannotPushDown` before anything
-is counted: databases without exact bits of a double, numbers or times that are stored as text, and level names that a
-database cannot make.
+is counted: databases that :mod:`~airflow_monitoring_provider.intake.words` does not know, numbers or times that are
+stored as text, and level names that a database cannot make.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from airflow_monitoring_provider.definitions.terms import ColumnKind, RowStatus,
 from airflow_monitoring_provider.engines.arrow import SCORED, profile_batches
 from airflow_monitoring_provider.engines.columns import add_counted
 from airflow_monitoring_provider.engines.segments import sorted_array
-from airflow_monitoring_provider.engines.sql_bits import EXACT, prepare
+from airflow_monitoring_provider.engines.sql_bits import prepare
 from airflow_monitoring_provider.engines.sql_classes import MOST_CLASSES, class_code, class_profiles, distinct_classes
 from airflow_monitoring_provider.engines.sql_errors import error_profiles
 from airflow_monitoring_provider.engines.sql_numbers import is_numeric, number_profiles
@@ -32,6 +32,7 @@ from airflow_monitoring_provider.engines.sql_rows import status_of
 from airflow_monitoring_provider.engines.sql_segments import check_segment, segment_code
 from airflow_monitoring_provider.engines.targets import TargetBuilder
 from airflow_monitoring_provider.intake.source import CannotPushDown, Selection
+from airflow_monitoring_provider.intake.words import COMPILED, PROVEN
 from airflow_monitoring_provider.profiles.arrays import fixed_width, is_text
 from airflow_monitoring_provider.profiles.classification import ClassificationProfile
 from airflow_monitoring_provider.profiles.column import ColumnBuilder, ColumnProfile
@@ -51,8 +52,8 @@ def check_plan(plan: ProfilePlan, selection: Selection) -> None:
     :raises CannotPushDown: names the column or what else is in the way, and why.
     """
     dialect = selection.connection.dialect.name
-    if dialect not in EXACT:
-        raise CannotPushDown(f"profiles are computed inside {' and '.join(EXACT)} only, and this is {dialect}")
+    if dialect not in (*PROVEN, *COMPILED):
+        raise CannotPushDown(f"profiles are computed inside {', '.join((*PROVEN, *COMPILED))} only, not in {dialect}")
     if plan.actual_time_column is not None:
         raise CannotPushDown("the time until actuals are known is measured row by row")
     if plan.whole_rows:
@@ -231,8 +232,9 @@ def _target_columns(target: TargetPlan | None) -> list[str]:
 def _refuse_duplicates(selection: Selection, identifiers: Sequence[str]) -> None:
     if not identifiers:
         return
-    keys = [selection.column(name) for name in identifiers]
-    again = selection.rows(*keys).where(*(key.is_not(None) for key in keys)).group_by(*keys)
+    present = [selection.column(name).is_not(None) for name in identifiers]
+    keys = [key for name in identifiers for key in selection.key(name)]
+    again = selection.rows(*keys).where(*present).group_by(*keys)
     if selection.connection.execute(again.having(sa.func.count() > 1).limit(1)).first() is not None:
         raise CannotPushDown(
             "identifiers repeat, and which of such rows comes first is the order in which they are read"

@@ -31,11 +31,10 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from airflow_monitoring_provider.intake.words import DOUBLE
+
 Expression = sa.ColumnElement[Any]
 IntArray = npt.NDArray[np.int64]
-
-EXACT = ("postgresql", "sqlite")
-"""Databases whose whole profiles are held to those of rows that are read; of the others only statements are."""
 
 _FUNCTION = "monitoring_double_bits"
 _MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
@@ -71,7 +70,7 @@ def bucket_code(value: Expression, shift: int, *, mirrored: bool) -> Expression:
         return plain
     # Above one half the code is 2 code(0.5) - code(1 - x), and twice code(0.5) ends in 54 zero bits: with r the code of
     # 1 - x, (2 code(0.5) - r) >> shift is (2 code(0.5) >> shift) - ceil(r / 2**shift), of whole numbers.
-    rest = LeadingBits(sa.literal(1.0, sa.Double()) - value, 0)
+    rest = LeadingBits(sa.literal(1.0, DOUBLE) - value, 0)
     above = sa.literal((_TWICE_HALF >> shift) - 1, sa.BigInteger()) - _Shifted(rest - 1, shift)
     return sa.case((value > 0.5, above), else_=sa.cast(plain, sa.BigInteger()))
 
@@ -136,14 +135,14 @@ def _on_postgresql(element: LeadingBits, compiler: Any, **options: Any) -> str:
 @compiles(LeadingBits, "duckdb")
 def _on_duckdb(element: LeadingBits, compiler: Any, **options: Any) -> str:
     value, shift = element.parts
-    double = compiler.process(sa.cast(value, sa.Double()), **options)
+    double = compiler.process(sa.cast(value, DOUBLE), **options)
     return f"(CAST(CAST({double} AS BIT) AS BIGINT) >> {shift})"
 
 
 @compiles(LeadingBits, "mssql")
 def _on_mssql(element: LeadingBits, compiler: Any, **options: Any) -> str:
     value, shift = element.parts
-    bits = f"CAST(CAST({compiler.process(sa.cast(value, sa.Double()), **options)} AS BINARY(8)) AS BIGINT)"
+    bits = f"CAST(CAST({compiler.process(sa.cast(value, DOUBLE), **options)} AS BINARY(8)) AS BIGINT)"
     # What is left once the low bits are gone is a multiple of the divisor, so that nothing is rounded towards zero.
     return f"(({bits} & {-(1 << shift)}) / {1 << shift})" if shift else bits
 

@@ -20,6 +20,7 @@ from airflow_monitoring_provider.engines.sql_moments import Value
 from airflow_monitoring_provider.engines.sql_part import Part
 from airflow_monitoring_provider.engines.targets import class_indices
 from airflow_monitoring_provider.intake.source import CannotPushDown, Selection
+from airflow_monitoring_provider.intake.words import DOUBLE
 from airflow_monitoring_provider.profiles.classification import (
     CURVE_CLASSES,
     MISSING_ACTUAL,
@@ -92,7 +93,7 @@ def _met_binary(part: Part, target: TargetPlan, actual: Expression) -> Part:
     """Rows with ``actual``, ``predicts``, ``score`` (of which the tenth is), ``p0`` (curves) and ``own``."""
     positive = target.classes.index(str(target.positive_class))
     column = dict(target.prediction_columns)[str(target.positive_class)]
-    score = part.selection.double(part.rows.c[column]) + sa.literal(0.0, sa.Double())
+    score = part.selection.double(part.rows.c[column]) + sa.literal(0.0, DOUBLE)
     first = _layer(part, actual=actual, score=score)
     c = first.rows.c
     own = sa.case((c.actual == positive, c.score), else_=1.0 - c.score)
@@ -104,7 +105,7 @@ def _met_classes(part: Part, target: TargetPlan, actual: Expression) -> Part:
     """The same of many classes, ``p0`` ... their probabilities brought to a sum of 1, and whether they had to be."""
     columns, k = dict(target.prediction_columns), len(target.classes)
     chosen = [part.rows.c[columns[name]] for name in target.classes]
-    scores = [part.selection.double(column) + sa.literal(0.0, sa.Double()) for column in chosen]
+    scores = [part.selection.double(column) + sa.literal(0.0, DOUBLE) for column in chosen]
     raw = _layer(part, actual=actual, **{f"p{i}": score for i, score in enumerate(scores)})
     probabilities: list[Expression] = [raw.rows.c[f"p{i}"] for i in range(k)]
     summed = _layer(
@@ -149,7 +150,7 @@ def _layer(part: Part, **columns: Expression) -> Part:
 class _Together(FunctionElement[float]):
     """A sum in parentheses, which SQLAlchemy leaves out where an order only rounds otherwise."""
 
-    type = sa.Double()
+    type = DOUBLE
     inherit_cache = True
 
 

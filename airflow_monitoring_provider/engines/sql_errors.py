@@ -13,6 +13,7 @@ from airflow_monitoring_provider.engines.sql_moments import Spread, Value
 from airflow_monitoring_provider.engines.sql_numbers import number_of
 from airflow_monitoring_provider.engines.sql_part import Part
 from airflow_monitoring_provider.intake.source import CannotPushDown, Selection
+from airflow_monitoring_provider.intake.words import DOUBLE
 from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.plan import TargetPlan
 from airflow_monitoring_provider.profiles.regression import ErrorSums, IntervalCounts, RegressionProfile
@@ -80,7 +81,7 @@ def _met(part: Part, target: TargetPlan) -> Part:
         actual = number_of(selection, rows.c[target.actual_column])
         missing = selection.is_missing(target.actual_column, rows.c[target.actual_column])
         y, invalid = actual.finite, sa.case((missing, 0), (actual.there, 0), else_=1)
-    columns = [predicted.label("p"), sa.cast(y, sa.Double()).label("y"), invalid.label("invalid")]
+    columns = [predicted.label("p"), sa.cast(y, DOUBLE).label("y"), invalid.label("invalid")]
     for name, column in zip(_ENDS, target.interval_columns or (), strict=False):
         columns.append(number_of(selection, rows.c[column]).finite.label(name))
     inner = sa.select(part.group().label("code"), *columns).select_from(rows).where(*part.where()).subquery("met")

@@ -5,7 +5,6 @@ buckets of each in one of its own.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from airflow_monitoring_provider.engines.sql_buckets import bucketed
 from airflow_monitoring_provider.engines.sql_moments import Spread, Value
 from airflow_monitoring_provider.engines.sql_part import Part, once
 from airflow_monitoring_provider.intake.source import Selection
+from airflow_monitoring_provider.intake.words import DOUBLE
 from airflow_monitoring_provider.profiles.column import ColumnProfile, Number
 from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.plan import ColumnPlan
@@ -29,8 +29,8 @@ _EXACT_INTEGERS = 1 << 53
 def number_of(selection: Selection, column: Expression, *, mirrored: bool = False) -> Value:
     """A column's finite numbers, or where ``mirrored`` those of them that are probabilities."""
     double = selection.double(column)
-    inside = sa.and_(double >= 0.0, double <= 1.0) if mirrored else sa.and_(double > -math.inf, double < math.inf)
-    return Value(double + sa.literal(0.0, sa.Double()), inside)
+    inside = sa.and_(double >= 0.0, double <= 1.0) if mirrored else selection.is_finite(double)
+    return Value(double + sa.literal(0.0, DOUBLE), inside)
 
 
 def number_profiles(
@@ -105,8 +105,8 @@ class _Counter:
         return [
             sa.func.count(double),
             _count(self.selection.is_nan(double)),
-            _count(double == math.inf),
-            _count(double == -math.inf),
+            _count(self.selection.is_infinite(double, 1)),
+            _count(self.selection.is_infinite(double, -1)),
             *sql_moments.asked(value),
             _count(value == 0.0),
             _count(value < 0.0),

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.intake.source import Selection
+from airflow_monitoring_provider.intake.words import DOUBLE
 
 Expression = sa.ColumnElement[Any]
 
@@ -68,14 +69,15 @@ def once(part: Part, columns: Mapping[str, Expression], rows: sa.FromClause | No
     """The rows of a part with these columns alone, each computed once a row however many aggregates look at it.
 
     Databases put the expressions of a subquery in the place of its columns, so that a power of a CASE would evaluate it
-    that many times over; none does so across an OFFSET.
+    that many times over; PostgreSQL and SQLite do not do so across an OFFSET, which others want an order for.
 
     :param rows: what to select from, where more than the rows is needed.
     """
     code = part.group().label("monitoring_code")
     named = (one.label(name) for name, one in columns.items())
     asked = sa.select(code, *named).select_from(part.rows if rows is None else rows).where(*part.where())
-    inner = asked.offset(0).subquery("once")
+    fenced = part.selection.connection.dialect.name in ("postgresql", "sqlite")
+    inner = (asked.offset(0) if fenced else asked).subquery("once")
     return Part(part.selection, inner, None if part.code is None else inner.c.monitoring_code)
 
 
@@ -93,7 +95,7 @@ class Literals:
             lines: list[sa.Select[*tuple[Any, ...]]] = [
                 sa.select(
                     sa.literal(group, sa.Integer()).label("monitoring_code"),
-                    *(sa.literal(n, sa.Double()).label(f"n{place}") for place, n in enumerate(numbers)),
+                    *(sa.literal(n, DOUBLE).label(f"n{place}") for place, n in enumerate(numbers)),
                 )
                 for group, numbers in groups.items()
             ]
@@ -105,7 +107,7 @@ class Literals:
         if self._table is not None:
             column: Expression = self._table.c[f"n{place}"]
             return column
-        return sa.literal(0.0 if self._plain is None else self._plain[place], sa.Double())
+        return sa.literal(0.0 if self._plain is None else self._plain[place], DOUBLE)
 
 
 def in_chunks(names: Sequence[str], groups: int, width: int) -> list[list[str]]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,7 +43,9 @@ def status_of(
     for _, name in target.prediction_columns if target is not None else ():
         score = selection.double(selection.column(name))
         probability = target is not None and target.target_type is not TargetType.REGRESSION
-        low, high = (score < 0.0, score > 1.0) if probability else (score == -math.inf, score == math.inf)
+        low, high = selection.is_infinite(score, -1), selection.is_infinite(score, 1)
+        if probability:
+            low, high = score < 0.0, score > 1.0
         reasons.append((RowStatus.MISSING_PREDICTION, sa.or_(score.is_(None), selection.is_nan(score))))
         reasons.append((RowStatus.INVALID_PREDICTION, sa.or_(low, high)))
     reasons += [(RowStatus.MISSING_IDENTIFIER, selection.column(name).is_(None)) for name in identifiers]

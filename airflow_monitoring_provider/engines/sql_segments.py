@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from airflow_monitoring_provider.engines.segments import SegmentReader, fulfils
 from airflow_monitoring_provider.engines.sql_numbers import is_numeric
 from airflow_monitoring_provider.intake.source import CannotPushDown, Selection
+from airflow_monitoring_provider.intake.words import never
 from airflow_monitoring_provider.profiles.arrays import from_truth, is_text
 from airflow_monitoring_provider.profiles.plan import ConditionPlan, SegmentPlan
 
@@ -96,12 +97,12 @@ def _holds(condition: ConditionPlan, selection: Selection) -> Condition:
         ordered: Condition = getattr(double, _ORDER[op])(float(condition.values[0]))
         return sa.and_(sa.not_(missing), ordered)
     if op in _ORDER and not is_text(kind):
-        return sa.false()
+        return never()
     if op not in _ORDER and is_numeric(kind) and not any(isinstance(value, str) for value in condition.values):
         double = selection.double(selection.column(name))
         same = sa.or_(*(double == float(value) for value in condition.values))
         if pa.types.is_boolean(kind):  # whose levels are true and false, and no numbers
-            same = sa.false()
+            same = never()
         return sa.and_(sa.not_(missing), same if op in ("eq", "in") else sa.not_(same))
     return _holds_by_value(condition, selection, missing, kind)
 
@@ -117,7 +118,7 @@ def _holds_by_value(condition: ConditionPlan, selection: Selection, missing: Con
         return np.where(there & (held != negated), 0, -1)
 
     found = _values(condition.column, selection, coded)
-    same = sa.or_(sa.false(), *(selection.equals(column, value, kind) for values, _ in found for value in values))
+    same = sa.or_(never(), *(selection.equals(column, value, kind) for values, _ in found for value in values))
     return sa.and_(sa.not_(missing), sa.not_(same) if negated else same)
 
 

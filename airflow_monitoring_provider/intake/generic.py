@@ -24,6 +24,13 @@ from airflow_monitoring_provider.intake.source import TimeFilter
 from airflow_monitoring_provider.profiles.arrays import from_texts
 
 SAMPLE_ROWS = 10_000
+# DuckDB's only level does; SQL Server's has to be allowed once (ALTER DATABASE … SET ALLOW_SNAPSHOT_ISOLATION ON).
+_ONE_MOMENT = {
+    "mysql": "REPEATABLE READ",
+    "mariadb": "REPEATABLE READ",
+    "mssql": "SNAPSHOT",
+    "oracle": "SERIALIZABLE",
+}
 
 
 @contextlib.contextmanager
@@ -31,6 +38,16 @@ def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A connection in the database's default isolation."""
     with engine.connect() as connection:
         yield connection
+
+
+@contextlib.contextmanager
+def moment(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction all statements of which see one moment, where the database has such."""
+    with engine.connect() as plain:
+        level = _ONE_MOMENT.get(engine.dialect.name)
+        connection = plain if level is None else plain.execution_options(isolation_level=level)
+        with connection.begin():
+            yield connection
 
 
 def resolved(connection: sa.Connection, relation: Relation) -> Relation:
@@ -63,6 +80,10 @@ def read_batches(
                 for values, field in zip(zip(*block, strict=True), schema, strict=True)
             ]
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def prepare(_connection: sa.Connection) -> None:
+    """Make texts of a transaction be those of every other one: nothing is known to do."""
 
 
 def texts(_connection: sa.Connection, _relation: Relation, _names: Sequence[str], _rows: sa.Select[Any]) -> list[str]:

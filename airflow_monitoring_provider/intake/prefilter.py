@@ -62,6 +62,13 @@ def other_condition(column: Column, kind: SqlType, window: TimeFilter) -> Condit
     return typed_condition(column, kind, window)
 
 
+def exact_condition(column: Column, kind: SqlType, window: TimeFilter) -> Condition | None:
+    """For timestamps whose zone's clocks do not change near the window's ends: the window itself."""
+    if isinstance(kind, sa.DateTime) and kind.timezone:
+        return _between(column, _aware(window.start, timedelta()), _aware(window.end, timedelta()))
+    return typed_condition(column, kind, window)
+
+
 def typed_condition(column: Column, kind: SqlType, window: TimeFilter) -> Condition | None:
     """For timestamps without zone, dates and numbers."""
     zone = window.timezone

@@ -31,6 +31,7 @@ import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions import SqlIntake
 from airflow_monitoring_provider.exceptions import SourceError
+from airflow_monitoring_provider.intake import duckdb
 from airflow_monitoring_provider.intake.source import listed
 from airflow_monitoring_provider.profiles.instants import INSTANT
 
@@ -61,6 +62,9 @@ def find_table(connection: sa.Connection, intake: SqlIntake, label: str) -> Rela
     """
     schema = _schema(connection, intake)
     table = str(intake.table)
+    if connection.dialect.name == "duckdb":
+        known = duckdb.column_types(connection, table, schema, label)
+        return Relation(label, sa.table(table, *map(sa.column, known), schema=schema), known)
     inspector = sa.inspect(connection)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sa.exc.SAWarning)  # of types SQLAlchemy does not know; they are read as text

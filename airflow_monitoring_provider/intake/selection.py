@@ -1,4 +1,4 @@
-"""The rows of a window as PostgreSQL and SQLite see them, for aggregates that equal those of rows read."""
+"""The rows of a window as a database sees them, for aggregates that equal those of rows read."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import mysql, oracle, postgresql
 
+from airflow_monitoring_provider.intake import words
 from airflow_monitoring_provider.intake.copied import copied_column, shown_text
-from airflow_monitoring_provider.intake.prefilter import skew
+from airflow_monitoring_provider.intake.prefilter import exact_condition, skew
 from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type
 from airflow_monitoring_provider.intake.source import CannotPushDown, TimeFilter
 from airflow_monitoring_provider.intake.sqlite import texts
@@ -34,6 +35,16 @@ _LITERALS: tuple[tuple[type, Any], ...] = (
     (bytes, sa.LargeBinary()),
 )
 _WITHOUT_EQUALITY = (postgresql.JSON, postgresql.CITEXT)
+_OWN_READERS = ("postgresql", "sqlite")  # others deliver what a driver makes of a value
+_COMPARED = (sa.Boolean, sa.Integer, sa.Numeric, sa.Float, sa.DateTime, sa.Date, sa.String)
+# A CLOB cannot be grouped; MySQL shows a FLOAT with six digits, and calculates with what it stores.
+_NOT_COMPARED: dict[str, tuple[Any, ...]] = {
+    "oracle": (oracle.CLOB, oracle.NCLOB, oracle.LONG),
+    "mysql": (mysql.FLOAT, mysql.BIT),
+    "mariadb": (mysql.FLOAT, mysql.BIT),
+}
+# Drivers of others lose the zone of a bound time, or columns are in the session's zone.
+_ZONED = ("duckdb", "mssql", "snowflake", "bigquery")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,13 +76,22 @@ class SqlSelection:
         return rows if self.condition is None else rows.where(self.condition)
 
     def check_values(self, names: Sequence[str]) -> None:
-        """See ``Selection``: PostgreSQL's columns hold what they say, SQLite's are asked."""
+        """See ``Selection``: columns hold what they say, and SQLite's are asked."""
+        if self._is_generic:
+            self._check_kinds(names)
         if self.connection.dialect.name != "sqlite":
             return
         odd = texts(self.connection, self.relation, list(dict.fromkeys(names)), self.rows())
         if odd:
             kind = arrow_type(self.relation.types[odd[0]])
             raise CannotPushDown(f"column {odd[0]!r} holds values that are no {kind}")
+
+    def _check_kinds(self, names: Sequence[str]) -> None:
+        dialect = self.connection.dialect.name
+        for name in names:
+            kind = self.relation.types[name]
+            if not isinstance(kind, _COMPARED) or isinstance(kind, _NOT_COMPARED.get(dialect, ())):
+                raise CannotPushDown(f"column {name!r} is {kind!s} in {dialect}, whose values are compared once read")
 
     def first(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """See ``Selection``."""
@@ -88,12 +108,40 @@ class SqlSelection:
         elif isinstance(kind, _WITHOUT_EQUALITY):
             column, kind = sa.cast(column, sa.Text()), sa.Text()
             keys = [column]
+        elif self._is_generic and isinstance(kind, sa.String):
+            rows, code = self._told_apart(rows, column, code)
+            column, keys = rows.c.value, [key for key in rows.c if key.key != "code"]
         group = sa.literal(0, sa.BigInteger()) if code is None else sa.cast(code, sa.BigInteger())
         inner = sa.select(column.label("value"), sa.func.count().label("rows"), group.label("code")).select_from(rows)
         if code is not None:
             inner, keys = inner.where(code.is_not(None)), [code, *keys]
         types = {"value": kind, "rows": sa.BigInteger(), "code": sa.BigInteger()}
         yield from self._fetched(inner.group_by(*keys), types)
+
+    def key(self, name: str) -> list[Expression]:
+        """See ``Selection``."""
+        column, dialect = self.column(name), self.connection.dialect.name
+        if not self._is_generic or not isinstance(self.relation.types[name], sa.String):
+            return [column]
+        text = words.exact_text(column, dialect)
+        size = words.text_size(text, dialect)
+        return [text] if size is None else [text, size]
+
+    def _told_apart(
+        self, rows: sa.FromClause, column: Expression, code: Expression | None
+    ) -> tuple[sa.FromClause, Expression | None]:
+        """Rows with a text as ``value``, by which and by ``size``, where there is one, its texts differ."""
+        dialect = self.connection.dialect.name
+        text = words.exact_text(column, dialect)
+        size = words.text_size(text, dialect)
+        columns = [text.label("value"), *([] if size is None else [size.label("size")])]
+        columns += [] if code is None else [code.label("code")]
+        told = sa.select(*columns).select_from(rows).subquery("told")
+        return told, None if code is None else told.c.code
+
+    @property
+    def _is_generic(self) -> bool:
+        return self.connection.dialect.name not in _OWN_READERS
 
     def _fetched(self, asked: sa.Select[*tuple[Any, ...]], types: dict[str, SqlType]) -> Iterator[pa.RecordBatch]:
         inner = asked.subquery("asked")
@@ -108,16 +156,21 @@ class SqlSelection:
         kind = self._kind(column)
         if isinstance(kind, sa.Boolean):
             column = sa.cast(column, sa.Integer())
-        if isinstance(kind, sa.REAL):
+        if isinstance(kind, sa.REAL) and not self._is_generic:
             column = sa.cast(column, sa.Text())
-        return sa.cast(column, sa.Double())
+        return sa.cast(column, words.DOUBLE)
 
     def is_nan(self, double: Expression) -> sa.ColumnElement[bool]:
-        """See ``Selection``; SQLite stores none."""
-        if self.connection.dialect.name == "sqlite":
-            return sa.false()
-        nan: sa.ColumnElement[bool] = double.in_([sa.literal(math.nan, sa.Double())])
-        return nan
+        """See ``Selection``."""
+        return words.is_nan(double, self.connection.dialect.name)
+
+    def is_infinite(self, double: Expression, sign: int) -> sa.ColumnElement[bool]:
+        """See ``Selection``."""
+        return words.is_infinite(double, sign, self.connection.dialect.name)
+
+    def is_finite(self, double: Expression) -> sa.ColumnElement[bool]:
+        """See ``Selection``."""
+        return words.is_finite(double, self.connection.dialect.name)
 
     def is_missing(self, name: str, column: Expression | None = None) -> sa.ColumnElement[bool]:
         """See ``Selection``."""
@@ -142,12 +195,14 @@ class SqlSelection:
         """See ``Selection``."""
         if isinstance(value, float):
             double = self.double(column)
-            return self.is_nan(double) if math.isnan(value) else double == sa.literal(value, sa.Double())
-        sql: Any = next((made for python, made in _LITERALS if isinstance(value, python)), sa.Text())
+            return self.is_nan(double) if math.isnan(value) else self._is_number(double, value)
+        sql: Any = next((made for python, made in _LITERALS if isinstance(value, python)), words.TEXT)
         if isinstance(value, datetime) and value.tzinfo is not None:
             sql = sa.DateTime(timezone=True)
         if isinstance(value, str) and "\ufffd" in value:
             raise CannotPushDown(f"column {column.key!r} holds the text {value!r}, which may stand for broken bytes")
+        if isinstance(value, str) and self._is_generic:
+            return words.same_text(column, value, self.connection.dialect.name)
         if self.connection.dialect.name == "sqlite":
             column = sa.collate(column, "BINARY") if isinstance(value, str) else column
         elif isinstance(value, str):
@@ -155,9 +210,16 @@ class SqlSelection:
         same: sa.ColumnElement[bool] = column == sa.literal(value, sql)
         return same
 
+    def _is_number(self, double: Expression, value: float) -> sa.ColumnElement[bool]:
+        if math.isinf(value):
+            return self.is_infinite(double, 1 if value > 0 else -1)
+        same: sa.ColumnElement[bool] = double == sa.literal(value, words.DOUBLE)
+        return same
+
     def logarithm(self, double: Expression) -> Expression:
         """See ``Selection``."""
-        return self._function("ln", math.log, double)
+        dialect = self.connection.dialect.name
+        return words.logarithm(double, dialect) if self._is_generic else self._function("ln", math.log, double)
 
     def root(self, double: Expression) -> Expression:
         """See ``Selection``."""
@@ -165,13 +227,12 @@ class SqlSelection:
 
     def greatest(self, doubles: Sequence[Expression]) -> Expression:
         """See ``Selection``."""
-        largest = sa.func.max if self.connection.dialect.name == "sqlite" else sa.func.greatest
-        return largest(*doubles, type_=sa.Double())
+        return words.greatest(doubles)
 
     def _function(self, name: str, python: Callable[[float], float], double: Expression) -> Expression:
         """Not every SQLite is built with mathematics, so it gets Python's."""
         if self.connection.dialect.name != "sqlite":
-            return getattr(sa.func, name)(double, type_=sa.Double())  # type: ignore[no-any-return]
+            return getattr(sa.func, name)(double, type_=words.DOUBLE)  # type: ignore[no-any-return]
         driver: Any = self.connection.connection.driver_connection
         driver.create_function(f"monitoring_{name}", 1, _of_null(python), deterministic=True)
         return getattr(sa.func, f"monitoring_{name}")(double, type_=sa.Double())  # type: ignore[no-any-return]
@@ -228,6 +289,8 @@ class SqlSelection:
                 found[int(group_of)] = (times.instant(keys[0], zone), times.instant(keys[1], zone))
             return found
         kind = self.relation.types[name]
+        if self._is_generic and isinstance(kind, sa.String):
+            raise CannotPushDown(f"timestamp column {name!r} is text, whose times have another order than their texts")
         for batch in self._fetched(bounds, {"code": sa.BigInteger(), "low": kind, "high": kind}):
             ends = []
             for bound in batch.columns[1:]:
@@ -272,6 +335,12 @@ def select_window(
         raise CannotPushDown(
             f"timestamp column {window.column!r} ({arrow_type(kind)} in {dialect}) cannot be cut to the row there"
         )
+    if dialect not in _OWN_READERS:
+        if kind.timezone and dialect not in _ZONED:  # type: ignore[attr-defined]
+            raise CannotPushDown(
+                f"timestamp column {window.column!r} has a zone, and a time that is bound in {dialect} has none"
+            )
+        return SqlSelection(connection, relation, reader, exact_condition(relation.column(window.column), kind, window))
     return SqlSelection(connection, relation, reader, reader.condition(relation, window))
 
 

@@ -216,6 +216,9 @@ class Selection(Protocol):
     def column(self, name: str) -> sa.ColumnElement[Any]:
         """A column of :meth:`rows`."""
 
+    def key(self, name: str) -> list[sa.ColumnElement[Any]]:
+        """What to group the rows by, so that two are together only where their values of a column are the same."""
+
     def rows(self, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
         """A selection of the window's rows."""
 
@@ -240,6 +243,12 @@ class Selection(Protocol):
 
     def is_nan(self, double: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
         """Whether a double is NaN."""
+
+    def is_infinite(self, double: sa.ColumnElement[Any], sign: int) -> sa.ColumnElement[bool]:
+        """Whether a double is the infinity of a sign."""
+
+    def is_finite(self, double: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """Whether a double is a finite number."""
 
     def is_whole(self, name: str) -> bool:
         """Whether a column holds integers."""

@@ -32,6 +32,7 @@ from airflow_monitoring_provider.intake.source import (
     listed,
 )
 from airflow_monitoring_provider.intake.window_cut import WindowCut
+from airflow_monitoring_provider.intake.words import COMPILED, PROVEN
 
 _MOST_COUNTED = 1001  # one more than a categorical metric may have
 _READERS: dict[str, Any] = {"postgresql": postgres, "sqlite": sqlite}
@@ -91,13 +92,15 @@ class SqlSource:
     def selection(self, window: TimeFilter | None) -> Iterator[SqlSelection]:
         """See :meth:`Selectable.selection`.
 
-        :raises CannotPushDown: the window cannot be cut exactly, or it is another database than PostgreSQL and SQLite.
+        :raises CannotPushDown: the window cannot be cut exactly, or it is a database that no statement is made for.
         """
-        if self._reader is generic:
+        known = (*PROVEN, *COMPILED)
+        if self._engine.dialect.name not in known:
             raise CannotPushDown(
-                f"profiles are computed inside {' and '.join(_READERS)} only, and this is {self._engine.dialect.name}"
+                f"profiles are computed inside {', '.join(known)} only, and this is {self._engine.dialect.name}"
             )
-        with translated(self.label), self._reader.transaction(self._engine) as connection:
+        moment = generic.moment if self._reader is generic else self._reader.transaction
+        with translated(self.label), moment(self._engine) as connection:
             relation = self._resolved(connection)
             checked_columns([window.column] if window else [], list(relation.types), self.label)
             yield select_window(connection, relation, window, self._reader)

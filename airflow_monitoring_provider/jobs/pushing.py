@@ -5,7 +5,9 @@
 ========== =========================================================================================
 arrow      rows that are read
 sql        the database; an error that gives the reason where it cannot
-auto       the database, where it can and the first 20 000 rows take more than 2 us a value to read
+auto       the database, where it can, its profiles were compared with those of rows that are read
+           (:data:`~airflow_monitoring_provider.intake.words.PROVEN`), and the first 20 000 rows take more
+           than 2 us a value to read
 ========== =========================================================================================
 
 The limit is what counting cost PostgreSQL on a busy machine: 2.1 to 3.1 us a value for 1 million rows of 21 columns,
@@ -36,6 +38,7 @@ from airflow_monitoring_provider.engines.sql import check_plan, profile_in_datab
 from airflow_monitoring_provider.engines.sql_rows import ProfiledRows, SelectedRows
 from airflow_monitoring_provider.exceptions import ConfigurationError
 from airflow_monitoring_provider.intake.source import CannotPushDown, RowSource, Selection, TimeFilter, select_in
+from airflow_monitoring_provider.intake.words import PROVEN
 from airflow_monitoring_provider.jobs.custom import row_metric_columns
 from airflow_monitoring_provider.jobs.progress import Progress
 from airflow_monitoring_provider.outputs.output import RowWriter
@@ -85,6 +88,8 @@ def pushed_profile(
                 _check_output(writer, copied, selection)
                 rows = SelectedRows(plan, selection, identifiers, copied)
             names = [column.name for column in plan.columns]
+            if definition.engine == "auto" and selection.connection.dialect.name not in PROVEN:
+                return None
             if definition.engine == "auto" and seconds_a_value(selection, names) < SLOW:
                 return None
             progress.note(f"the database of {source.label} computes the profile")

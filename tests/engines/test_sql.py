@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from airflow_monitoring_provider.intake.source import CannotPushDown, TimeFilter
 from airflow_monitoring_provider.metrics.compare import compare
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan, SegmentPlan, TargetPlan
-from conformance import assert_same, pushed, read, table
+from conformance import assert_same, open_engine, pushed, read, table
 
 ODD_NUMBERS = [
     0.0, -0.0, 5e-324, -5e-324, 2.0**-1022, 1.0, -1.0, 1.0 + sys.float_info.epsilon, 2.0**53 + 2, 1e308, -1e308,
@@ -30,9 +31,9 @@ ODD_TEXTS = ["", " ", "a", "A", "é", "e\u0301", "\U0001f600", "x" * 3000, "1", 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-def engine(database_url: str) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(database_url)
+@pytest.fixture(params=["sqlite", "postgres", "duckdb"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    engine = open_engine(request.param, tmp_path, request)
     yield engine
     engine.dispose()
 
@@ -188,16 +189,14 @@ def test_every_metric_has_one_value_whichever_engine_counted(engine: sa.Engine) 
             assert wanted == (None if wanted is None else pytest.approx(got, rel=1e-7, abs=1e-12)), (one, field)
 
 
-def test_a_window_is_cut_in_the_database(database_url: str) -> None:
-    engine = sa.create_engine(database_url)
-    rows = [{"at": DAY + timedelta(minutes=n), "x": float(n)} for n in range(-60, 1500)]
-    source = table(engine, [*rows, {"at": None, "x": 1.0}], at=sa.DateTime(timezone=True), x=sa.Double())
-    plan = ProfilePlan((ColumnPlan("x", ColumnKind.NUMERIC),), timestamp_column="at")
-    window = TimeFilter("at", DAY, DAY + timedelta(days=1))
+def test_a_window_is_cut_in_the_database(engine: sa.Engine) -> None:
+    rows = [{"seen": DAY + timedelta(minutes=n), "x": float(n)} for n in range(-60, 1500)]
+    source = table(engine, [*rows, {"seen": None, "x": 1.0}], seen=sa.DateTime(timezone=True), x=sa.Double())
+    plan = ProfilePlan((ColumnPlan("x", ColumnKind.NUMERIC),), timestamp_column="seen")
+    window = TimeFilter("seen", DAY, DAY + timedelta(days=1))
     expected, found = read(plan, source, window=window), pushed(plan, source, window=window)
     assert 1440 == found.rows
     assert_same(expected, found)
-    engine.dispose()
 
 
 def test_no_rows_give_the_empty_profile(engine: sa.Engine) -> None:

@@ -6,6 +6,7 @@ import datetime as dt
 import decimal
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,14 @@ from airflow_monitoring_provider.profiles.plan import (
     SegmentPlan,
     TargetPlan,
 )
-from conformance import assert_same, pushed, read, table
+from conformance import assert_same, open_engine, pushed, read, table
 
 REGIONS = ["EU", "EU", "EU", "US", "us", "", "größe", None]
 
 
-@pytest.fixture
-def engine(database_url: str) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(database_url)
+@pytest.fixture(params=["sqlite", "postgres", "duckdb"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    engine = open_engine(request.param, tmp_path, request)
     yield engine
     engine.dispose()
 
