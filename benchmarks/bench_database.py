@@ -3,10 +3,11 @@
     python benchmarks/bench_database.py --rows 200000 --runs 1 --only read sqlite
 
 Sections: PostgreSQL read (peers: the same rows as binary COPY, drained and dropped; the ADBC driver's Arrow batches),
-PostgreSQL push-down (peer: the best queries known here that give the same buckets, written by hand), PostgreSQL write
+PostgreSQL push-down (peers: the best queries known here that give the same buckets, written by hand; how fine these are
+is told to them beforehand, and what they found is compared with the profile), PostgreSQL write
 of row statuses (peer: a bare COPY of the same rows), SQLite read (peers: ``fetchmany`` into Arrow arrays, and ADBC),
 and the same PostgreSQL behind a line of limited bandwidth: reading beside push-down. The rows are those of
-``workload.py``; the server is the test group's own.
+``workload.py``; the server is the test group's own. Busy are seconds on processors of client and server together.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def main() -> None:
             names = dict.fromkeys(("drain", "adbc_read", "copy_read", "copy_profile"), url)
             section("PostgreSQL: reading", names, runs, "drain", {"copy_profile": 1.5})
         if "push-down" in options.only:
-            names = {"hand_written": url, "pushed": url}
+            names = dict.fromkeys(("hand_written", "hand_each", "pushed"), url)
             section("PostgreSQL: push-down", names, runs, "hand_written", {"pushed": 1.5})
         if "write" in options.only:
             names = {"bare_copy": url, "written": url}
@@ -78,12 +79,13 @@ def section(title: str, children: dict[str, str], runs: int, peer: str, limits: 
     found = measure.in_turn({name: _command(name, url) for name, url in children.items()}, runs=runs)
     lines = []
     for name, those in found.items():
-        middle, low, high = measure.ratio(those, found[peer])
-        ratio = f"{middle:.2f} ({low:.2f} - {high:.2f})"
-        lines.append([name, f"{measure.median(those):.2f}", ratio, f"{measure.median(those, 'peak'):.0f}"])
-    measure.table(["", "s", f"/ {peer}", "peak MiB"], lines)
+        ratios = [measure.spread(measure.ratio(those, found[peer], what)) for what in ("seconds", "busy")]
+        seconds, busy, peak = (measure.median(those, what) for what in ("seconds", "busy", "peak"))
+        lines.append([name, f"{seconds:.2f}", ratios[0], f"{busy:.2f}", ratios[1], f"{peak:.0f}"])
+    measure.table(["", "s", f"/ {peer}", "busy", f"/ {peer}", "peak MiB"], lines)
     for name, limit in limits.items():
-        measure.verdict(f"{name} / {peer}", measure.ratio(found[name], found[peer])[0], limit)
+        for what in ("seconds", "busy"):
+            measure.verdict(f"{name} / {peer}, {what}", measure.ratio(found[name], found[peer], what)[0], limit)
 
 
 def _command(name: str, url: str) -> list[str]:
@@ -187,10 +189,30 @@ def _source(url: str) -> Any:
     return SqlSource(sa.create_engine(url), SqlIntake(type="jdbc", data_store_id="rows", table="rows"))
 
 
-def _timed(work: Any) -> dict[str, float]:
-    watch = measure.Stopwatch()
+def _timed(work: Any, url: str) -> dict[str, float]:
+    before, watch = _server_busy(url), measure.Stopwatch()
     work()
-    return watch.figures()
+    figures = watch.figures()
+    return {**figures, "busy": figures["busy"] + _server_busy(url) - before}
+
+
+def _server_busy(url: str) -> float:
+    """Seconds on processors of all processes that a server of :func:`served` has had; 0 of any other database."""
+    lock = Path(url.partition("?host=")[2]) / "postmaster.pid"
+    if not lock.is_file():
+        return 0.0
+    server = lock.read_text().split()[0]
+    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    ended = _times(server)[2:4]
+    return float(sum(ended) + sum(sum(_times(child)[:2]) for child in children)) / os.sysconf("SC_CLK_TCK")
+
+
+def _times(process: str) -> list[int]:
+    """User and system ticks of a process and of its children that have ended; none where it has ended itself."""
+    try:
+        return [int(word) for word in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:15]]
+    except FileNotFoundError:
+        return [0, 0, 0, 0]
 
 
 def drain(url: str) -> dict[str, float]:
@@ -204,7 +226,7 @@ def drain(url: str) -> dict[str, float]:
                 for _ in copy:
                     pass
 
-        return _timed(work)
+        return _timed(work, url)
 
 
 def copy_read(url: str) -> dict[str, float]:
@@ -217,7 +239,7 @@ def copy_read(url: str) -> dict[str, float]:
             for _ in batches:
                 pass
 
-    return _timed(work)
+    return _timed(work, url)
 
 
 def copy_profile(url: str) -> dict[str, Any]:
@@ -231,7 +253,7 @@ def copy_profile(url: str) -> dict[str, Any]:
         with source.read(COLUMNS, None) as batches:
             found.append(profile_batches(plan, batches, threads=usable_cores()))
 
-    return {**_timed(work), "hash": found[0].content_hash()}
+    return {**_timed(work, url), "hash": found[0].content_hash()}
 
 
 def pushed(url: str) -> dict[str, Any]:
@@ -244,28 +266,65 @@ def pushed(url: str) -> dict[str, Any]:
         with source.selection(None) as selection:
             found.append(profile_in_database(plan, selection))
 
-    return {**_timed(work), "hash": found[0].content_hash()}
+    return {**_timed(work, url), "hash": found[0].content_hash()}
 
 
-def hand_written(url: str) -> dict[str, float]:
-    """One statement for all moments, one GROUP BY a column, of the top 19 bits where it is a number."""
+def hand_written(url: str) -> dict[str, Any]:
+    """One statement for all moments, the buckets and levels of four columns in each of the others."""
+    return _by_hand(url, at_once=4)
+
+
+def hand_each(url: str) -> dict[str, Any]:
+    """The same with a statement for each column, which the server may spread over several processes."""
+    return _by_hand(url, at_once=1)
+
+
+def _by_hand(url: str, *, at_once: int) -> dict[str, Any]:
+    """What a profile holds of buckets, levels, bounds and sums of powers, with no regard to NaN and infinities.
+
+    A value's square is computed once. How far to shift the bits of a double is what the profile came to.
+    """
+    import numpy as np
     import psycopg
 
-    moments = ", ".join(
-        f"count({c}), min({c}), max({c}), sum({c}), sum({c}*{c}), sum({c}*{c}*{c}), sum({c}*{c}*{c}*{c})"
-        for c in workload.NUMERIC
-    )
-    byte = "get_byte(float8send({0}+0), {1}) << {2}"
-    bits = f"({' | '.join(byte.format('{0}', place, 16 - 8 * place) for place in range(3))}) >> 5"
+    from airflow_monitoring_provider.engines.sql import profile_in_database
+    from airflow_monitoring_provider.engines.sql_bits import order_codes
+
+    with _source(url).selection(None) as selection:
+        profile = profile_in_database(_plan(), selection)
+    shifts = {name: profile.columns[name].histogram.shift for name in workload.NUMERIC}
+    power = "count({0}), min({0}), max({0}), sum({0}), sum({0}_2), sum({0}*{0}_2), sum({0}_2*{0}_2)"
+    squares = ", ".join(f"{name}, {name} * {name} AS {name}_2" for name in workload.NUMERIC)
+    sums = f"SELECT {', '.join(map(power.format, workload.NUMERIC))} FROM (SELECT {squares} FROM rows OFFSET 0) AS x"
+    bits = "float8send({0} + 0)::bigint >> {1} AS {0}"
+    found: dict[str, list[tuple[Any, int]]] = {}
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
 
         def work() -> None:
-            connection.execute(f"SELECT {moments} FROM rows").fetchall()
-            for name in COLUMNS:
-                key = bits.format(name) if name in workload.NUMERIC else name
-                connection.execute(f"SELECT {key}, count(*) FROM rows GROUP BY 1").fetchall()
+            connection.execute(sums).fetchall()
+            for kind in (workload.NUMERIC, (*workload.CATEGORICAL, workload.ACTUAL)):
+                for start in range(0, len(kind), at_once):
+                    names = kind[start : start + at_once]
+                    keys = ", ".join(bits.format(name, shifts[name]) if name in shifts else name for name in names)
+                    sets = ", ".join(f"({name})" for name in names)
+                    shown = f"grouping({', '.join(names)}), coalesce({', '.join(names)}), count(*)"
+                    rows = connection.execute(
+                        f"SELECT {shown} FROM (SELECT {keys} FROM rows OFFSET 0) AS x GROUP BY GROUPING SETS ({sets})"
+                        if at_once > 1
+                        else f"SELECT 0, {keys}, count(*) FROM rows GROUP BY 2"
+                    ).fetchall()
+                    for place, name in enumerate(names):
+                        bit = 1 << (len(names) - 1 - place)
+                        found[name] = [(key, count) for mask, key, count in rows if not mask & bit]
 
-        return _timed(work)
+        figures = _timed(work, url)
+    for name, shift in shifts.items():
+        keys, counts = np.array([pair for pair in found[name] if pair[0] is not None], np.int64).T
+        codes, histogram = order_codes(keys, shift), profile.columns[name].histogram
+        order = np.argsort(codes)
+        if not (np.array_equal(codes[order], histogram.codes) and np.array_equal(counts[order], histogram.counts)):
+            raise AssertionError(f"the buckets of {name} are not those of the profile")
+    return figures
 
 
 def _statuses() -> Any:
@@ -303,7 +362,7 @@ def bare_copy(url: str) -> dict[str, float]:
                     copy.write(part)
             connection.commit()
 
-        return _timed(work)
+        return _timed(work, url)
 
 
 def written(url: str) -> dict[str, float]:
@@ -323,7 +382,7 @@ def written(url: str) -> dict[str, float]:
     writer = SqlWriter(database, output)
     batches = list(_statuses())
     writer.write([], Attempt("bench", "bench-job-0", None, None, 1, "store"), schema=batches[0].schema)
-    return _timed(lambda: writer.write(batches, Attempt("bench", "bench-job-1", None, None, 1, "store")))
+    return _timed(lambda: writer.write(batches, Attempt("bench", "bench-job-1", None, None, 1, "store")), url)
 
 
 def adbc_read(url: str) -> dict[str, float]:
@@ -343,7 +402,7 @@ def adbc_read(url: str) -> dict[str, float]:
             for _ in cursor.fetch_record_batch():
                 pass
 
-        return _timed(work)
+        return _timed(work, url)
 
 
 def fetch_arrow(url: str) -> dict[str, float]:
@@ -361,12 +420,23 @@ def fetch_arrow(url: str) -> dict[str, float]:
             columns = [pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), kinds, strict=True)]
             pa.RecordBatch.from_arrays(columns, names=list(COLUMNS))
 
-    return _timed(work)
+    return _timed(work, url)
 
 
 CHILDREN = {
     function.__name__: function
-    for function in (load, drain, copy_read, copy_profile, pushed, hand_written, bare_copy, written, fetch_arrow)
+    for function in (
+        load,
+        drain,
+        copy_read,
+        copy_profile,
+        pushed,
+        hand_written,
+        hand_each,
+        bare_copy,
+        written,
+        fetch_arrow,
+    )
 } | {"lite_read": copy_read, "lite_profile": copy_profile, "adbc_read": adbc_read}
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
 takes a double apart (each is a construct of SQLAlchemy's, compiled by its dialect):
 
 ================= ==================================================================================================
-PostgreSQL        ``float8send``: the bytes, big-endian (the sign, eleven bits of exponent, the mantissa), of which
-                  only as many are put together as the precision needs
+PostgreSQL        ``float8send``: the bytes, big-endian (the sign, eleven bits of exponent, the mantissa), which from
+                  version 18 on are cast to a whole number; before, as many are put together as the precision needs
 SQLite            runs in this process and is given a function
 DuckDB            a cast to ``BIT``
 SQL Server        a cast to ``BINARY(8)``
@@ -116,6 +116,8 @@ def _on_sqlite(element: LeadingBits, compiler: Any, **options: Any) -> str:
 def _on_postgresql(element: LeadingBits, compiler: Any, **options: Any) -> str:
     value, shift = element.parts
     sent = sa.func.float8send(value)
+    if (getattr(compiler.dialect, "server_version_info", None) or (0,)) >= (18,):
+        return _written(sa.cast(sent, sa.BigInteger()).op(">>")(_whole(shift)), compiler, options)
     if shift < 8:
         hexadecimal = sa.literal("x", sa.Text()).op("||")(sa.func.encode(sent, sa.literal("hex", sa.Text())))
         whole = sa.cast(sa.cast(hexadecimal, postgresql.BIT(64)), sa.BigInteger())

@@ -1,9 +1,9 @@
 """Histograms from buckets that a database counts, exactly those of all values.
 
-How fine the buckets are to be is found on the first rows, so that the whole table is grouped once, into somewhat more
-buckets than the histogram keeps; the rest of the way is the histogram's own coarsening. Groups of rows that fill too
-few buckets so are grouped again, finer: dropping one bit less at most doubles the buckets, so none asks for many more
-than a histogram holds.
+How fine the buckets are to be is found on the first rows (:mod:`sql_sample`), so that the whole table is grouped once,
+into somewhat more buckets than the histogram keeps; the rest of the way is the histogram's own coarsening. Groups of
+rows that fill too few buckets so are grouped again, finer: dropping one bit less at most doubles the buckets, so none
+asks for many more than a histogram holds.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from airflow_monitoring_provider.engines.sql_bits import bucket_code, order_codes
+from airflow_monitoring_provider.engines.sql_bits import bucket_code
 from airflow_monitoring_provider.engines.sql_moments import Value
 from airflow_monitoring_provider.engines.sql_part import Part
-from airflow_monitoring_provider.profiles import buckets as kernel
+from airflow_monitoring_provider.engines.sql_sample import guessed, histogram_of
 from airflow_monitoring_provider.profiles.histogram import Histogram
 
 Expression = sa.ColumnElement[Any]
@@ -26,9 +26,7 @@ IntArray = npt.NDArray[np.int64]
 
 MOST_BUCKETS = 1 << 16
 """Buckets that leave the database of one column; twice as many end a statement, and a coarser one follows."""
-_SAMPLE = 20_000
 _COARSEST = 52  # the exponent alone
-_SAMPLED = 41  # the top 23 bits: three bytes, the most that PostgreSQL puts together as a number of 32 bits
 _ROWS_AT_ONCE = 1 << 14
 
 
@@ -39,7 +37,14 @@ def bucketed(
 
     :param whole: the shift of a histogram of more values than these.
     """
-    shift = _fitting_shift(part, value, buckets, mirrored=mirrored) if whole is None else max(0, whole - 1)
+    if whole is None:
+        there = sa.select(part.group(), value.double.label("value")).select_from(part.rows)
+        inner = there.where(*part.where(value.there)).subquery("there")
+        only = Value(inner.c.value, inner.c.value.is_not(None))
+        guess = guessed(Part(part.selection, inner), {"": only}, {"": mirrored}, buckets).get("")
+        shift = 0 if guess is None else guess.shift
+    else:
+        shift = max(0, whole - 1)
     too_fine = -1
     while True:
         limit = None if whole is not None or shift >= _COARSEST else 2 * MOST_BUCKETS
@@ -48,7 +53,18 @@ def bucketed(
             break
         too_fine = shift if part.code is None else too_fine
         shift = min(_COARSEST, shift + max(1, (found.shape[0] // MOST_BUCKETS).bit_length()))
-    seen = {group: (shift, rows) for group, rows in _by_group(found).items()}
+    return refined(part, value, found, shift, buckets, mirrored=mirrored, too_fine=too_fine)
+
+
+def refined(
+    part: Part, value: Value, found: IntArray, shift: int, buckets: int, *, mirrored: bool, too_fine: int = -1
+) -> dict[int, Histogram]:
+    """Group -> its histogram, once those that fill too few buckets were grouped again.
+
+    :param found: (n, 3): group, key and count of all values at a shift.
+    :param too_fine: a shift at which there are too many buckets.
+    """
+    seen = {group: (shift, rows) for group, rows in by_group(found).items()}
     while True:
         finer: dict[int | None, int] = {}
         for group, (coarse, rows) in seen.items():
@@ -57,43 +73,16 @@ def bucketed(
                 finer[group] = 0 if rows[:, 2].sum() <= buckets else max(0, coarse - max(1, more))
         if not finer:
             break
-        again = _by_group(_groups(part, value, finer, mirrored=mirrored))
+        again = by_group(_groups(part, value, finer, mirrored=mirrored))
         seen |= {group: (finer[group], rows) for group, rows in again.items()}
-    return {group: _histogram(rows, coarse, buckets, mirrored) for group, (coarse, rows) in seen.items()}
+    return {group: histogram_of(rows, coarse, buckets, mirrored=mirrored) for group, (coarse, rows) in seen.items()}
 
 
-def _histogram(rows: IntArray, shift: int, buckets: int, mirrored: bool) -> Histogram:
-    codes = rows[:, 1] if mirrored else order_codes(rows[:, 1], shift)
-    codes, counts = kernel.add_up(codes, rows[:, 2].copy())
-    extra = kernel.surplus_bits(codes, buckets)
-    codes, counts = kernel.drop_bits(codes, counts, extra)
-    return Histogram(shift + extra, codes, counts, buckets, mirrored)
-
-
-def _by_group(found: IntArray) -> dict[int, IntArray]:
+def by_group(found: IntArray) -> dict[int, IntArray]:
+    """Group -> its rows of (n, 3): group, key, count."""
     ordered = found[np.argsort(found[:, 0], kind="stable")]
     groups, starts = np.unique(ordered[:, 0], return_index=True)
     return dict(zip(groups.tolist(), np.split(ordered, starts[1:]), strict=True)) if groups.size else {}
-
-
-def _fitting_shift(part: Part, value: Value, buckets: int, *, mirrored: bool) -> int:
-    """The coarsest precision at which the first rows fill more than ``buckets`` buckets, 0 where they never do."""
-    where = part.where(value.there)
-    rows = sa.select(value.double.label("value")).select_from(part.rows).where(*where).limit(_SAMPLE)
-    sample = rows.subquery("sample")
-    connection = part.selection.connection
-    found = sa.select(bucket_code(sample.c.value, _SAMPLED, mirrored=mirrored)).select_from(sample).distinct()
-    codes = np.array(connection.scalars(found).all(), np.int64)
-    codes = np.sort(codes if mirrored else order_codes(codes, _SAMPLED))
-    if codes.size > buckets:  # the coarser ones follow from these, without another statement
-        return min(_COARSEST, _SAMPLED + max(0, kernel.surplus_bits(codes, buckets) - 1))
-    shift, occupied = _SAMPLED, codes.size
-    while occupied <= buckets and shift:
-        shift = max(0, shift - max(1, math.ceil(math.log2((buckets + 1) / max(1, occupied)))))
-        code = bucket_code(sample.c.value, shift, mirrored=mirrored)
-        distinct = sa.select(sa.func.count(sa.distinct(code))).select_from(sample)
-        occupied = int(connection.scalar(distinct) or 0)
-    return shift
 
 
 def _groups(

@@ -1,10 +1,14 @@
-"""Moments from sums that a database adds up around a number near the mean, in a second look at the values."""
+"""Moments from sums that a database adds up around a number near the mean.
+
+Where the number is a guess of :mod:`sql_sample`, they are added up together with counts and bounds, and it shows
+afterwards whether it was near enough; where not, and where values are very large or very small, in a second look.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +19,12 @@ from airflow_monitoring_provider.profiles.moments import Moments, two_sum
 Expression = sa.ColumnElement[Any]
 
 _HUGE, _TINY = 1e280, 1e-280
+FAR = 1e70
+"""What lies farther from 0 is not added up around a guess; the sums of fourth powers of all else are doubles."""
+_LEAST, _MOST = 2.0**-60, 2.0**200
+_APART = 2.0**-10
+_OFF = 100.0
+"""How many times the variance the guess' squared distance from the mean may be: correcting costs four digits of 16."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +71,34 @@ def asked(value: Expression) -> list[Expression]:
     return [sa.func.count(value), sa.func.min(value), sa.func.max(value), sa.func.sum(sums)]
 
 
+def pivot_near(mean: float, size: float) -> float | None:
+    """A number near a mean from which no double is so little apart that the fourth power would vanish, which PostgreSQL
+    refuses: what is not equal to a number of at least 2**-70 is 2**-124 apart.
+
+    :param size: of the largest of the values.
+    :returns: None where values are so large or so small that there is none.
+    """
+    if size and not _LEAST <= size <= _MOST:
+        return None
+    least = (size or 1.0) * _APART
+    return mean if abs(mean) >= least else least
+
+
+def power_sums(apart: Expression) -> list[Expression]:
+    """Sums of the first four powers of deviations from a pivot, for :func:`near_moments`."""
+    square = apart * apart
+    return [sa.func.sum(apart), sa.func.sum(square), sa.func.sum(square * apart), sa.func.sum(square * square)]
+
+
+def near_moments(spread: Spread, answers: Sequence[Any]) -> Moments | None:
+    """The moments, from :func:`power_sums` around the spread's pivot; None where that is too far from the mean."""
+    if not spread.count or spread.low == spread.high:
+        return _centred(spread, [0.0] * 4, 0)
+    found = _centred(spread, [float(x or 0) for x in answers], 0)
+    off = found.mean - spread.pivot
+    return found if spread.count * off * off <= _OFF * found.power2 else None
+
+
 def moments(
     part: Part, values: Mapping[str, Value], spreads: Mapping[int, Mapping[str, Spread]]
 ) -> dict[int, dict[str, Moments]]:
@@ -82,11 +120,12 @@ def moments(
             pivot, least, scale = (literals.number(3 * place + offset) for offset in range(3))
             apart[f"u{place}"] = units[name].apart(values[name], pivot, least, scale)
         seen = once(part, apart, literals.rows)
-        powers = [power for label in apart for power in _powers(seen.rows.c[label])]
+        powers = [power for label in apart for power in power_sums(seen.rows.c[label])]
         for group, answers in seen.totals(powers).items():
             for place, name in enumerate(names):
                 sums = [float(x or 0) for x in answers[4 * place : 4 * place + 4]]
-                found[group][name] = _centred(spreads[group][name], units[name], sums)
+                spread, unit = spreads[group][name], units[name]
+                found[group][name] = _centred(spread, sums, unit.exponent(spread) + (unit.half == 0.5))
     return found
 
 
@@ -121,19 +160,13 @@ class _Unit:
         return sa.case((sa.and_(value.there, sa.func.abs(apart) > least), apart * scale), (value.there, 0.0))
 
 
-def _powers(unit: Expression) -> list[Expression]:
-    square = unit * unit
-    return [sa.func.sum(unit), sa.func.sum(square), sa.func.sum(square * unit), sa.func.sum(square * square)]
-
-
-def _centred(spread: Spread, unit: _Unit, powers: list[float]) -> Moments:
+def _centred(spread: Spread, powers: list[float], exponent: int) -> Moments:
     """Central moments from powers around a pivot (binomial formulas), in units of ``2**exponent``."""
     n, (power1, power2, power3, power4) = spread.count, powers
     if not n:
         return Moments()
     if spread.low == spread.high:
         return Moments(n, spread.low)
-    exponent = unit.exponent(spread) + (unit.half == 0.5)
     off = power1 / n
     around = n * off * off
     high, low = two_sum(spread.pivot, math.ldexp(off, exponent))

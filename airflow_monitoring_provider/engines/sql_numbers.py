@@ -1,24 +1,31 @@
-"""Numeric columns from aggregates: counts and bounds in one statement for all of them, moments in a second, and the
-buckets of each in one of its own.
+"""Numeric columns from aggregates: a look at the first rows, the buckets of some columns at a time, and counts, bounds
+and moments in one statement for all of them.
+
+Buckets tell what is only counted as well: NaN, the infinities and negative numbers have some of their own. What is as
+small as the smallest bucket may need one more question, for zeros.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.engines import sql_moments
-from airflow_monitoring_provider.engines.sql_buckets import bucketed
+from airflow_monitoring_provider.engines.sql_buckets import MOST_BUCKETS, bucketed, refined
 from airflow_monitoring_provider.engines.sql_moments import Spread, Value
 from airflow_monitoring_provider.engines.sql_part import Part, once
+from airflow_monitoring_provider.engines.sql_sample import COARSEST, Guess, guessed
+from airflow_monitoring_provider.engines.sql_tallies import tallied
+from airflow_monitoring_provider.engines.sql_value_keys import ValueTally, value_key
 from airflow_monitoring_provider.intake.source import Selection
 from airflow_monitoring_provider.intake.words import DOUBLE
 from airflow_monitoring_provider.profiles.column import ColumnProfile, Number
 from airflow_monitoring_provider.profiles.histogram import Histogram
+from airflow_monitoring_provider.profiles.moments import Moments
 from airflow_monitoring_provider.profiles.plan import ColumnPlan
 
 Expression = sa.ColumnElement[Any]
@@ -42,99 +49,220 @@ def number_profiles(
     """
     if not plans:
         return {}
-    selection, rows = part.selection, part.rows
-    values = {plan.name: number_of(selection, rows.c[plan.name], mirrored=plan.mirrored) for plan in plans}
-    counters = [_Counter(plan, selection, rows.c[plan.name], values[plan.name], n) for n, plan in enumerate(plans)]
-    seen = once(part, {name: one for counter in counters for name, one in counter.computed().items()})
-    totals = seen.totals([sa.func.count(), *(one for counter in counters for one in counter.asked(seen.rows))])
-    found: dict[int, dict[str, ColumnProfile]] = {}
-    spreads: dict[int, dict[str, Spread]] = {}
-    for group, (count, *answers) in totals.items():
-        found[group], spreads[group] = {}, {}
-        for counter in counters:
-            own, answers = answers[: counter.width], answers[counter.width :]
-            name = counter.plan.name
-            found[group][name], spreads[group][name] = counter.told(int(count), own)
-    moments = sql_moments.moments(part, values, spreads)
-    for plan in plans:
-        histograms: dict[int, Histogram] = {}
-        if any(columns[plan.name].count for columns in found.values()):
-            shift = _shift_of(whole, plan.name)
-            histograms = bucketed(part, values[plan.name], buckets, mirrored=plan.mirrored, whole=shift)
-        for group, columns in found.items():
-            histogram = histograms.get(group, Histogram.of((), buckets, mirrored=plan.mirrored))
-            columns[plan.name] = dataclasses.replace(
-                columns[plan.name], moments=moments[group][plan.name], histogram=histogram
+    columns = {plan.name: _Column(plan, part, place) for place, plan in enumerate(plans)}
+    if whole is None:
+        values = {name: column.value for name, column in columns.items()}
+        guesses = guessed(part, values, {plan.name: plan.mirrored for plan in plans}, buckets)
+    else:
+        guesses = {name: guess for name in columns if (guess := Guess.of(whole[name])) is not None}
+    tallies = _tallies(part, columns, guesses, None if whole is not None else MOST_BUCKETS)
+    sums = _sums(part, columns, tallies, {name: guess.pivot for name, guess in guesses.items()})
+    zeros = _zeros(part, [column for name, column in columns.items() if not tallies[name].tells_zeros])
+    moments = _moments(part, columns, sums)
+    found: dict[int, dict[str, ColumnProfile]] = {group: {} for group in sums}
+    for name, column in columns.items():
+        histograms = _histograms(column, tallies[name], buckets)
+        for group, own in sums.items():
+            empty = Histogram.of((), buckets, mirrored=column.plan.mirrored)
+            found[group][name] = dataclasses.replace(
+                own[name].profile(column.plan, tallies[name], group, zeros.get(name, {}).get(group)),
+                moments=moments[group][name],
+                histogram=histograms.get(group, empty),
             )
     return found
 
 
-def _shift_of(whole: dict[str, ColumnProfile] | None, name: str) -> int | None:
-    histogram = None if whole is None else whole[name].histogram
-    return None if histogram is None else histogram.shift
-
-
 @dataclasses.dataclass(frozen=True)
-class _Counter:
-    """Asks for the counts and bounds of one column."""
+class _Column:
+    """What is asked about one column.
+
+    :param place: among the columns of a statement.
+    """
 
     plan: ColumnPlan
-    selection: Selection
-    column: Expression
-    value: Value
+    part: Part
     place: int
 
     @property
-    def width(self) -> int:
-        """How many expressions :meth:`asked` gives."""
-        return 12 + len(self.plan.edges)
+    def double(self) -> Expression:
+        """Its values as doubles."""
+        return self.part.selection.double(self.part.rows.c[self.plan.name])
 
     @property
-    def _whole(self) -> bool:
-        return self.selection.is_whole(self.plan.name) and not self.plan.mirrored
+    def value(self) -> Value:
+        """Its numbers that count."""
+        return number_of(self.part.selection, self.part.rows.c[self.plan.name], mirrored=self.plan.mirrored)
 
-    def computed(self) -> dict[str, Expression]:
-        """What :meth:`asked` looks at, by the names it has there."""
-        named = {f"d{self.place}": self.selection.double(self.column), f"v{self.place}": self.value.finite}
-        return named | ({f"w{self.place}": sa.case((self.value.there, self.column))} if self._whole else {})
+    @property
+    def whole(self) -> bool:
+        """Whether its numbers are integers."""
+        return self.part.selection.is_whole(self.plan.name) and not self.plan.mirrored
 
-    def asked(self, rows: sa.FromClause) -> list[Expression]:
-        """The aggregates, of rows with :meth:`computed`."""
-        double, value = rows.c[f"d{self.place}"], rows.c[f"v{self.place}"]
-        bounds = rows.c[f"w{self.place}"] if self._whole else value
-        return [
-            sa.func.count(double),
-            _count(self.selection.is_nan(double)),
-            _count(self.selection.is_infinite(double, 1)),
-            _count(self.selection.is_infinite(double, -1)),
-            *sql_moments.asked(value),
-            _count(value == 0.0),
-            _count(value < 0.0),
-            sa.func.min(bounds),
-            sa.func.max(bounds),
-            *(_count(value < edge) for edge in sorted(self.plan.edges)),
-        ]
+    def key(self, shift: int) -> Expression:
+        """What its rows are grouped by."""
+        return value_key(self.part.selection, self.double, self.value, shift, mirrored=self.plan.mirrored)
 
-    def told(self, total: int, answers: Sequence[Any]) -> tuple[ColumnProfile, Spread]:
-        """The profile without moments and buckets, from the answers."""
-        present, nan, positive, negative_inf, count, least, most, about, zero, negative, low, high, *below = answers
-        there = int(present or 0) - int(nan or 0)
-        profile = ColumnProfile(
-            name=self.plan.name,
-            kind=self.plan.kind,
-            role=self.plan.role,
-            rows=total,
-            missing=total - there,
-            invalid=there - int(count) - int(positive) - int(negative_inf),
-            positive_inf=int(positive),
-            negative_inf=int(negative_inf),
-            zero=int(zero),
-            negative=int(negative),
-            minimum=_bound(low) if count else None,
-            maximum=_bound(high) if count else None,
-            edge_counts=dict(zip(sorted(self.plan.edges), map(int, below), strict=True)),
+    def numbers(self, pivot: float | None) -> dict[str, Expression]:
+        """Its numbers; where they are added up around a pivot, without those that are too large."""
+        inside: Expression = self.value.there
+        if pivot is not None and not self.plan.mirrored:
+            low, high = (sa.literal(bound, DOUBLE) for bound in (-sql_moments.FAR, sql_moments.FAR))
+            inside = sa.and_(self.double >= low, self.double <= high)
+        named: dict[str, Expression] = {f"v{self.place}": sa.case((inside, self.double))}
+        if self.whole:  # which as doubles would lose digits of their bounds
+            named[f"w{self.place}"] = sa.case((inside, self.part.rows.c[self.plan.name]))
+        return named
+
+    def apart(self, rows: sa.FromClause, pivot: float | None) -> dict[str, Expression]:
+        """What :meth:`asked` looks at, of rows with :meth:`numbers`."""
+        named: dict[str, Expression] = {name: rows.c[name] for name in self.numbers(pivot)}
+        if pivot is not None:
+            named[f"u{self.place}"] = rows.c[f"v{self.place}"] - sa.literal(pivot, DOUBLE)
+        return named
+
+    def asked(self, rows: sa.FromClause, pivot: float | None) -> list[Expression]:
+        """The aggregates, of rows with :meth:`apart`."""
+        value, bounds = rows.c[f"v{self.place}"], rows.c[f"{'w' if self.whole else 'v'}{self.place}"]
+        count, *_, about = sql_moments.asked(value)
+        sums = [about] if pivot is None else sql_moments.power_sums(rows.c[f"u{self.place}"])
+        below = [_count(value < edge) for edge in sorted(self.plan.edges)]
+        return [count, sa.func.min(bounds), sa.func.max(bounds), *below, *sums]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sums:
+    """What :meth:`_Column.asked` found in a group of so many rows.
+
+    :param moments: None where another look is needed, around the pivot of ``spread``.
+    """
+
+    rows: int
+    low: Number | None
+    high: Number | None
+    below: tuple[int, ...]
+    spread: Spread
+    moments: Moments | None
+
+    @classmethod
+    def of(cls, rows: int, answers: Sequence[Any], edges: int, pivot: float | None) -> _Sums:
+        (count, least, most), below, sums = answers[:3], answers[3 : 3 + edges], answers[3 + edges :]
+        spread = Spread.of(count, least, most, sums[0])
+        moments = None if count else Moments()
+        if count and pivot is not None:
+            near = dataclasses.replace(spread, pivot=pivot)
+            moments = sql_moments.near_moments(near, sums)
+            mean = pivot + float(sums[0]) / spread.count
+            spread = dataclasses.replace(spread, pivot=min(max(mean, spread.low), spread.high))
+        low, high = (_bound(least), _bound(most)) if count else (None, None)
+        return cls(rows, low, high, tuple(map(int, below)), spread, moments)
+
+    def profile(self, plan: ColumnPlan, tally: ValueTally, group: int, zeros: int | None) -> ColumnProfile:
+        """The profile without moments and buckets.
+
+        :param zeros: how many there are; None where the tally tells.
+        """
+        counts = tally.counts(group)
+        return ColumnProfile(
+            name=plan.name,
+            kind=plan.kind,
+            role=plan.role,
+            rows=self.rows,
+            missing=self.rows - counts.there,
+            invalid=counts.invalid,
+            positive_inf=counts.positive_inf,
+            negative_inf=counts.negative_inf,
+            zero=counts.zero if zeros is None else zeros,
+            negative=counts.negative,
+            minimum=self.low,
+            maximum=self.high,
+            edge_counts=dict(zip(sorted(plan.edges), self.below, strict=True)),
         )
-        return profile, Spread.of(count, least, most, about)
+
+
+def _tallies(
+    part: Part, columns: Mapping[str, _Column], guesses: Mapping[str, Guess], most: int | None
+) -> dict[str, ValueTally]:
+    """Coarse ones of columns without a guess, or that have more buckets than expected."""
+    shifts = {name: guesses[name].shift if name in guesses else COARSEST for name in columns}
+    found = tallied(part, {name: columns[name].key(shift) for name, shift in shifts.items()}, most)
+    full = [name for name, rows in found.items() if rows is None]
+    found |= tallied(part, {name: columns[name].key(COARSEST) for name in full})
+    return {
+        name: ValueTally(
+            rows,
+            COARSEST if name in full else shifts[name],
+            columns[name].plan.mirrored,
+            fine=name in guesses and name not in full,
+            whole=columns[name].whole,
+        )
+        for name, rows in found.items()
+        if rows is not None
+    }
+
+
+def _sums(
+    part: Part, columns: Mapping[str, _Column], tallies: Mapping[str, ValueTally], pivots: Mapping[str, float | None]
+) -> dict[int, dict[str, _Sums]]:
+    """Group -> name -> sums; around no pivot where there is none, or some numbers are too large for it."""
+    found = _asked(part, columns, pivots)
+    far = [
+        name
+        for name in columns
+        if any(tallies[name].numbers(group) != own[name].spread.count for group, own in found.items())
+    ]
+    if far:
+        for group, own in _asked(part, {name: columns[name] for name in far}, {}).items():
+            found[group] |= own
+    return found
+
+
+def _asked(
+    part: Part, columns: Mapping[str, _Column], pivots: Mapping[str, float | None]
+) -> dict[int, dict[str, _Sums]]:
+    around = [(column, pivots.get(name)) for name, column in columns.items()]
+    first = once(part, {label: one for column, pivot in around for label, one in column.numbers(pivot).items()})
+    second = once(
+        first, {label: one for column, pivot in around for label, one in column.apart(first.rows, pivot).items()}
+    )
+    asked = {column.plan.name: column.asked(second.rows, pivot) for column, pivot in around}
+    totals = second.totals([sa.func.count(), *(one for those in asked.values() for one in those)])
+    found: dict[int, dict[str, _Sums]] = {}
+    for group, (rows, *answers) in totals.items():
+        found[group] = {}
+        for name, those in asked.items():
+            own, answers = answers[: len(those)], answers[len(those) :]
+            found[group][name] = _Sums.of(int(rows), own, len(columns[name].plan.edges), pivots.get(name))
+    return found
+
+
+def _zeros(part: Part, columns: Sequence[_Column]) -> dict[str, dict[int, int]]:
+    """Name -> group -> how many numbers are 0."""
+    if not columns:
+        return {}
+    totals = part.totals([_count(column.double == 0.0) for column in columns])
+    return {
+        column.plan.name: {group: int(answers[place]) for group, answers in totals.items()}
+        for place, column in enumerate(columns)
+    }
+
+
+def _moments(
+    part: Part, columns: Mapping[str, _Column], sums: Mapping[int, Mapping[str, _Sums]]
+) -> dict[int, dict[str, Moments]]:
+    """Group -> name -> moments, in another look where the sums around a guess are not good enough."""
+    again = {name: columns[name].value for name in columns if any(own[name].moments is None for own in sums.values())}
+    spreads = {group: {name: own[name].spread for name in again} for group, own in sums.items()}
+    looked = sql_moments.moments(part, again, spreads)
+    return {group: {name: own[name].moments or looked[group][name] for name in columns} for group, own in sums.items()}
+
+
+def _histograms(column: _Column, tally: ValueTally, buckets: int) -> dict[int, Histogram]:
+    finite, mirrored = tally.finite, column.plan.mirrored
+    if not finite.size:
+        return {}
+    if not tally.fine:
+        return bucketed(column.part, column.value, buckets, mirrored=mirrored)
+    return refined(column.part, column.value, finite, tally.shift, buckets, mirrored=mirrored)
 
 
 def _bound(value: Any) -> Number:

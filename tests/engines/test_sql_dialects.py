@@ -69,6 +69,24 @@ def test_a_database_without_an_exact_way_is_refused() -> None:
         text_of(sa.select(LeadingBits(ROWS.c.x, 3)), Other())
 
 
+def test_postgresql_before_version_18_puts_the_bytes_together(postgres_url: str) -> None:
+    values = doubles()
+    engine = sa.create_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (n integer, x double precision)")
+        connection.execute(
+            sa.text("INSERT INTO t VALUES (:n, :x)"), [{"n": n, "x": x} for n, x in enumerate(values.tolist())]
+        )
+        engine.dialect.server_version_info = (17, 5)
+        for shift in SHIFTS:
+            asked = sa.select(LeadingBits(ROWS.c.x, shift)).select_from(ROWS).order_by(ROWS.c.n)
+            bits = np.array(connection.scalars(asked).all(), np.int64)
+            assert "get_byte" in text_of(asked, engine.dialect) or shift < 8
+            signed = (bits << shift) >> shift
+            assert (values.view(np.int64) >> shift).tolist() == signed.tolist()
+    engine.dispose()
+
+
 @pytest.mark.parametrize("words", ["duckdb", "mysql"])
 def test_the_bits_are_those_of_the_double(words: str) -> None:
     """MySQL's arithmetic is run by DuckDB, in which a translation of it to DuckDB's own words means the same."""
