@@ -51,7 +51,8 @@ _FINITE_ONLY = ("mysql", "mariadb", "mssql")
 
 def never() -> Condition:
     """What is true of no row."""
-    return sa.literal_column("1", sa.Integer()) == sa.literal_column("0", sa.Integer())
+    one, zero = (sa.literal(number, sa.Integer(), literal_execute=True) for number in (1, 0))
+    return one == zero
 
 
 def is_nan(double: Expression, dialect: str) -> Condition:
@@ -79,7 +80,7 @@ def is_finite(double: Expression, dialect: str) -> Condition:
 def exact_text(column: Expression, dialect: str) -> Expression:
     """A text that is equal to those of the same characters, but for spaces at the end of it in SQL Server."""
     if dialect in ("mysql", "mariadb"):
-        column = sa.func.convert(column.op("USING")(sa.literal_column("utf8mb4")), type_=sa.Text())
+        column = sa.func.convert(column.op("USING")(sa.column("utf8mb4")), type_=sa.Text())
     if dialect == "mssql":
         column = sa.cast(column, sa.Unicode())
     return sa.collate(column, _BINARY[dialect]) if dialect in _BINARY else column
