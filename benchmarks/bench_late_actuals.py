@@ -50,7 +50,7 @@ def make(folder: str, batches: str) -> None:
     from airflow_monitoring_provider.profiles.classification import ClassificationProfile
     from airflow_monitoring_provider.profiles.plan import ProfilePlan, TargetPlan
     from airflow_monitoring_provider.profiles.profile import Profile
-    from airflow_monitoring_provider.store.storage import prediction_schema
+    from airflow_monitoring_provider.store.log_columns import prediction_schema
 
     schema = prediction_schema(classes=["yes"])
     target = TargetPlan(TargetType.BINARY, (("yes", "p"),), None, ("", "yes"), "yes")
@@ -89,8 +89,8 @@ def bring(folder: str, batches: str, scattered: str) -> None:
     from airflow_monitoring_provider.definitions import load_definition
     from airflow_monitoring_provider.profiles.plan import ProfilePlan
     from airflow_monitoring_provider.profiles.profile import Profile
+    from airflow_monitoring_provider.store.log_columns import ACTUALS_SCHEMA
     from airflow_monitoring_provider.store.records import FileKind
-    from airflow_monitoring_provider.store.storage import ACTUALS_SCHEMA
 
     every = int(batches) if scattered == "yes" else 1
     ids = np.arange(ACTUAL_ROWS) * every + (0 if scattered == "yes" else (int(batches) - 1) * BATCH_ROWS)

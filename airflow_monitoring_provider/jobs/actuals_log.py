@@ -5,6 +5,7 @@ Logged are rows that have both, as far as they can be stored; the same rows are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -25,8 +26,9 @@ from airflow_monitoring_provider.jobs.retention import RetainedRows, retained_sc
 from airflow_monitoring_provider.profiles.arrays import from_truth, valid_flags
 from airflow_monitoring_provider.profiles.canonical import canonical_array
 from airflow_monitoring_provider.profiles.plan import ProfilePlan
+from airflow_monitoring_provider.store.log_columns import ACTUALS_SCHEMA
 from airflow_monitoring_provider.store.records import Claim, FileKind, PredictionFile
-from airflow_monitoring_provider.store.storage import ACTUALS_SCHEMA, Storage
+from airflow_monitoring_provider.store.storage import Storage
 
 
 class RowLog(Protocol):
@@ -120,3 +122,10 @@ def logged_columns(definition: JobDefinition, plan: ProfilePlan, schema: pa.Sche
         return ()
     names = (columns.association_id_column, columns.actuals_value_column, columns.actuals_timestamp_column)
     return tuple(dict.fromkeys(name for name in names if name is not None))
+
+
+def written_columns(definition: JobDefinition, logged: Sequence[str]) -> tuple[str, ...]:
+    """Of :func:`logged_columns` those that are written row by row, so that texts are of no use as dictionaries."""
+    if definition.monitoring_aggregation is not None:
+        return tuple(logged)
+    return tuple(name for name in logged if name == definition.monitoring_columns.association_id_column)

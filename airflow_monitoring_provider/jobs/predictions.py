@@ -8,10 +8,12 @@ of each row. A definition without an association id or without predictions logs 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,7 +23,7 @@ from airflow_monitoring_provider.engines.screen import StatusArray
 from airflow_monitoring_provider.engines.segments import SegmentReader
 from airflow_monitoring_provider.engines.targets import read_predictions
 from airflow_monitoring_provider.intake.source import column_of
-from airflow_monitoring_provider.outputs.values import repeated, unstorable_rows
+from airflow_monitoring_provider.outputs.values import unstorable_rows
 from airflow_monitoring_provider.profiles.arrays import (
     BoolArray,
     from_texts,
@@ -30,11 +32,12 @@ from airflow_monitoring_provider.profiles.arrays import (
     is_text,
     valid_flags,
 )
-from airflow_monitoring_provider.profiles.canonical import canonical_array
+from airflow_monitoring_provider.profiles.canonical import canonical_array, canonical_dictionary
 from airflow_monitoring_provider.profiles.instants import instants
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, TargetPlan
+from airflow_monitoring_provider.store.log_columns import prediction_schema
 from airflow_monitoring_provider.store.records import FileOwner, PredictionFile
-from airflow_monitoring_provider.store.storage import PredictionWriter, Storage, prediction_schema
+from airflow_monitoring_provider.store.storage import PredictionWriter, Storage
 
 
 class PredictionLog:
@@ -97,20 +100,16 @@ class PredictionLog:
         else:
             for place, name in enumerate(_classes(self._target)):
                 values[f"probability:{name}"] = from_values(scores[:, place], pa.float64())
-            values["predicted_class"] = from_texts(self._target.classes).take(from_values(predicted, pa.int64()))
+            values["predicted_class"] = coded_texts(self._target.classes, predicted)
         values["timestamp"] = logged_instants(rows, self._timestamp, self._timezone)
-        values["batch_id"] = repeated(self._batch_id, rows.num_rows)
+        values["batch_id"] = coded_texts((self._batch_id,), np.zeros(rows.num_rows, np.int32))
         if self._actual is not None:
             values["actual"], values["actual_is_text"] = logged_actuals(column_of(rows, self._actual))
             values["actual_timestamp"] = logged_instants(rows, self._actual_timestamp, self._timezone)
         for segment, reader in self._segments:
-            codes = reader.codes(rows)
-            values[f"segment:{segment.name}"] = from_texts(segment.ids).take(
-                from_values(np.maximum(codes, 0), pa.int16(), codes >= 0)
-            )
-        schema = self._writer.schema
-        arrays = [values[field.name].cast(field.type) for field in schema]
-        self._writer.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
+            values[f"segment:{segment.name}"] = coded_texts(segment.ids, reader.codes(rows))
+        arrays = [_stored(values[field.name], field.type) for field in self._writer.schema]
+        self._writer.append(pa.RecordBatch.from_arrays(arrays, names=self._writer.schema.names))
 
     def close(self) -> PredictionFile | None:
         """Make the log whole; None where nothing was logged."""
@@ -138,10 +137,24 @@ def named_rows(ids: pa.Array) -> BoolArray:
     return valid_flags(ids) & ~unstorable_rows(pa.RecordBatch.from_arrays([ids], names=["association_id"]))
 
 
-def logged_actuals(array: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Actuals as canonical texts, and whether their column held text."""
+def logged_actuals(array: pa.Array) -> tuple[pa.DictionaryArray, pa.Array]:
+    """Actuals as a dictionary of canonical texts, each there once, and whether their column held text."""
     textual = is_text(array.type.value_type if pa.types.is_dictionary(array.type) else array.type)
-    return canonical_array(array), from_truth(np.full(len(array), textual))
+    written = canonical_dictionary(array)
+    distinct = written.dictionary.cast(pa.string()).dictionary_encode()  # two values may be written alike, or be null
+    texts = pa.DictionaryArray.from_arrays(distinct.indices.take(written.indices), distinct.dictionary)
+    return texts, from_truth(np.full(len(array), textual))
+
+
+def coded_texts(texts: Sequence[str], codes: npt.NDArray[Any]) -> pa.DictionaryArray:
+    """(rows,), the text each code (rows,) stands for, null where it is below zero; the texts differ."""
+    known = codes >= 0
+    indices = from_values(np.maximum(codes, 0).astype(np.int32), pa.int32(), known)
+    return pa.DictionaryArray.from_arrays(indices, from_texts(texts, pa.string()))
+
+
+def _stored(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    return values if pa.types.is_dictionary(values.type) else values.cast(kind)
 
 
 def logged_instants(rows: pa.RecordBatch, column: str | None, timezone: str) -> pa.Array:

@@ -28,7 +28,7 @@ from airflow_monitoring_provider.engines.sql_rows import ProfiledRows
 from airflow_monitoring_provider.exceptions import TooManyRejectedRows
 from airflow_monitoring_provider.intake.parts import PartSource
 from airflow_monitoring_provider.intake.source import RowSource, TimeFilter, open_stretches
-from airflow_monitoring_provider.jobs.actuals_log import RowLog, logged_columns, open_log
+from airflow_monitoring_provider.jobs.actuals_log import RowLog, logged_columns, open_log, written_columns
 from airflow_monitoring_provider.jobs.copied import CopiedColumns
 from airflow_monitoring_provider.jobs.custom import RowMetrics, sql_outcomes
 from airflow_monitoring_provider.jobs.ports import Ports
@@ -193,12 +193,12 @@ def pass_over(
         ProfileBuilder(planned.profile, threads=usable_cores()) as builder,
     ):
         logged_too = logged_columns(definition, planned.profile, planned.schema)
-        kept = (*identifiers_of(definition), *copied.names, *logged_too, *own.columns)
-        names = tuple(dict.fromkeys([*builder.row_columns, *screen.columns, *kept]))
-        counted = frozenset(builder.row_columns).difference(kept)
+        kept = (*identifiers_of(definition), *copied.names, *written_columns(definition, logged_too), *own.columns)
+        names = tuple(dict.fromkeys([*builder.row_columns, *screen.columns, *kept, *logged_too]))
+        encoded = frozenset((*builder.row_columns, *logged_too)).difference(kept)
         for stretch in stretches:
             seen = []
-            for batch in stretch.read(names, encoded=counted):
+            for batch in stretch.read(names, encoded=encoded):
                 statuses = screen.statuses(batch)
                 if sink is not None:
                     rows, statuses = copied.take(batch, statuses)

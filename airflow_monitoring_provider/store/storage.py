@@ -28,51 +28,8 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_monitoring_provider.exceptions import ConfigurationError, CorruptData, StoreUnavailable
 from airflow_monitoring_provider.store.file_names import folder as folder_of
 from airflow_monitoring_provider.store.file_names import owner
+from airflow_monitoring_provider.store.log_columns import DICTIONARY, encoding_of, repeating_columns
 from airflow_monitoring_provider.store.records import FileKind, PredictionFile
-
-_INSTANT = pa.timestamp("us", "UTC")
-_REPEATING = {"predicted_class", "batch_id", "actual", "actual_is_text"}  # columns of the logs
-
-
-def prediction_schema(
-    *,
-    classes: Sequence[str] = (),
-    identifier: pa.DataType | None = None,
-    segments: Sequence[str] = (),
-    actuals: bool = False,
-    intervals: bool = False,
-) -> pa.Schema:
-    """Columns of the prediction log.
-
-    :param classes: class names of a classification, one ``probability:<class>`` column each; empty for a regression,
-        which has one ``prediction`` column.
-    :param identifier: Arrow type of the association id; text unless given.
-    :param segments: names of ways to group rows, each a column ``segment:<name>`` with the id of the row's segment.
-    :param intervals: each predicted number comes with an interval, ``lower`` to ``upper`` (NaN: it has no such end).
-    :param actuals: the rows bring actuals of their own, kept as in :data:`ACTUALS_SCHEMA`.
-    """
-    fields = [pa.field("association_id", identifier or pa.string())]
-    fields += [pa.field(f"probability:{name}", pa.float64()) for name in classes]
-    fields += [pa.field("predicted_class", pa.string())] if classes else [pa.field("prediction", pa.float64())]
-    fields += [pa.field(name, pa.float64()) for name in ("lower", "upper") if intervals]
-    fields += [pa.field("timestamp", _INSTANT), pa.field("batch_id", pa.string())]
-    if actuals:
-        fields += [pa.field("actual", pa.string()), pa.field("actual_is_text", pa.bool_())]
-        fields += [pa.field("actual_timestamp", _INSTANT)]
-    fields += [pa.field(f"segment:{name}", pa.string()) for name in segments]
-    return pa.schema(fields)
-
-
-ACTUALS_SCHEMA = pa.schema(
-    [
-        pa.field("association_id", pa.string()),
-        pa.field("actual", pa.string()),
-        pa.field("actual_is_text", pa.bool_()),
-        pa.field("timestamp", _INSTANT),
-    ]
-)
-"""Columns of the log of late actuals: the actual as canonical text, whether its column held text, and when it became
-known (null where the definition names no column for that)."""
 
 
 class Storage:
@@ -102,8 +59,11 @@ class Storage:
         """Open a file for one attempt's predictions or actuals (its ``part``, where several tasks write)."""
         # Several tasks' names are used once each: a part that is run again must not replace a file that counts.
         name = self.file_name(job_id, token, f"{part}-{secrets.token_hex(8)}" if part else "", "parquet")
-        layout = {} if kind is FileKind.RETAINED else _layout(schema)
-        return PredictionWriter(self.create((kind, deployment_id, batch_id), name), schema, layout)
+        file = self.create((kind, deployment_id, batch_id), name)
+        if kind is FileKind.RETAINED:
+            return PredictionWriter(file, schema, {})
+        texts = [name for name in repeating_columns(schema) if schema.field(name).type == pa.string()]
+        return PredictionWriter(file, schema, encoding_of(schema), texts)
 
     def file_name(self, job_id: str, token: int, rest: str, suffix: str) -> str:
         """The name of a file that belongs to an attempt, as :meth:`sweep` knows it."""
@@ -265,20 +225,39 @@ class Storage:
 
 
 class PredictionWriter:
-    """Writes one file batch by batch; :meth:`close` makes it final, leaving a ``with`` block early discards it."""
+    """Writes one file batch by batch; :meth:`close` makes it final, leaving a ``with`` block early discards it.
 
-    def __init__(self, file: NewFile, schema: pa.Schema, layout: Mapping[str, Any]) -> None:
+    :param repeating: columns of texts that are handed to Parquet as dictionaries: it would look up every row's text
+        to find out that there are two of them. The file says nothing of it, so readers get texts.
+    """
+
+    def __init__(
+        self, file: NewFile, schema: pa.Schema, layout: Mapping[str, Any], repeating: Iterable[str] = ()
+    ) -> None:
         self.path = file.path
         self.schema = schema
         self._file = file
-        self._writer = pq.ParquetWriter(file, schema, compression="zstd", **layout)
+        self._encoded = [schema.get_field_index(name) for name in repeating]
+        self._stored = schema
+        for place in self._encoded:
+            self._stored = self._stored.set(place, schema.field(place).with_type(DICTIONARY))
+        self._writer = pq.ParquetWriter(
+            file, self._stored, compression="zstd", store_schema=not self._encoded, **layout
+        )
         self._rows = 0
         self._open = True
 
     def append(self, batch: pa.RecordBatch) -> None:
-        """Add the rows of a batch whose schema is the file's."""
+        """Add the rows of a batch whose schema is the file's; repeating texts may come as dictionaries of themselves.
+
+        Their dictionary holds no null and no text twice, as ``Array.dictionary_encode`` makes it.
+        """
+        columns = batch.columns
+        for place in self._encoded:
+            column = columns[place]
+            columns[place] = column if column.type == DICTIONARY else column.dictionary_encode()
         with _translated("write"):
-            self._writer.write_batch(batch)
+            self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._stored))
         self._rows += batch.num_rows
 
     def close(self) -> PredictionFile | None:
@@ -308,23 +287,6 @@ class PredictionWriter:
 
     def __exit__(self, *_: object) -> None:
         self.discard()
-
-
-def _layout(schema: pa.Schema) -> dict[str, Any]:
-    """How columns of the prediction log are encoded: at half the time of the defaults, in half the space.
-
-    Identifiers, scores and instants hardly repeat, so dictionaries of them would be made and thrown away. Bounds of a
-    row group are kept for its instants, and for what repeats; those of identifiers cost more than their text.
-    """
-    repeating = [name for name in schema.names if name in _REPEATING or name.startswith("segment:")]
-    encodings = {"timestamp": "DELTA_BINARY_PACKED"}
-    if schema.field("association_id").type == pa.string():
-        encodings["association_id"] = "DELTA_BYTE_ARRAY"
-    return {
-        "use_dictionary": repeating,
-        "column_encoding": encodings,
-        "write_statistics": ["timestamp", *repeating],
-    }
 
 
 class NewFile(io.RawIOBase):

@@ -23,8 +23,9 @@ from airflow_monitoring_provider.exceptions import MonitoringError
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
 from airflow_monitoring_provider.store import schema
 from airflow_monitoring_provider.store.engine import open_engine
+from airflow_monitoring_provider.store.log_columns import prediction_schema
 from airflow_monitoring_provider.store.records import Claim, DefinitionRecord, Snapshot
-from airflow_monitoring_provider.store.storage import Storage, prediction_schema
+from airflow_monitoring_provider.store.storage import Storage
 from airflow_monitoring_provider.store.store import MonitoringStore
 
 

@@ -15,8 +15,8 @@ from airflow_monitoring_provider.exceptions import BatchLocked, NotFound
 from airflow_monitoring_provider.store import tables
 from airflow_monitoring_provider.store.deployment_records import BatchFilter
 from airflow_monitoring_provider.store.engine import open_engine, reading
+from airflow_monitoring_provider.store.log_columns import prediction_schema
 from airflow_monitoring_provider.store.records import Claim, DefinitionRecord, PredictionFile
-from airflow_monitoring_provider.store.storage import prediction_schema
 from airflow_monitoring_provider.store.store import MonitoringStore
 
 Day = Callable[[int], Window]

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_monitoring_provider.exceptions import ConfigurationError, CorruptData, StoreUnavailable
+from airflow_monitoring_provider.store.log_columns import prediction_schema
 from airflow_monitoring_provider.store.records import PredictionFile
-from airflow_monitoring_provider.store.storage import PredictionWriter, Storage, prediction_schema
+from airflow_monitoring_provider.store.storage import PredictionWriter, Storage
 
 SCHEMA = prediction_schema(classes=["yes", "no"], segments=["carrier"])
 NOON = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
@@ -90,6 +91,31 @@ def test_what_repeats_has_a_dictionary_and_what_is_looked_for_has_bounds(storage
     repeating = {"predicted_class", "batch_id", "segment:carrier"}
     assert {column.path_in_schema for column in columns if column.has_dictionary_page} == repeating
     assert {column.path_in_schema for column in columns if column.is_stats_set} == repeating | {"timestamp"}
+
+
+def test_texts_that_come_as_dictionaries_come_back_as_texts(storage: Storage, tmp_path: Path) -> None:
+    classes, batches = pa.array(["no", None, "yes"]), pa.array(["batch"] * 3)
+    plain = rows(3).set_column(3, "predicted_class", classes)
+    with writer(storage) as opened:
+        opened.append(plain)
+        encoded = plain.set_column(3, "predicted_class", classes.dictionary_encode())
+        opened.append(encoded.set_column(5, "batch_id", batches.dictionary_encode()))
+        file = opened.close()
+
+    assert file is not None
+    assert pa.Table.from_batches([plain, plain]) == pa.Table.from_batches(storage.read_predictions(file))
+    assert SCHEMA == pq.read_schema(tmp_path / "root" / file.path)
+
+
+def test_more_different_texts_than_a_dictionary_holds_come_back(storage: Storage) -> None:
+    many = [f"{number:060}" for number in range(40_000)]
+    batch = rows(len(many)).set_column(3, "predicted_class", pa.array(many))
+    with writer(storage) as opened:
+        opened.append(batch)
+        file = opened.close()
+
+    assert file is not None
+    assert many == pa.Table.from_batches(storage.read_predictions(file))["predicted_class"].to_pylist()
 
 
 def test_a_regression_s_log_has_its_value_and_the_id_s_own_type() -> None:
