@@ -22,7 +22,7 @@ import hashlib
 import itertools
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any, Protocol
 from urllib.parse import quote
 
@@ -100,6 +100,7 @@ class FileWriter:
     """A :class:`~airflow_monitoring_provider.outputs.output.RowWriter` for files.
 
     :param root: folder that every file must lie under, symbolic links followed; ``""`` is the whole filesystem.
+    :param identifiers: unique row identifier columns.
     :param wait: seconds to wait for another attempt's lock; an object store has none.
     :raises ConfigurationError: a format or setting that is not written.
     """
@@ -112,6 +113,7 @@ class FileWriter:
         csv: CsvSettings,
         *,
         status_column: str = DEFAULT_STATUS_COLUMN,
+        identifiers: Sequence[str] = (),
         wait: float = LOCK_WAIT,
     ) -> None:
         self._form = output.format or FileFormat(suffix_of(output.url)[1:] or FileFormat.PARQUET)
@@ -126,6 +128,7 @@ class FileWriter:
         self._url = output.url
         self._csv = csv
         self._status = status_column
+        self._distinct = identifiers[0] if len(identifiers) == 1 else None  # each of several may well repeat
         self._wait = wait
         self.label = f"files of connection {output.connection_id!r}"
 
@@ -155,7 +158,7 @@ class FileWriter:
     def _filled(self, sink: IO[bytes], batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> tuple[int, str]:
         checksum, count = RowChecksum(), 0
         stored = pa.schema([(field.name, stored_type(field.type)) for field in schema])
-        with open_rows(sink, self._form, stored, self._csv) as rows:
+        with open_rows(sink, self._form, stored, self._csv, distinct=self._distinct) as rows:
             for batch in batches:
                 plain, lost = storable(batch)
                 plain = told(plain, lost, self._status)

@@ -28,17 +28,22 @@ class RowFile(Protocol):
 
 
 def open_rows(
-    sink: IO[bytes], form: FileFormat, schema: pa.Schema, csv: CsvSettings
+    sink: IO[bytes], form: FileFormat, schema: pa.Schema, csv: CsvSettings, *, distinct: str | None = None
 ) -> AbstractContextManager[RowFile]:
-    """Rows of a stored schema into an open binary file; the file is whole when the block ends without an error."""
-    return _parquet(sink, schema) if form is FileFormat.PARQUET else _csv(sink, schema, csv)
+    """Rows of a stored schema into an open binary file; the file is whole when the block ends without an error.
+
+    :param distinct: a column that hardly has a value twice, if one is known: Parquet gets no dictionary of it, which
+        would hold a whole row group once more.
+    """
+    return _parquet(sink, schema, distinct) if form is FileFormat.PARQUET else _csv(sink, schema, csv)
 
 
 @contextmanager
-def _parquet(sink: IO[bytes], schema: pa.Schema) -> Iterator[RowFile]:
+def _parquet(sink: IO[bytes], schema: pa.Schema, distinct: str | None) -> Iterator[RowFile]:
     import pyarrow.parquet as pq
 
-    writer = pq.ParquetWriter(sink, schema, compression="zstd")
+    repeating = [name for name in schema.names if name != distinct]
+    writer = pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=repeating if distinct else True)
     rows = _ParquetRows(writer)
     try:
         yield rows

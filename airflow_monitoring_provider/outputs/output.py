@@ -154,5 +154,5 @@ def open_writer(
         if filesystem is None:
             raise ConfigurationError(f"output of type {output.type} needs a file connection; set dataStoreId")
         csv = csv or CsvSettings.model_validate({})
-        return FileWriter(filesystem, root, output, csv, status_column=status_column)
+        return FileWriter(filesystem, root, output, csv, status_column=status_column, identifiers=identifiers)
     raise ConfigurationError(f"output of type {output.type} is known but not served; use a database or file type")

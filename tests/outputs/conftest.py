@@ -99,9 +99,17 @@ def sql_writer(engine: sa.Engine, writer_on: Callable[..., SqlWriter]) -> Callab
 def file_writer() -> Callable[..., RowWriter]:
     """A writer to a file or folder."""
 
-    def make(filesystem: Any, root: Any, url: Any, *, csv: CsvSettings | None = None, **settings: Any) -> RowWriter:
+    def make(
+        filesystem: Any,
+        root: Any,
+        url: Any,
+        *,
+        csv: CsvSettings | None = None,
+        identifiers: tuple[str, ...] = (),
+        **settings: Any,
+    ) -> RowWriter:
         output = FileOutput(type="fileSystem", url=str(url), **settings)
-        return open_writer(output, filesystem=filesystem, root=str(root), csv=csv)
+        return open_writer(output, filesystem=filesystem, root=str(root), csv=csv, identifiers=identifiers)
 
     return make
 

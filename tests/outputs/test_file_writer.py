@@ -85,6 +85,26 @@ def test_a_folder_gets_one_file_for_each_definition_and_window(
     assert (1, "complete", 3, receipt.checksum) == tuple(marker[k] for k in ("token", "state", "rows", "checksum"))
 
 
+@pytest.mark.parametrize(
+    ("identifiers", "expected"),
+    [
+        (("id",), {"carrier", "monitored_status"}),
+        (("carrier", "id"), {"id", "carrier", "monitored_status"}),
+        ((), {"id", "carrier", "monitored_status"}),
+    ],
+)
+def test_parquet_keeps_a_dictionary_of_every_column_but_the_one_that_tells_rows_apart(
+    identifiers: tuple[str, ...], expected: set[str], tmp_path: Path, file_writer: Write, rows: Rows, attempt: Attempts
+) -> None:
+    writer = file_writer(fsspec.filesystem("file"), tmp_path, f"{tmp_path}/results", identifiers=identifiers)
+    content = (tmp_path / writer.write(rows([1, 2, 3]), attempt()).location).read_bytes()
+
+    group = pq.ParquetFile(io.BytesIO(content)).metadata.row_group(0)
+    columns = [group.column(place) for place in range(group.num_columns)]
+    assert expected == {column.path_in_schema for column in columns if column.has_dictionary_page}
+    assert [1, 2, 3] == _ids(content)
+
+
 def test_a_file_name_gets_the_window_before_its_suffix(
     store: Store, file_writer: Write, rows: Rows, attempt: Attempts
 ) -> None:
