@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from airflow_monitoring_provider.engines.row_keys import RowKeys, row_keys
+from airflow_monitoring_provider.engines.row_keys import RowKeys, first_lane, row_keys
 from airflow_monitoring_provider.engines.temporary import temporary_folder
 from airflow_monitoring_provider.exceptions import SourceUnavailable
 from airflow_monitoring_provider.profiles.arrays import BoolArray
@@ -121,14 +121,13 @@ class SpilledDuplicates:
         records = np.empty(first.size, _RECORD)
         # Lane by lane: taking whole records takes NumPy four times as long.
         records["first"], records["second"], records["row"] = first[order], second[order], rows[order]
-        ends = np.cumsum(np.bincount(partition, minlength=_PARTITIONS))
-        starts = [0, *ends[:-1].tolist()]
+        ends = np.cumsum(np.bincount(partition, minlength=_PARTITIONS)) * _RECORD.itemsize
+        starts, data = [0, *ends[:-1].tolist()], records.view(np.uint8).data
         with temporary_folder():
             for file, digest, start, end in zip(self._files, self._keys, starts, ends.tolist(), strict=True):
                 if end > start:
-                    data = records[start:end].tobytes()
-                    digest.update(data)
-                    file.write(data)
+                    digest.update(data[start:end])
+                    file.write(data[start:end])
 
     def flags(self, identifiers: Sequence[pa.Array]) -> BoolArray:
         """Second reading: (rows,), True where the next rows repeat an earlier one.
@@ -136,13 +135,16 @@ class SpilledDuplicates:
         :raises SourceUnavailable: these are not the rows of the first reading, in its order (noticed at the latest with
             the last row; see :meth:`check`), or the temporary files are damaged.
         """
-        return self.flags_of(row_keys(identifiers))
+        return self._flags(*first_lane(identifiers))
 
     def flags_of(self, keys: RowKeys) -> BoolArray:
         """:meth:`flags` of rows whose keys are known."""
+        first, _, complete = keys
+        return self._flags(first, complete)
+
+    def _flags(self, first: UInt64Array, complete: BoolArray) -> BoolArray:
         with temporary_folder():
             self._seal()
-        first, _, complete = keys
         rows = first.size
         self._met = (self._met + order_sum(first, complete, self._asked)) % MODULUS
         more = self._asked + rows - self._rows
@@ -241,7 +243,7 @@ class KnownDuplicates:
 
         :raises SourceUnavailable: there are more than before.
         """
-        first, _, complete = row_keys(identifiers)
+        first, complete = first_lane(identifiers)
         self._sum = (self._sum + order_sum(first, complete, self._asked)) % MODULUS
         found = self._flags[self._asked : self._asked + first.size]
         self._asked += first.size
@@ -275,7 +277,9 @@ def _repeated_rows(path: Path, expected: bytes) -> Iterator[UInt64Array]:
             digest.update(data)
             if len(data) % _RECORD.itemsize:
                 raise SourceUnavailable(_DAMAGED)
-            records = np.concatenate((seen, np.frombuffer(data, _RECORD)))
+            records = np.frombuffer(data, _RECORD)
+            if seen.size:
+                records = np.concatenate((seen, records))
             lane = np.sort(records["first"])
             if not (lane[1:] == lane[:-1]).any():  # the usual case; sorting values is quicker than sorting places
                 seen = records

@@ -33,18 +33,27 @@ def row_keys(identifiers: Sequence[pa.Array]) -> RowKeys:
 
     Values are told apart by their canonical text within one type: a column must keep its type from batch to batch.
     """
+    first, complete = first_lane(identifiers)
+    return first, _lane(identifiers, 1), complete
+
+
+def first_lane(identifiers: Sequence[pa.Array]) -> tuple[UInt64Array, BoolArray]:
+    """:func:`row_keys` without the second lane, for readers that do not need it."""
     complete = np.ones(len(identifiers[0]), np.bool_)
-    lanes: list[UInt64Array | None] = [None, None]
-    for array in (decoded(identifier) for identifier in identifiers):
-        there = valid_rows(array)
+    for identifier in identifiers:
+        there = valid_rows(decoded(identifier))
         if there is not None:
             complete &= there
-        for lane, state in enumerate(lanes):
-            lanes[lane] = hash_words(_words(array, lane), state, lane=lane)
-    first, second = lanes
-    if first is None or second is None:
+    return _lane(identifiers, 0), complete
+
+
+def _lane(identifiers: Sequence[pa.Array], lane: int) -> UInt64Array:
+    state: UInt64Array | None = None
+    for identifier in identifiers:
+        state = hash_words(_words(decoded(identifier), lane), state, lane=lane)
+    if state is None:
         raise ValueError("row keys need at least one identifier")
-    return first, second, complete
+    return state
 
 
 def _words(array: pa.Array, lane: int) -> npt.NDArray[np.uint64]:

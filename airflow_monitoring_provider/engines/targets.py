@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from airflow_monitoring_provider.definitions.terms import TargetType
 from airflow_monitoring_provider.engines.numbers import read_doubles, whole_dtype
-from airflow_monitoring_provider.engines.row_keys import row_keys
+from airflow_monitoring_provider.engines.row_keys import first_lane
 from airflow_monitoring_provider.intake.source import column_of
 from airflow_monitoring_provider.profiles.arrays import BoolArray, fixed_width, is_text, truth_values, valid_rows
 from airflow_monitoring_provider.profiles.canonical import canonical_dictionary
@@ -113,7 +113,7 @@ def queries_of(
         raise ValueError("the plan ranks nothing")
     actual = None if target.actual_column is None else column_of(batch, target.actual_column)
     column = column_of(batch, ranking.query_column)
-    keys, _, _ = row_keys([column])
+    keys, _ = first_lane([column])
     named = ~truth_values(pc.is_null(column, nan_is_null=True))
     positive = 0
     if target.positive_class is not None and len(target.prediction_columns) > 1:
