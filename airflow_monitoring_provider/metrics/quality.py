@@ -81,15 +81,16 @@ def _missing_change(current: ColumnProfile, reference: ColumnProfile) -> MetricV
 
 def _rate(name: str, current: ColumnProfile, reference: ColumnProfile | None, counted: str, rows: int) -> MetricValue:
     """A share of ``rows`` with its interval, and the baseline's share in the details."""
-    value = share_value(name, current.name, _hits(current, counted), rows)
     blank = _blank(name, current, reference)
     details = blank.details
     if reference is not None:
         below = reference.count if counted in ("zero", "negative") else reference.rows
         details = {**details, "baseline_value": _hits(reference, counted) / below if below else None}
-    return dataclasses.replace(
-        blank, value=value.value, reason=value.reason, m=rows, low=value.low, high=value.high, details=details
-    )
+    if not rows:
+        return dataclasses.replace(blank, reason=Reason.NO_DATA, m=0, details=details)
+    hits = _hits(current, counted)
+    low, high = wilson_interval(hits, rows)
+    return dataclasses.replace(blank, value=hits / rows, m=rows, low=low, high=high, details=details)
 
 
 def _hits(column: ColumnProfile, counted: str) -> int:
@@ -288,13 +289,17 @@ def share_value(name: str, column: str | None, hits: int, rows: int) -> MetricVa
 
 
 def _blank(name: str, current: ColumnProfile, reference: ColumnProfile | None) -> MetricValue:
-    details: dict[str, Any] = {"role": current.role.value}
-    return dataclasses.replace(
-        plain(name, current.name, None, m=current.rows),
+    return MetricValue(
+        name=name,
+        kind=ResultKind.DATA_QUALITY,
+        direction=direction_of(name),
+        value=None,
+        column=current.name,
         n=reference.rows if reference is not None else None,
+        m=current.rows,
         missing_reference=missing_share(reference) if reference is not None else None,
         missing_current=missing_share(current),
-        details=details,
+        details={"role": current.role.value},
     )
 
 

@@ -80,18 +80,17 @@ def merge_rare_cells(reference: Counts, current: Counts) -> tuple[Counts, Counts
     largest_side = max(n, m) / (n + m)
     small = np.searchsorted(together, 5 / np.array([smallest_side, largest_side]), side="left")
     tiny = int(np.searchsorted(together, 1 / smallest_side, side="left"))
-    for merged in [0, *range(2, cells)]:
-        rest = cells - merged
-        below_five = int(np.sum(np.maximum(small - merged, 0)))
-        some_tiny = tiny > merged
-        if merged:
-            pooled = cumulated[merged]
-            below_five += int(pooled * smallest_side < 5) + int(pooled * largest_side < 5)
-            some_tiny = some_tiny or bool(pooled * smallest_side < 1)
-            rest += 1
-        if (not some_tiny and below_five <= 0.2 * 2 * rest) or rest <= 2:
-            return _fold(reference, merged), _fold(current, merged), merged
-    return reference, current, 0
+    merged = np.concatenate(([0], np.arange(2, cells)))
+    pooled = cumulated[merged]
+    below_five = np.maximum(small[:, None] - merged, 0).sum(axis=0)
+    below_five += (merged > 0) * ((pooled * smallest_side < 5).astype(np.int64) + (pooled * largest_side < 5))
+    some_tiny = (tiny > merged) | ((merged > 0) & (pooled * smallest_side < 1))
+    rest = cells - merged + (merged > 0)
+    enough = np.flatnonzero((~some_tiny & (below_five <= 0.2 * 2 * rest)) | (rest <= 2))
+    if not enough.size:
+        return reference, current, 0
+    first = int(merged[enough[0]])
+    return _fold(reference, first), _fold(current, first), first
 
 
 def fisher_exact(reference: Counts, current: Counts) -> float:
