@@ -170,26 +170,27 @@ class _Counting:
         whole = None if self._whole is None else self._whole.columns
         numbers = number_profiles(part, numeric, self._plan.histogram_buckets, whole)
         found = {group: dict(numbers.get(group, {})) for group in groups}
-        for column in plans:
-            if column.kind is not ColumnKind.NUMERIC:
-                levels = self._levels(part, column)
-                for group in groups:
-                    found[group][column.name] = (levels.get(group) or self._builder(column)).finish()
+        others = [column for column in plans if column.kind is not ColumnKind.NUMERIC]
+        levels = self._levels(part, others)
+        for column in others:
+            for group in groups:
+                found[group][column.name] = (levels[column.name].get(group) or self._builder(column)).finish()
         for column in numeric:  # of a group without any row that counts
             for group in groups:
                 if column.name not in found[group]:
                     found[group][column.name] = self._builder(column).finish()
         return found
 
-    def _levels(self, part: Part, column: ColumnPlan) -> dict[int, ColumnBuilder]:
-        builders: dict[int, ColumnBuilder] = {}
-        for batch in part.selection.grouped(part.rows, column.name, part.code):
+    def _levels(self, part: Part, columns: Sequence[ColumnPlan]) -> dict[str, dict[int, ColumnBuilder]]:
+        plans = {column.name: column for column in columns}
+        builders: dict[str, dict[int, ColumnBuilder]] = {name: {} for name in plans}
+        for name, batch in part.selection.grouped(part.rows, list(plans), part.code):
             values, rows = batch.column(0), fixed_width(batch.column(1), np.int64)
             groups = fixed_width(batch.column(2), np.int64)
             for group in np.unique(groups).tolist():
                 own = np.flatnonzero(groups == group)
-                builder = builders.setdefault(group, self._builder(column))
-                add_counted(builder, column.kind, sorted_array(values, own), rows[own])
+                builder = builders[name].setdefault(group, self._builder(plans[name]))
+                add_counted(builder, plans[name].kind, sorted_array(values, own), rows[own])
         return builders
 
     def _builder(self, column: ColumnPlan) -> ColumnBuilder:

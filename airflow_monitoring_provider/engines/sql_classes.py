@@ -54,7 +54,7 @@ def distinct_classes(selection: Selection, rows: sa.FromClause, target: TargetPl
         return {}
     selection.check_compared(name)
     found: dict[Any, int] = {}
-    for batch in selection.grouped(rows, name):
+    for _, batch in selection.grouped(rows, [name]):
         indices = class_indices(batch.column(0), target).tolist()
         found |= dict(zip(batch.column(0).to_pylist(), indices, strict=True))
         if len(found) > MOST_ACTUALS:

@@ -71,7 +71,7 @@ def _values(name: str, selection: Selection, coded: Any) -> list[tuple[list[Any]
     selection.check_compared(name)
     found, count = [], 0
     rows = selection.rows(selection.column(name)).subquery("valued")
-    for batch in selection.grouped(rows, name):
+    for _, batch in selection.grouped(rows, [name]):
         codes = coded(batch.column(0))
         chosen = batch.column(0).filter(from_truth(codes >= 0))
         count += len(chosen)

@@ -16,6 +16,7 @@ from sqlalchemy.dialects import mysql, oracle, postgresql
 
 from airflow_monitoring_provider.intake import words
 from airflow_monitoring_provider.intake.copied import copied_column, shown_text
+from airflow_monitoring_provider.intake.level_sets import AT_ONCE, level_sets, levels_of, of_few_levels
 from airflow_monitoring_provider.intake.prefilter import exact_condition, skew
 from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type
 from airflow_monitoring_provider.intake.source import CannotPushDown, TimeFilter
@@ -97,8 +98,22 @@ class SqlSelection:
         """See ``Selection``."""
         yield from self.reader.read_batches(self.connection, self.relation, names, self.rows().limit(rows), None)
 
-    def grouped(self, rows: sa.FromClause, name: str, code: Expression | None = None) -> Iterator[pa.RecordBatch]:
+    def grouped(
+        self, rows: sa.FromClause, names: Sequence[str], code: Expression | None = None
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
         """See ``Selection``."""
+        together: list[str] = []
+        if self.connection.dialect.name == "postgresql":
+            together = of_few_levels(self.connection, rows, names, self.relation.types)
+        for start in range(0, len(together), AT_ONCE):
+            some = together[start : start + AT_ONCE]
+            for batch in self._fetched(*level_sets(rows, some, self.relation.types, code)):
+                yield from levels_of(batch, some)
+        for name in names:
+            if name not in together:
+                yield from ((name, batch) for batch in self._levels(rows, name, code))
+
+    def _levels(self, rows: sa.FromClause, name: str, code: Expression | None) -> Iterator[pa.RecordBatch]:
         column: Expression = rows.c[name]
         kind = self.relation.types[name]
         keys = [column]

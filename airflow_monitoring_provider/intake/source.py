@@ -232,9 +232,9 @@ class Selection(Protocol):
         """Columns of the first rows, as they would be read."""
 
     def grouped(
-        self, rows: sa.FromClause, name: str, code: sa.ColumnElement[Any] | None = None
-    ) -> Iterator[pa.RecordBatch]:
-        """Every distinct value of a column as rows would deliver it, (int64) how many rows hold it, and (int64) the
+        self, rows: sa.FromClause, names: Sequence[str], code: sa.ColumnElement[Any] | None = None
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
+        """Every distinct value of each column as rows would deliver it, (int64) how many rows hold it, and (int64) the
         group that ``code`` puts these rows in (0 without); rows whose code is null are left out.
         """
 
