@@ -27,12 +27,12 @@ from airflow_monitoring_provider.engines.sql_bits import prepare
 from airflow_monitoring_provider.engines.sql_classes import MOST_CLASSES, class_code, class_profiles, distinct_classes
 from airflow_monitoring_provider.engines.sql_errors import error_profiles
 from airflow_monitoring_provider.engines.sql_numbers import is_numeric, number_profiles
-from airflow_monitoring_provider.engines.sql_part import Part
+from airflow_monitoring_provider.engines.sql_part import Part, check_bound
 from airflow_monitoring_provider.engines.sql_rows import status_of
 from airflow_monitoring_provider.engines.sql_segments import check_segment, segment_code
 from airflow_monitoring_provider.engines.targets import TargetBuilder
 from airflow_monitoring_provider.intake.source import CannotPushDown, Selection
-from airflow_monitoring_provider.intake.words import COMPILED, PROVEN
+from airflow_monitoring_provider.intake.words import cannot
 from airflow_monitoring_provider.profiles.arrays import fixed_width, is_text
 from airflow_monitoring_provider.profiles.classification import ClassificationProfile
 from airflow_monitoring_provider.profiles.column import ColumnBuilder, ColumnProfile
@@ -51,9 +51,9 @@ def check_plan(plan: ProfilePlan, selection: Selection) -> None:
 
     :raises CannotPushDown: names the column or what else is in the way, and why.
     """
-    dialect = selection.connection.dialect.name
-    if dialect not in (*PROVEN, *COMPILED):
-        raise CannotPushDown(f"profiles are computed inside {', '.join((*PROVEN, *COMPILED))} only, not in {dialect}")
+    reason = cannot(selection.connection.dialect)
+    if reason is not None:
+        raise CannotPushDown(reason)
     if plan.actual_time_column is not None:
         raise CannotPushDown("the time until actuals are known is measured row by row")
     if plan.whole_rows:
@@ -104,6 +104,7 @@ def profile_in_database(
     rows = _with_status(plan, selection, identifiers, copied)
     plain = dataclasses.replace(plan, segments=())
     classes = {} if plan.target is None else distinct_classes(selection, rows, plan.target)
+    check_bound(Part(selection, rows))
     profile = _Counting(plain, Part(selection, rows), classes).profiles().get(0)
     if profile is None:  # there are no rows
         return profile_batches(plan, ())

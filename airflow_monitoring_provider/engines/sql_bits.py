@@ -154,7 +154,8 @@ def _on_oracle(element: LeadingBits, compiler: Any, **options: Any) -> str:
     value, shift = element.parts
     text = compiler.process(value, **options)
     raw = f"RAWTOHEX(UTL_RAW.CAST_FROM_BINARY_DOUBLE(TO_BINARY_DOUBLE({text})))"
-    bits = f"TO_NUMBER({raw}, 'XXXXXXXXXXXXXXXX') - CASE WHEN {text} < 0 THEN {1 << 64} ELSE 0 END"
+    number = f"TO_NUMBER({raw}, 'XXXXXXXXXXXXXXXX')"
+    bits = f"{number} - CASE WHEN {number} >= {1 << 63} THEN {1 << 64} ELSE 0 END"
     return f"FLOOR(({bits}) / {1 << shift})"
 
 

@@ -20,7 +20,7 @@ from airflow_monitoring_provider.engines.sql_moments import Value
 from airflow_monitoring_provider.engines.sql_part import Part
 from airflow_monitoring_provider.engines.targets import class_indices
 from airflow_monitoring_provider.intake.source import CannotPushDown, Selection
-from airflow_monitoring_provider.intake.words import DOUBLE
+from airflow_monitoring_provider.intake.words import DOUBLE, most_bound, size_of
 from airflow_monitoring_provider.profiles.classification import (
     CURVE_CLASSES,
     MISSING_ACTUAL,
@@ -57,8 +57,8 @@ def distinct_classes(selection: Selection, rows: sa.FromClause, target: TargetPl
     for _, batch in selection.grouped(rows, [name]):
         indices = class_indices(batch.column(0), target).tolist()
         found |= dict(zip(batch.column(0).to_pylist(), indices, strict=True))
-        if len(found) > MOST_ACTUALS:
-            raise CannotPushDown(f"actual column {name!r} has more than {MOST_ACTUALS} values")
+        if len(found) > min(MOST_ACTUALS, most_bound(selection.connection.dialect.name) // 8):
+            raise CannotPushDown(f"actual column {name!r} has more values than one statement tells apart")
     return {value: index for value, index in found.items() if value is not None and index >= 0}
 
 
@@ -116,10 +116,10 @@ def _met_classes(part: Part, target: TargetPlan, actual: Expression) -> Part:
         **{f"p{i}": p for i, p in enumerate(probabilities)},
     )
     c = summed.rows.c
-    off = sa.func.abs(c.total - 1.0) > 1e-6
+    off = size_of(c.total - 1.0) > 1e-6
     # PostgreSQL refuses a quotient that is no double any more.
     proper = [
-        sa.case((sa.not_(off), p), (c.total <= 0.0, 1.0 / k), (p < 1e-320, 0.0), else_=p / c.total)
+        sa.case((sa.not_(off), p), (c.total <= 0.0, 1.0 / k), (p < sa.literal(1e-320, DOUBLE), 0.0), else_=p / c.total)
         for p in (c[f"p{i}"] for i in range(k))
     ]
     predicts = sa.case(*((c[f"p{i}"] == c.most, i) for i in range(k - 1)), else_=k - 1)
@@ -135,7 +135,8 @@ def _met_classes(part: Part, target: TargetPlan, actual: Expression) -> Part:
         sa.case(*((key == i, c[f"p{i}"]) for i in range(k - 1)), else_=c[f"p{k - 1}"]) for key in (c.actual, c.predicts)
     )
     squares = functools.reduce(
-        operator.add, (sa.case((c[f"p{i}"] < _LEAST, 0.0), else_=c[f"p{i}"] * c[f"p{i}"]) for i in range(k))
+        operator.add,
+        (sa.case((c[f"p{i}"] < sa.literal(_LEAST, DOUBLE), 0.0), else_=c[f"p{i}"] * c[f"p{i}"]) for i in range(k)),
     )
     return _layer(final, own=own, score=score, squares=squares, **{c.key: c for c in final.rows.c if c.key != "code"})
 
@@ -184,7 +185,7 @@ def _table(met: Part, k: int, *, binary: bool) -> Table:
     tenth = sa.case(*((c.score * 10.0 < float(place), place - 1) for place in range(1, 10)), else_=9)
     clipped = sa.case((c.own < _EPS, _EPS), (c.own > 1.0 - _EPS, 1.0 - _EPS), else_=c.own)
     if binary:
-        rest = sa.case((1.0 - c.own < _LEAST, 0.0), else_=1.0 - c.own)
+        rest = sa.case((1.0 - c.own < sa.literal(_LEAST, DOUBLE), 0.0), else_=1.0 - c.own)
         brier, extra = rest * rest, {}
     else:
         brier = c.squares - 2.0 * c.own + 1.0

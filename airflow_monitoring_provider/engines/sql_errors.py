@@ -13,7 +13,7 @@ from airflow_monitoring_provider.engines.sql_moments import Spread, Value
 from airflow_monitoring_provider.engines.sql_numbers import number_of
 from airflow_monitoring_provider.engines.sql_part import Part
 from airflow_monitoring_provider.intake.source import CannotPushDown, Selection
-from airflow_monitoring_provider.intake.words import DOUBLE
+from airflow_monitoring_provider.intake.words import DOUBLE, size_of
 from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.plan import TargetPlan
 from airflow_monitoring_provider.profiles.regression import ErrorSums, IntervalCounts, RegressionProfile
@@ -90,7 +90,7 @@ def _met(part: Part, target: TargetPlan) -> Part:
 
 def _check_range(met: Part, target: TargetPlan) -> None:
     c = met.rows.c
-    sizes = {name: sa.func.abs(c[name]) for name in ("p", "y", *(_ENDS if target.interval_columns else ()))}
+    sizes = {name: size_of(c[name]) for name in ("p", "y", *(_ENDS if target.interval_columns else ()))}
     odd = [sa.or_(size > LARGEST, sa.and_(size < SMALLEST, size > 0.0)) for size in sizes.values()]
     counted = [sa.func.count(sa.case((sa.and_(c.y.is_not(None), one), 1))) for one in odd]
     answers = met.selection.connection.execute(sa.select(*counted).select_from(met.rows)).one()
@@ -112,7 +112,7 @@ def _labelled(met: Part) -> Part:
     c = first.c
     # log1p: the logarithm of a rounded sum, and what the rounding took (Kahan; the quotient is exact enough).
     logs = [sa.case((c[name] > -1.0, _log1p(met.selection, c[name]))).label(f"log_{name}") for name in ("p", "y")]
-    scale = sa.func.abs(c.y) + sa.func.abs(c.p)
+    scale = size_of(c.y) + size_of(c.p)
     both = sa.and_(c.y > 0.0, c.p > 0.0)
     ratio = sa.case((both, c.y / _divisor(c.p)))
     root = met.selection.root
@@ -121,9 +121,9 @@ def _labelled(met: Part) -> Part:
         "predicted": c.p,
         "actual": c.y,
         "errors": c.e,
-        "absolute_errors": sa.func.abs(c.e),
-        "percentage_errors": sa.case((c.y != 0.0, sa.func.abs(c.e) / _divisor(sa.func.abs(c.y)))),
-        "smape": sa.case((scale > 0.0, 2.0 * (sa.func.abs(c.e) / _divisor(scale))), else_=0.0),
+        "absolute_errors": size_of(c.e),
+        "percentage_errors": sa.case((c.y != 0.0, size_of(c.e) / _divisor(size_of(c.y)))),
+        "smape": sa.case((scale > 0.0, 2.0 * (size_of(c.e) / _divisor(scale))), else_=0.0),
         "ratio": ratio,
         "root_p": root(positive),
         "root_y": root(sa.case((c.y >= 0.0, c.y))),
@@ -143,7 +143,7 @@ def _log1p(selection: Selection, x: Expression) -> Expression:
 def _sums(c: Any, selection: Selection) -> dict[str, Expression]:
     """What is added up over labelled rows, by the names of :class:`RegressionProfile` and :class:`ErrorSums`."""
     e, y, p = c.errors, c.actual, c.predicted
-    size, square, product = sa.func.abs(e), e * e, e * y
+    size, square, product = size_of(e), e * e, e * y
     defined = sa.and_(y > -1.0, p > -1.0)
     apart = c.log_p - c.log_y
     log_square = sa.case((defined, apart * apart), else_=0.0)
@@ -161,9 +161,9 @@ def _sums(c: Any, selection: Selection) -> dict[str, Expression]:
         "squared_log_error_sum": log_square,
         "log_undefined": sa.case((defined, 0), else_=1),
         "zero_actuals": sa.case((y == 0.0, 1), else_=0),
-        "absolute_actual_sum": sa.func.abs(y),
+        "absolute_actual_sum": size_of(y),
         "signed_squares": e * size,
-        "error_times_actual": sa.func.abs(product),
+        "error_times_actual": size_of(product),
         "square_times_actual": square * y,
         "square_times_square": product * product,
         "smape_squares": c.smape * c.smape,

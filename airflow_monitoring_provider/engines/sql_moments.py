@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.engines.sql_part import Literals, Part, in_chunks, once
+from airflow_monitoring_provider.intake.words import size_of
 from airflow_monitoring_provider.profiles.moments import Moments, two_sum
 
 Expression = sa.ColumnElement[Any]
@@ -65,7 +66,7 @@ class Spread:
 
 def asked(value: Expression) -> list[Expression]:
     """Count, minimum, maximum and about the sum of the values that are not null, for :meth:`Spread.of`."""
-    size = sa.func.abs(value)
+    size = size_of(value)
     # PostgreSQL's sum refuses to overflow, and its avg squares.
     sums = sa.case((sa.and_(size < _HUGE, size > _TINY), value), else_=0.0)
     return [sa.func.count(value), sa.func.min(value), sa.func.max(value), sa.func.sum(sums)]
@@ -111,53 +112,72 @@ def moments(
     found: dict[int, dict[str, Moments]] = {group: {} for group in spreads}
     if not spreads:
         return found
-    for names in in_chunks(list(values), len(spreads), 3):
+    for names in in_chunks(list(values), len(spreads), 5, part.selection.connection.dialect.name):
         units = {name: _Unit.of([spread[name] for spread in spreads.values()]) for name in names}
         numbers = {group: [n for name in names for n in units[name].numbers(s[name])] for group, s in spreads.items()}
         literals = Literals(part, numbers)
         apart: dict[str, Expression] = {}
         for place, name in enumerate(names):
-            pivot, least, scale = (literals.number(3 * place + offset) for offset in range(3))
-            apart[f"u{place}"] = units[name].apart(values[name], pivot, least, scale)
+            start = sum(units[before].width for before in names[:place])
+            own = [literals.number(start + offset) for offset in range(units[name].width)]
+            apart[f"u{place}"] = units[name].apart(values[name], *own)
         seen = once(part, apart, literals.rows)
         powers = [power for label in apart for power in power_sums(seen.rows.c[label])]
         for group, answers in seen.totals(powers).items():
             for place, name in enumerate(names):
                 sums = [float(x or 0) for x in answers[4 * place : 4 * place + 4]]
-                spread, unit = spreads[group][name], units[name]
-                found[group][name] = _centred(spread, sums, unit.exponent(spread) + (unit.half == 0.5))
+                spread = spreads[group][name]
+                found[group][name] = _centred(spread, sums, _exponent(spread) + (_half(spread) < 1.0))
     return found
 
 
 @dataclasses.dataclass(frozen=True)
 class _Unit:
-    """Of one column's deviations: halved first, where the difference of two values would overflow."""
+    """Of one column's deviations.
 
-    half: float
+    :param halved: there is a group whose values are halved first, since the difference of two would overflow.
+    """
+
+    halved: bool
 
     @classmethod
     def of(cls, spreads: list[Spread]) -> _Unit:
-        return cls(0.5 if any(math.isinf(spread.high - spread.low) for spread in spreads) else 1.0)
+        return cls(any(_half(spread) < 1.0 for spread in spreads))
 
-    def exponent(self, spread: Spread) -> int:
-        pivot = spread.pivot * self.half
-        widest = max(spread.high * self.half - pivot, pivot - spread.low * self.half)
-        return max(-1000, math.frexp(widest)[1])
+    @property
+    def width(self) -> int:
+        """How many :meth:`numbers` there are."""
+        return 5 if self.halved else 3
 
     def numbers(self, spread: Spread) -> list[float]:
-        """The pivot, the least deviation that is seen, and what a deviation is multiplied by."""
-        exponent = self.exponent(spread)
+        """The pivot, the least deviation that is seen, and what a deviation is multiplied by; where groups are halved
+        also by what, and the size up to which a value of the group is nothing.
+        """
+        exponent, half = _exponent(spread), _half(spread)
         # What is a hundred orders below the widest is nothing to the sum, and PostgreSQL refuses to underflow.
         least = math.ldexp(1.0, max(-1074, exponent - 200))
-        return [spread.pivot * self.half, least, math.ldexp(1.0, -exponent)]
+        plain = [spread.pivot * half, least, math.ldexp(1.0, -exponent)]
+        return [*plain, half, 0.0 if half == 1.0 else 1.0] if self.halved else plain
 
-    def apart(self, value: Value, pivot: Expression, least: Expression, scale: Expression) -> Expression:
+    def apart(
+        self, value: Value, pivot: Expression, least: Expression, scale: Expression, *half: Expression
+    ) -> Expression:
         """A value's deviation in units; null where it does not count."""
         double = value.double
-        if self.half == 0.5:
-            double = sa.case((sa.func.abs(double) > 1.0, double * 0.5), else_=0.0)
+        if half:
+            double = sa.case((size_of(double) > half[1], double * half[0]), else_=0.0)
         apart = double - pivot
-        return sa.case((sa.and_(value.there, sa.func.abs(apart) > least), apart * scale), (value.there, 0.0))
+        return sa.case((sa.and_(value.there, size_of(apart) > least), apart * scale), (value.there, 0.0))
+
+
+def _half(spread: Spread) -> float:
+    return 0.5 if math.isinf(spread.high - spread.low) else 1.0
+
+
+def _exponent(spread: Spread) -> int:
+    half = _half(spread)
+    pivot = spread.pivot * half
+    return max(-1000, math.frexp(max(spread.high * half - pivot, pivot - spread.low * half))[1])
 
 
 def _centred(spread: Spread, powers: list[float], exponent: int) -> Moments:

@@ -22,7 +22,7 @@ from airflow_monitoring_provider.engines.sql_sample import COARSEST, Guess, gues
 from airflow_monitoring_provider.engines.sql_tallies import tallied
 from airflow_monitoring_provider.engines.sql_value_keys import ValueTally, value_key
 from airflow_monitoring_provider.intake.source import Selection
-from airflow_monitoring_provider.intake.words import DOUBLE
+from airflow_monitoring_provider.intake.words import DOUBLE, most_bound
 from airflow_monitoring_provider.profiles.column import ColumnProfile, Number
 from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.moments import Moments
@@ -49,6 +49,12 @@ def number_profiles(
     """
     if not plans:
         return {}
+    step = _columns_of_a_statement(plans, part.selection.connection.dialect.name)
+    if len(plans) > step:
+        found = number_profiles(part, plans[:step], buckets, whole)
+        for group, others in number_profiles(part, plans[step:], buckets, whole).items():
+            found[group] |= others
+        return found
     columns = {plan.name: _Column(plan, part, place) for place, plan in enumerate(plans)}
     if whole is None:
         values = {name: column.value for name, column in columns.items()}
@@ -59,7 +65,7 @@ def number_profiles(
     sums = _sums(part, columns, tallies, {name: guess.pivot for name, guess in guesses.items()})
     zeros = _zeros(part, [column for name, column in columns.items() if not tallies[name].tells_zeros])
     moments = _moments(part, columns, sums)
-    found: dict[int, dict[str, ColumnProfile]] = {group: {} for group in sums}
+    found = {group: {} for group in sums}
     for name, column in columns.items():
         histograms = _histograms(column, tallies[name], buckets)
         for group, own in sums.items():
@@ -263,6 +269,11 @@ def _histograms(column: _Column, tally: ValueTally, buckets: int) -> dict[int, H
     if not tally.fine:
         return bucketed(column.part, column.value, buckets, mirrored=mirrored)
     return refined(column.part, column.value, finite, tally.shift, buckets, mirrored=mirrored)
+
+
+def _columns_of_a_statement(plans: Sequence[ColumnPlan], dialect: str) -> int:
+    """How many columns' numbers and sums bind no more values than half a statement may."""
+    return most_bound(dialect) // 2 // (24 + 2 * max(len(plan.edges) for plan in plans))
 
 
 def _bound(value: Any) -> Number:

@@ -12,8 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from airflow_monitoring_provider.intake.source import Selection
-from airflow_monitoring_provider.intake.words import DOUBLE
+from airflow_monitoring_provider.intake.source import CannotPushDown, Selection
+from airflow_monitoring_provider.intake.words import DOUBLE, most_bound
 
 Expression = sa.ColumnElement[Any]
 
@@ -81,6 +81,17 @@ def once(part: Part, columns: Mapping[str, Expression], rows: sa.FromClause | No
     return Part(part.selection, inner, None if part.code is None else inner.c.monitoring_code)
 
 
+def check_bound(part: Part) -> None:
+    """Refuse rows that bind more values than leave room for the rest of a statement.
+
+    :raises CannotPushDown: they do.
+    """
+    dialect = part.selection.connection.dialect
+    bound = len(sa.select(part.rows).compile(dialect=dialect).params)
+    if bound > most_bound(dialect.name) // 4:
+        raise CannotPushDown(f"statuses and segments tell {bound} values apart, too many for one statement")
+
+
 class Literals:
     """Numbers that differ from group to group, inside a statement: written into it, or joined as a little table.
 
@@ -110,7 +121,11 @@ class Literals:
         return sa.literal(0.0 if self._plain is None else self._plain[place], DOUBLE)
 
 
-def in_chunks(names: Sequence[str], groups: int, width: int) -> list[list[str]]:
-    """Columns that fit one statement, where each needs ``width`` literals in each group."""
-    step = max(1, min(_MOST_ANSWERS // 4, _MOST_LITERALS // max(1, groups * width)))
+def in_chunks(names: Sequence[str], groups: int, width: int, dialect: str) -> list[list[str]]:
+    """Columns that fit one statement, where each needs ``width`` literals in each group.
+
+    Half of what a statement may bind is left to the rows (:func:`check_bound`) and to what is asked of each column.
+    """
+    most = min(_MOST_LITERALS, most_bound(dialect) // 2)
+    step = max(1, min(_MOST_ANSWERS // 4, most // max(1, groups * width)))
     return [list(names[start : start + step]) for start in range(0, len(names), step)]

@@ -51,7 +51,7 @@ def guessed(part: Part, values: Mapping[str, Value], mirrored: Mapping[str, bool
     """Name -> what the first rows tell; a column of which they have too few values is absent."""
     named = {name: f"v{place}" for place, name in enumerate(values)}
     rows = sa.select(*(values[name].finite.label(label) for name, label in named.items()))
-    sample = rows.select_from(part.rows).where(*part.where()).limit(_SAMPLE).subquery("sample")
+    sample = rows.select_from(part.rows).where(*part.where()).limit(_SAMPLE).subquery("sampled")
     shifts, found, complete = dict.fromkeys(values, _FIRST), dict[str, Guess](), None
     occupied: dict[str, int] = {}
     while shifts:

@@ -45,7 +45,7 @@ _NOT_COMPARED: dict[str, tuple[Any, ...]] = {
     "mariadb": (mysql.FLOAT, mysql.BIT),
 }
 # Drivers of others lose the zone of a bound time, or columns are in the session's zone.
-_ZONED = ("duckdb", "mssql", "snowflake", "bigquery")
+_ZONED = ("duckdb", "mssql")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -346,6 +346,8 @@ def select_window(
     exact = isinstance(kind, sa.DateTime) and len(bounds) == 2
     if exact and not kind.timezone:  # type: ignore[attr-defined]
         exact = not any(skew(window.timezone, bound) for bound in bounds)
+    if dialect == "oracle" and any(bound.microsecond for bound in bounds):
+        exact = False  # a time is bound as a DATE there, to the second
     if not exact:
         raise CannotPushDown(
             f"timestamp column {window.column!r} ({arrow_type(kind)} in {dialect}) cannot be cut to the row there"

@@ -32,7 +32,7 @@ from airflow_monitoring_provider.intake.source import (
     listed,
 )
 from airflow_monitoring_provider.intake.window_cut import WindowCut
-from airflow_monitoring_provider.intake.words import COMPILED, PROVEN
+from airflow_monitoring_provider.intake.words import COMPILED, PROVEN, cannot
 
 _MOST_COUNTED = 1001  # one more than a categorical metric may have
 _READERS: dict[str, Any] = {"postgresql": postgres, "sqlite": sqlite}
@@ -94,11 +94,8 @@ class SqlSource:
 
         :raises CannotPushDown: the window cannot be cut exactly, or it is a database that no statement is made for.
         """
-        known = (*PROVEN, *COMPILED)
-        if self._engine.dialect.name not in known:
-            raise CannotPushDown(
-                f"profiles are computed inside {', '.join(known)} only, and this is {self._engine.dialect.name}"
-            )
+        if self._engine.dialect.name not in (*PROVEN, *COMPILED):
+            raise CannotPushDown(str(cannot(self._engine.dialect)))
         moment = generic.moment if self._reader is generic else self._reader.transaction
         with translated(self.label), moment(self._engine) as connection:
             relation = self._resolved(connection)

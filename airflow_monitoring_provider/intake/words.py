@@ -5,7 +5,7 @@ What                             Where it differs
 ================================ =====================================================================================
 a double                         Oracle's DOUBLE PRECISION is a decimal; a double there is a BINARY_DOUBLE
 NaN and the infinities           MySQL, MariaDB and SQL Server hold none, and take none as a bound value; SQLite has no
-                                 NaN; BigQuery alone says that NaN differs from itself
+                                 NaN
 a condition that nothing fulfils SQL Server and Oracle have no FALSE
 texts that are equal             MySQL, MariaDB and SQL Server compare without regard to case or to spaces at the end
                                  unless told otherwise; SQLite by the column's collation
@@ -30,10 +30,8 @@ Condition = sa.ColumnElement[bool]
 
 PROVEN = ("postgresql", "sqlite", "duckdb")
 """Databases whose profiles are held to those of rows that are read."""
-COMPILED = ("mysql", "mariadb", "mssql", "oracle", "snowflake", "bigquery")
-"""Databases whose statements are only looked at as texts."""
-MOST_BOUND = {"mssql": 1900, "bigquery": 9000}
-"""Values that a statement may bind, where that is fewer than SQLite's 32 766."""
+COMPILED = ("mysql", "mariadb", "mssql", "oracle")
+"""Databases whose statements are looked at as texts only."""
 
 DOUBLE: sa.types.TypeEngine[float] = sa.Double().with_variant(oracle.BINARY_DOUBLE(), "oracle")
 TEXT: sa.types.TypeEngine[str] = (
@@ -46,7 +44,29 @@ _BINARY = {
     "mariadb": "utf8mb4_nopad_bin",
     "mssql": "Latin1_General_BIN2",
 }
+_LEAST_VERSION = {"mysql": (8, 0, 17), "mariadb": (10, 4, 5)}
 _FINITE_ONLY = ("mysql", "mariadb", "mssql")
+
+
+def most_bound(dialect: str) -> int:
+    """Values that a statement may bind: SQL Server takes 2100, SQLite 32 766 and others more."""
+    return 2000 if dialect == "mssql" else 32_000
+
+
+def cannot(dialect: Any) -> str | None:
+    """Why no statement is made for a database that is connected; None where there are such.
+
+    :param dialect: SQLAlchemy's, which knows the server's version.
+    """
+    name = dialect.name
+    if name not in (*PROVEN, *COMPILED):
+        return f"profiles are computed inside {', '.join((*PROVEN, *COMPILED))} only, and this is {name}"
+    if name == "mysql" and dialect.is_mariadb:
+        return "this is a MariaDB, whose collations have other names; let its connection begin with mariadb"
+    least = _LEAST_VERSION.get(name, ())
+    if least and dialect.server_version_info < least:
+        return f"{name} casts to doubles from version {'.'.join(map(str, least))} on"
+    return None
 
 
 def never() -> Condition:
@@ -59,8 +79,6 @@ def is_nan(double: Expression, dialect: str) -> Condition:
     """Whether a double is NaN."""
     if dialect == "sqlite" or dialect in _FINITE_ONLY:
         return never()
-    if dialect == "bigquery":
-        return double != double
     nan: Condition = double.in_([sa.literal(math.nan, DOUBLE)])
     return nan
 
@@ -97,6 +115,11 @@ def same_text(column: Expression, value: str, dialect: str) -> Condition:
     same: Condition = text == sa.literal(value, TEXT)
     size = text_size(text, dialect)
     return same if size is None else sa.and_(same, size == len(value.encode("utf-16-le")))
+
+
+def size_of(double: Expression) -> Expression:
+    """A double without its sign."""
+    return sa.func.abs(double, type_=DOUBLE)
 
 
 def logarithm(double: Expression, dialect: str) -> Expression:

@@ -258,6 +258,19 @@ def test_decimals_are_the_doubles_next_to_them(postgres_url: str) -> None:
     engine.dispose()
 
 
+def test_numbers_of_one_segment_leave_those_of_another_what_they_are(engine: sa.Engine) -> None:
+    rows = [{"g": "huge", "x": 1e308 * (-1) ** n} for n in range(4)] + [{"g": "small", "x": n / 8} for n in range(9)]
+    plan = ProfilePlan(
+        (ColumnPlan("x", ColumnKind.NUMERIC),), segments=(SegmentPlan("g", "g", limit=9, levels=("huge", "small")),)
+    )
+    source = table(engine, rows, g=sa.Text(), x=sa.Double())
+
+    assert_same(read(plan, source), pushed(plan, source))
+    moments = pushed(plan, source).segments["g=small"].columns["x"].moments
+    assert moments is not None
+    assert (0.5, pytest.approx(math.sqrt(60 / 9) / 8, rel=1e-12)) == (moments.mean, moments.std(0))
+
+
 def test_thousands_of_aggregates_are_asked_in_as_many_statements_as_it_takes(engine: sa.Engine) -> None:
     source = table(engine, [{"n": n, "g": n % 2} for n in range(5)], n=sa.Integer(), g=sa.Integer())
     with source.selection(None) as selection:
