@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions.terms import RowStatus, TargetType
 from airflow_monitoring_provider.exceptions import SourceUnavailable
+from airflow_monitoring_provider.intake import words
 from airflow_monitoring_provider.intake.source import CannotPushDown, Selection
 from airflow_monitoring_provider.profiles.plan import ProfilePlan
 
@@ -115,6 +116,7 @@ class ProfiledRows:
     selected: SelectedRows
     rows: int
     checksum: str
+    _written_by: list[sa.Connection] = dataclasses.field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def of(cls, selected: SelectedRows) -> ProfiledRows:
@@ -138,7 +140,13 @@ class ProfiledRows:
     def prepare(self, connection: sa.Connection) -> sa.Select[Any]:
         """The rows as the output holds them, for the transaction that writes them."""
         self.selected.prepare(connection)
+        self._written_by[:] = [connection]
         return self.selected.select()
+
+    def cancel(self) -> None:
+        """Tell the database to end the statement that writes the rows, from any thread."""
+        for connection in tuple(self._written_by):
+            words.cancel(connection)
 
     def digest(self, rows: sa.FromClause) -> list[Expression]:
         """Aggregates of the rows that were written, for :meth:`check`."""
@@ -149,6 +157,7 @@ class ProfiledRows:
 
         :raises SourceUnavailable: it is not.
         """
+        self._written_by.clear()  # what follows is the commit
         if self.selected.told(digest) != (self.rows, self.checksum):
             raise SourceUnavailable(
                 "The rows changed between their profile and their statuses; nothing was written. Choose a window that "

@@ -274,11 +274,7 @@ class SqlSelection:
 
     def cancel(self) -> None:
         """See ``Selection``."""
-        driver: Any = self.connection.connection.driver_connection
-        for name in ("cancel_safe", "interrupt", "cancel"):  # psycopg 3; sqlite3; psycopg2 and others
-            if hasattr(driver, name):
-                getattr(driver, name)()
-                return
+        words.cancel(self.connection)
 
     def prepare(self, connection: sa.Connection) -> None:
         """See ``Selection``."""

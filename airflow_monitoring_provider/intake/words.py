@@ -117,6 +117,15 @@ def same_text(column: Expression, value: str, dialect: str) -> Condition:
     return same if size is None else sa.and_(same, size == len(value.encode("utf-16-le")))
 
 
+def cancel(connection: sa.Connection) -> None:
+    """End the statement that runs on a connection, from any thread; where none runs nothing happens."""
+    driver: Any = connection.connection.driver_connection
+    for name in ("cancel_safe", "interrupt", "cancel"):  # psycopg 3; sqlite3; psycopg2 and others
+        if hasattr(driver, name):
+            getattr(driver, name)()
+            return
+
+
 def size_of(double: Expression) -> Expression:
     """A double without its sign."""
     return sa.func.abs(double, type_=DOUBLE)

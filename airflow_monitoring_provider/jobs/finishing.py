@@ -16,6 +16,7 @@ from airflow_monitoring_provider.jobs.claiming import attempt_of
 from airflow_monitoring_provider.jobs.custom import profile_values, read_values
 from airflow_monitoring_provider.jobs.history import history_values
 from airflow_monitoring_provider.jobs.progress import Progress
+from airflow_monitoring_provider.jobs.pushing import watched
 from airflow_monitoring_provider.jobs.reading import Reading, Rows
 from airflow_monitoring_provider.jobs.reference import Reference
 from airflow_monitoring_provider.jobs.timeliness import (
@@ -104,7 +105,7 @@ def finish_job(
     values += timeliness_values(definition, claim.window, reading.profile.rows, timed, store)
     values += history_values(definition, claim.window, claim.job_id, values, store)
     progress.stage("write", f"compared: {len(values)} values")
-    receipt = _write(store, writer, claim, reading)  # 4 write
+    receipt = _write(store, writer, claim, reading, progress)  # 4 write
     progress.stage("commit", _told_output(receipt))
     snapshot = _snapshot(definition, reading, values, reference, timed)
     batch = store.batch(claim.batch_id)
@@ -185,11 +186,13 @@ def committed_job(store: MonitoringStore, job_id: str) -> JobSummary:
     )
 
 
-def _write(store: MonitoringStore, writer: RowWriter | None, claim: Claim, reading: Reading) -> Receipt | None:
+def _write(
+    store: MonitoringStore, writer: RowWriter | None, claim: Claim, reading: Reading, progress: Progress
+) -> Receipt | None:
     if writer is None or reading.rows is None:
         return None
     try:
-        receipt = _receipt(writer, reading.rows, attempt_of(store, claim))
+        receipt = _receipt(writer, reading.rows, attempt_of(store, claim), progress)
     except Superseded:
         store.confirm(claim)  # says the same, unless the attempt that took the marker is one the store forgot
         raise OutputUnavailable(
@@ -201,12 +204,13 @@ def _write(store: MonitoringStore, writer: RowWriter | None, claim: Claim, readi
     return receipt
 
 
-def _receipt(writer: RowWriter, rows: Rows | ProfiledRows, attempt: Attempt) -> Receipt:
+def _receipt(writer: RowWriter, rows: Rows | ProfiledRows, attempt: Attempt, progress: Progress) -> Receipt:
     if not isinstance(rows, ProfiledRows):
         return writer.write(rows.batches(), attempt, schema=rows.schema)
     if not isinstance(writer, SelectingWriter):  # or the database had not been asked for a profile
         raise TypeError(f"{type(writer).__name__} cannot be filled by a database")
-    return writer.write_selected(rows, attempt)
+    with watched(rows, progress, commits=True):
+        return writer.write_selected(rows, attempt)
 
 
 def _told_output(receipt: Receipt | None) -> str:

@@ -30,6 +30,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -105,11 +106,20 @@ def pushed_profile(
         return None
 
 
+class Running(Protocol):
+    """Statements that may take long."""
+
+    def cancel(self) -> None:
+        """Tell the database to end the one that runs."""
+
+
 @contextmanager
-def watched(selection: Selection, progress: Progress) -> Iterator[None]:
+def watched(running: Running, progress: Progress, *, commits: bool = False) -> Iterator[None]:
     """Cancel what runs in the database where the job is asked to end, or was superseded, and raise that.
 
     No row comes by at which this thread could ask, and a statement may run for hours on a server that nobody told.
+
+    :param commits: what ended well is in the database, whoever asked for its end meanwhile, and the job goes on.
     """
     done, reasons = threading.Event(), list[BaseException]()
 
@@ -117,7 +127,7 @@ def watched(selection: Selection, progress: Progress) -> Iterator[None]:
         while not done.wait(SECONDS_BETWEEN_LOOKS):
             if reasons:  # again, since it may have come between two statements
                 with contextlib.suppress(Exception):  # of the driver: the statement may have ended meanwhile
-                    selection.cancel()
+                    running.cancel()
                 continue
             try:
                 progress.rows(0, 0)
@@ -135,7 +145,7 @@ def watched(selection: Selection, progress: Progress) -> Iterator[None]:
     finally:
         done.set()
         watcher.join()
-    if reasons:
+    if reasons and not commits:
         raise reasons[0]
 
 

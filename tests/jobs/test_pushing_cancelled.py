@@ -6,15 +6,16 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.exceptions import JobInterrupted
-from job_world import COLUMNS
+from job_world import COLUMNS, open_world
 
 # Hours of work for either database, none of which gives a row before its end.
 SLOW = (
@@ -37,11 +38,19 @@ QUERIED: dict[str, Any] = {
 
 
 @contextmanager
-def terminated() -> Iterator[list[int]]:
-    """This process gets SIGTERM in a while; yields the signals that were handled."""
+def terminated(ready: Callable[[], Any] = lambda: time.sleep(2.0)) -> Iterator[list[int]]:
+    """This process gets SIGTERM in a while; yields the signals that were handled.
+
+    :param ready: returns when it may.
+    """
+
+    def terminate() -> None:
+        ready()
+        os.kill(os.getpid(), signal.SIGTERM)
+
     handled: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _frame: handled.append(number))
-    timer = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGTERM))
+    timer = threading.Thread(target=terminate)
     timer.start()
     try:
         yield handled
@@ -71,6 +80,31 @@ def test_sigterm_ends_a_statement_of_hours(world: Any, define: Any) -> None:
         assert [] == running(world.engine)
 
 
+def test_sigterm_ends_the_insert_of_statuses(postgres_url: str, tmp_path: Path, define: Any, tools: Any) -> None:
+    output = {"type": "sql", "data_store_id": "db", "table": "statuses", "statement_type": "insert"}
+    changes = QUERIED | {"intake_settings": {"type": "sql", "data_store_id": "db", "table": "scores"}}
+    definition = define(**changes | {"output_settings": output | {"create_table_if_not_exists": True}})
+    with open_world(postgres_url, postgres_url, tmp_path) as world:
+        rows = tools.day_rows(0, dirty=False)
+        world.table("scores", rows)
+        assert len(rows) == world.run(definition).output_rows  # makes the table
+        with world.engine.begin() as connection:
+            connection.exec_driver_sql(
+                "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN PERFORM pg_sleep(3600) /* counted */; RETURN NEW; END $$"
+            )
+            connection.exec_driver_sql(
+                "CREATE TRIGGER waits BEFORE INSERT ON statuses FOR EACH ROW EXECUTE FUNCTION wait()"
+            )
+        inserting = "query LIKE '%INSERT INTO statuses%'"
+        ended = pytest.raises(JobInterrupted, match="cancelled by Airflow")
+        with terminated(lambda: running(world.engine, inserting, until=True)) as handled, ended:
+            world.run(definition, 1, cancelled=lambda: bool(handled))
+        assert [signal.SIGTERM] == handled
+        assert [] == running(world.engine, inserting)
+        assert len(rows) == len(world.rows("statuses"))
+
+
 def _slow_view() -> str:
     return (
         "WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 100000000000) "
@@ -78,16 +112,15 @@ def _slow_view() -> str:
     )
 
 
-def running(engine: sa.Engine) -> list[str]:
-    """Statements that the server still works on after a while."""
+def running(engine: sa.Engine, which: str = "query LIKE '%counted%'", *, until: bool = False) -> list[str]:
+    """Statements that the server still works on after a while, or has begun to work on in it (``until``)."""
     asked = sa.text(
-        "SELECT query FROM pg_stat_activity "
-        "WHERE state = 'active' AND query LIKE '%counted%' AND pid <> pg_backend_pid()"
+        f"SELECT query FROM pg_stat_activity WHERE state = 'active' AND {which} AND pid <> pg_backend_pid()"
     )
-    for _ in range(50):
+    for _ in range(600 if until else 50):
         with engine.connect() as connection:
             found = list(connection.execute(asked).scalars())
-        if not found:
+        if bool(found) is until:
             break
         time.sleep(0.1)
     return found
