@@ -8,6 +8,7 @@ and read rows as text (:mod:`row_texts`), with the same result.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
@@ -164,14 +165,15 @@ def _blocks(connection: sa.Connection, driver: Any, rows: sa.Select[Any]) -> Gen
 
 
 def _gathered(copy: Any, libpq: Any) -> Iterator[list[bytes]]:
-    arrived = libpq.get_copy_data
+    arrived, least = libpq.get_copy_data, len(TRAILER)  # what no row is as short as
     message = without_header(bytes(copy.read())) or copy.read()
     size = len(message)
     block: list[bytes] = []
     counted = weight = 0
-    while size > len(TRAILER):  # what no row is as short as
-        while size > len(TRAILER):
-            block.append(bytes(message))  # thousands of memoryviews would keep the garbage collector busy
+    append = block.append
+    while size > least:
+        while size > least:
+            append(bytes(message))  # thousands of memoryviews would keep the garbage collector busy
             size, message = arrived(1)
         if size < 0:
             raise _ending(libpq)
@@ -181,6 +183,7 @@ def _gathered(copy: Any, libpq: Any) -> Iterator[list[bytes]]:
             if counted >= BLOCK_ROWS or weight > BLOCK_BYTES:
                 yield block
                 block, counted, weight = [], 0, 0
+                append = block.append
             message = copy.read()
             size = len(message)
     while message:
@@ -195,12 +198,19 @@ def _cut(blocks: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
     weight = 0
     for block in blocks:
         start = 0
-        for stop, size in enumerate(map(len, block), 1):
-            weight += size
-            if len(waiting) + stop - start == BLOCK_ROWS or weight > BLOCK_BYTES:
-                yield waiting + block[start:stop]
-                waiting, weight, start = [], 0, stop
-        waiting += block[start:]
+        while start < len(block):
+            piece = block[start : start + BLOCK_ROWS - len(waiting)]
+            added = sum(map(len, piece))
+            if weight + added > BLOCK_BYTES:  # one row of the piece is too much
+                sizes = itertools.accumulate(map(len, piece), initial=weight)
+                over = next(place for place, reached in enumerate(sizes) if reached > BLOCK_BYTES)
+                piece, added = piece[:over], BLOCK_BYTES + 1 - weight
+            waiting += piece
+            weight += added
+            start += len(piece)
+            if len(waiting) == BLOCK_ROWS or weight > BLOCK_BYTES:
+                yield waiting
+                waiting, weight = [], 0
     if waiting:
         yield waiting
 
