@@ -23,6 +23,7 @@ from airflow_monitoring_provider.definitions.part import (
 )
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.definitions.verdict import Limits
+from airflow_monitoring_provider.definitions.wording import type_found
 
 OUT_OF_BOUNDS, NOT_ALLOWED = "out_of_bounds_share", "not_allowed_share"
 MOST_VALUES = 1000
@@ -31,12 +32,16 @@ AllowedValue = Annotated[Any, WithJsonSchema({"type": ["string", "number", "bool
 _LISTED = (None, ColumnKind.CATEGORICAL, ColumnKind.BOOLEAN, ColumnKind.NUMERIC)
 
 
+def _found(value: Any) -> str:
+    return "one without end or value" if isinstance(value, float) else type_found(value)
+
+
 def _values(values: tuple[Any, ...]) -> tuple[Any, ...]:
     problems: list[tuple[PartPath, str]] = []
     first: dict[tuple[type, Any], int] = {}
     for index, value in enumerate(values):
         if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
-            problems.append(((index,), f"must be a text, a finite number or a boolean, not {type(value).__name__}"))
+            problems.append(((index,), f"must be a text, a finite number or a boolean, not {_found(value)}"))
             continue
         key = (type(value) if isinstance(value, str | bool) else float, value)
         if first.setdefault(key, index) != index:

@@ -22,6 +22,7 @@ from airflow_monitoring_provider.definitions.part import (
     Text,
     Whole,
     breaches,
+    did_you_mean,
     only_list,
     shortened,
 )
@@ -98,11 +99,8 @@ class Parity(StrEnum):
 def _metric(value: str) -> str:
     if value in DRIFT_METRICS:
         return value
-    from difflib import get_close_matches
-
-    close = get_close_matches(value.lower(), DRIFT_METRICS, n=1)
-    hint = f"; did you mean {close[0]}?" if close else f": one of {', '.join(sorted(DRIFT_METRICS))}"
-    raise breaches(((), f"is not a drift metric, {shortened(value)}{hint}"))
+    allowed = ", ".join(sorted(DRIFT_METRICS))
+    raise breaches(((), f"must be one of {allowed}, not {shortened(value)}{did_you_mean(value, DRIFT_METRICS)}"))
 
 
 def _some(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,7 +13,16 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from airflow_monitoring_provider.definitions.metric_terms import METRICS, OF_HISTORY
-from airflow_monitoring_provider.definitions.part import Columns, Flag, FrozenDict, PartPath, Text, Whole, breaches
+from airflow_monitoring_provider.definitions.part import (
+    Columns,
+    Flag,
+    FrozenDict,
+    PartPath,
+    Text,
+    Whole,
+    breaches,
+    did_you_mean,
+)
 from airflow_monitoring_provider.definitions.verdict import Limits
 
 HISTORY = "history_z"
@@ -87,10 +96,7 @@ def _known(histories: Mapping[str, MetricHistory]) -> FrozenDict[MetricHistory]:
         if name in METRICS:
             problems.append(((name,), "is not a metric of quality or volume that a job over its window settles"))
         else:
-            from difflib import get_close_matches
-
-            close = get_close_matches(name.lower(), OF_HISTORY, n=1)
-            problems.append(((name,), f"is not a known metric{f'; did you mean {close[0]}?' if close else ''}"))
+            problems.append(((name,), f"is not a known metric{did_you_mean(name, OF_HISTORY)}"))
     if problems:
         raise breaches(*problems)
     return FrozenDict(histories)

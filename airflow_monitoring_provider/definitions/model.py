@@ -128,6 +128,9 @@ class JobDefinition(PredictionMembers):
         default=None, description="Binary, Multiclass or Regression; inferred when absent."
     )
     positive_class: Text | None = Field(default=None, description="The class a binary score speaks of.")
+    negative_class: Text | None = Field(
+        default=None, description="The other class, where one column holds the score; no other actual then counts."
+    )
     prediction_threshold: Number = Field(default=0.5, ge=0, le=1, description="Scores at or over it predict the class.")
     prediction_quantile: Number = Field(
         default=0.5, gt=0, lt=1, description="The quantile of the actuals that a regression predicts, for pinball."

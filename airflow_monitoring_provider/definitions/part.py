@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn, TypeVar
 
 from pydantic import (
@@ -31,6 +31,7 @@ from airflow_monitoring_provider.definitions.identifiers import (
     fault,
     forbidden_character,
 )
+from airflow_monitoring_provider.definitions.printing import printable
 
 Value = TypeVar("Value")
 PartPath = tuple[str | int, ...]
@@ -203,6 +204,17 @@ def _zone(value: str) -> str:
 def shortened(value: str, limit: int = 40) -> str:
     """A short quoted form of a word that is no secret (an enumeration value, a field name)."""
     return repr(value if len(value) <= limit else value[: limit - 1] + "…")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence that offers the closest of the known words; nothing where none is close."""
+    from difflib import get_close_matches
+
+    by_fold: dict[str, str] = {}
+    for each in sorted(known):
+        by_fold.setdefault(each.casefold(), each)
+    close = get_close_matches(word.casefold(), by_fold, n=1)
+    return f"; did you mean {printable(by_fold[close[0]], 80)}?" if close else ""
 
 
 Text = Annotated[str, Strict(), Field(min_length=1), AfterValidator(_text)]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -19,7 +18,7 @@ from pydantic.alias_generators import to_camel
 
 from airflow_monitoring_provider.definitions.baseline import BASELINES
 from airflow_monitoring_provider.definitions.document import check_data
-from airflow_monitoring_provider.definitions.part import Part, PartPath
+from airflow_monitoring_provider.definitions.part import Part, PartPath, did_you_mean
 from airflow_monitoring_provider.definitions.wording import error_of, sentence, written_path
 
 PartType = TypeVar("PartType", bound=Part)
@@ -147,9 +146,7 @@ class Reading:
             self._problems.append((path, "has a key that is not text"))
             return
         self._spelling[(*path, key)] = key
-        close = get_close_matches(key, field_names(part), n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        self._problems.append(((*path, key), f"is not a known field{hint}"))
+        self._problems.append(((*path, key), f"is not a known field{did_you_mean(key, field_names(part))}"))
 
     def _note_style(self, key: str, path: PartPath) -> None:
         if "_" in key:

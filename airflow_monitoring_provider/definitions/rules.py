@@ -19,6 +19,12 @@ from airflow_monitoring_provider.definitions.drift import DEFAULT_LIMITS
 from airflow_monitoring_provider.definitions.identifiers import IDENTIFIER_BYTES, fault
 from airflow_monitoring_provider.definitions.intake import FileIntake, SqlIntake
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
+from airflow_monitoring_provider.definitions.named_columns import (
+    declared_kinds,
+    misfit_cells,
+    misnamed_columns,
+    role_paths,
+)
 from airflow_monitoring_provider.definitions.output import FileOutput, SqlOutput, StatementType
 from airflow_monitoring_provider.definitions.parity import PARITY
 from airflow_monitoring_provider.definitions.part import PartPath
@@ -38,9 +44,10 @@ Problems = Iterator[tuple[PartPath, str]]
 def broken_rules(definition: JobDefinition) -> list[tuple[PartPath, str]]:
     """Every rule the definition breaks, in the order of its fields."""
     rules = (_job, _aggregation, _roles, _target, _output_columns, _output_place, _times, _partitions, _drift)
+    of_columns = (misnamed_columns, _cells, _checks, _segments)
     return [
         problem
-        for rule in (*rules, _checks, _segments, ranking_problems, interval_problems, _custom, _engine)
+        for rule in (*rules, *of_columns, ranking_problems, interval_problems, _custom, _engine)
         for problem in rule(definition)
     ]
 
@@ -84,7 +91,7 @@ def _segments(definition: JobDefinition) -> Problems:
 def _roles(definition: JobDefinition) -> Problems:
     """A column has one role; only the two timestamps may share one (a table that has a single time)."""
     taken: dict[str, str] = {}
-    for path, column in _role_columns(definition):
+    for path, column in role_paths(definition):
         role = ".".join(str(step) for step in path[:2])
         first = taken.setdefault(column, role)
         shared = {first, role} == {"timestamp_column", "monitoring_columns.actuals_timestamp_column"}
@@ -93,28 +100,6 @@ def _roles(definition: JobDefinition) -> Problems:
     for index, column in enumerate(definition.features or ()):
         if column in taken:
             yield ("features", index), f"names the column that `{taken[column]}` names: a feature has no other role"
-
-
-def _role_columns(definition: JobDefinition) -> Iterator[tuple[PartPath, str]]:
-    columns = definition.monitoring_columns
-    if definition.timestamp_column is not None:
-        yield ("timestamp_column",), definition.timestamp_column
-    predictions = columns.predictions_columns
-    if isinstance(predictions, str):
-        yield ("monitoring_columns", "predictions_columns"), predictions
-    for index, pair in enumerate(predictions if isinstance(predictions, tuple) else ()):
-        yield ("monitoring_columns", "predictions_columns", index, "column_name"), pair.column_name
-    for name in ("association_id_column", "actuals_value_column", "actuals_timestamp_column", "acted_upon_column"):
-        column = getattr(columns, name)
-        if column is not None:
-            yield ("monitoring_columns", name), column
-    if definition.ranking is not None:
-        yield ("ranking", "query_column"), definition.ranking.query_column
-    interval = definition.prediction_interval
-    if interval is not None:
-        yield ("prediction_interval", "lower_column"), interval.lower_column
-        if interval.upper_column != interval.lower_column:
-            yield ("prediction_interval", "upper_column"), interval.upper_column
 
 
 def _target(definition: JobDefinition) -> Problems:
@@ -137,6 +122,13 @@ def _target(definition: JobDefinition) -> Problems:
             yield ("positive_class",), "has a meaning only where `target_type` is Binary"
         elif classes and definition.positive_class not in classes:
             yield ("positive_class",), "must be one of the classes in `monitoring_columns.predictions_columns`"
+    if definition.negative_class is not None:
+        if definition.resolved_target_type is not TargetType.BINARY:
+            yield ("negative_class",), "has a meaning only where `target_type` is Binary"
+        elif len(definition.monitoring_columns.class_names) > 1:
+            yield ("negative_class",), "must be absent: `monitoring_columns.predictions_columns` names both classes"
+        elif definition.negative_class == definition.resolved_positive_class:
+            yield ("negative_class",), "must differ from the positive class"
 
 
 def _output_columns(definition: JobDefinition) -> Problems:
@@ -248,15 +240,8 @@ def _drift(definition: JobDefinition) -> Problems:
 
 
 def _checks(definition: JobDefinition) -> Problems:
-    """A check looks at a column that is profiled, as the kind that is profiled, and its limits stand in one place."""
-    columns = definition.monitoring_columns
-    judged = {*columns.prediction_column_names, columns.actuals_value_column, *(definition.features or ())}
-    roles = {column: ".".join(str(step) for step in path[:2]) for path, column in _role_columns(definition)}
+    """A check looks at a column as the kind that is profiled, and its limits stand in one place."""
     for name, check in definition.checks.items():
-        if name not in judged and name in roles:
-            yield ("checks", name), f"names the column of `{roles[name]}`, whose values are not profiled"
-        elif name not in judged and (definition.features is not None or name in definition.passthrough_columns):
-            yield ("checks", name), "is not profiled: name the column in `features`, too"
         kind = definition.column_types.get(name)
         if kind is not None and check.kind not in (None, kind):
             yield ("checks", name, "kind"), f"differs from `column_types`, which says {kind.value}"
@@ -268,6 +253,10 @@ def _checks(definition: JobDefinition) -> Problems:
             if metric in definition.thresholds and name in definition.thresholds[metric].columns:
                 reason = f"has limits in `checks.{name}`, too: keep one of them"
                 yield ("thresholds", metric, "columns", name), reason
+
+
+def _cells(definition: JobDefinition) -> Problems:
+    return misfit_cells(definition, declared_kinds(definition))
 
 
 def _custom(definition: JobDefinition) -> Problems:

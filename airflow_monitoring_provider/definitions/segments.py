@@ -16,6 +16,7 @@ from airflow_monitoring_provider.definitions.part import (
     breaches,
     only_list,
 )
+from airflow_monitoring_provider.definitions.wording import type_found
 
 MOST_SEGMENTS = 1000
 """Of one entry."""
@@ -61,8 +62,15 @@ class Condition(Part):
             wrong = not isinstance(value, kinds) or (self.op in _ORDERED and isinstance(value, bool))
             if wrong or value != value or value in (float("inf"), float("-inf")):
                 wanted = "a finite number" if self.op in _ORDERED else "a text, a finite number or a boolean"
-                raise breaches((("value",), f"must be {wanted} for `{self.op}`, not {type(value).__name__}"))
+                raise breaches((("value",), f"must be {wanted} for `{self.op}`, not {_found(value)}"))
         return self
+
+
+def _found(value: Any) -> str:
+    """What a value is that a condition cannot compare with, and what to do."""
+    if isinstance(value, float):
+        return "one without end or value"
+    return f"{type_found(value)}; write it without quotes" if isinstance(value, str) else type_found(value)
 
 
 class Segment(Part):

@@ -26,6 +26,7 @@ from airflow_monitoring_provider.definitions.part import (
     PartPath,
     Whole,
     breaches,
+    did_you_mean,
 )
 
 
@@ -121,15 +122,12 @@ def _faults(term: MetricTerm, limits: Limits) -> list[tuple[PartPath, str]]:
 
 
 def _unknown(metric: str) -> str:
-    from difflib import get_close_matches
-
     if metric.lower() in OF_ORDERED_ROWS:
         return "needs rows in order, and results are computed from profiles, which keep none"
     name, _, k = metric.lower().replace("@", "_at_").partition("_at_")
     if name in OF_RANKINGS:
         return f"is not a known metric: write {name}_at_{k if k.isdecimal() and 1 <= int(k) <= MOST_K else 10}"
-    close = get_close_matches(metric.lower(), METRICS, n=1)
-    return f"is not a known metric{f'; did you mean {close[0]}?' if close else ''}"
+    return f"is not a known metric{did_you_mean(metric, METRICS)}"
 
 
 Thresholds = Annotated[dict[str, Threshold], AfterValidator(_known_and_ordered)]

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from airflow_monitoring_provider.definitions.metric_terms import OF_WHOLE_ROWS
 from airflow_monitoring_provider.definitions.model import JobDefinition
+from airflow_monitoring_provider.definitions.named_columns import awaited_columns
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 from airflow_monitoring_provider.exceptions import SourceError
 from airflow_monitoring_provider.profiles.arrays import is_text
@@ -124,11 +125,11 @@ def schema_changes(definition: JobDefinition, plan: ProfilePlan, schema: pa.Sche
 
 
 def checked_columns(definition: JobDefinition, schema: pa.Schema) -> SchemaChanges:
-    """What the definition's checks say of the columns, with or without a baseline."""
+    """What the definition says of the columns, with or without a baseline: checks, and whatever else names one."""
     there = frozenset(schema.names)
     asked = {name: check.kind for name, check in definition.checks.items() if check.kind is not None and name in there}
     return SchemaChanges(
-        missing=tuple(sorted(definition.checks.keys() - there)),
+        missing=tuple(sorted(awaited_columns(definition) - there)),
         retyped=tuple(
             (name, kind.value, str(schema.field(name).type))
             for name, kind in sorted(asked.items())
@@ -220,7 +221,7 @@ def _target(definition: JobDefinition) -> TargetPlan | None:
         named = tuple((pair.class_name, pair.column_name) for pair in pairs)
     classes = tuple(name for name, _ in named)
     if kind is TargetType.BINARY and (named or positive is not None):
-        negative = next((name for name in classes if name != positive), "")
+        negative = next((name for name in classes if name != positive), definition.negative_class or "")
         classes = (negative, positive or "")
     return TargetPlan(
         kind,

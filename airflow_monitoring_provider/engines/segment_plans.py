@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from airflow_monitoring_provider.definitions import JobDefinition
+from airflow_monitoring_provider.definitions.part import did_you_mean
 from airflow_monitoring_provider.definitions.segments import Condition, Segment
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.engines.arrow import ProfileBuilder
@@ -34,19 +35,22 @@ def with_segments(
 ) -> ProfilePlan:
     """The plan with the definition's segments.
 
-    :param baseline: what the rows will be compared with: its levels and ranges are taken over.
-    :param lacking: what to do where the source has not all columns of a way to group rows.
+    :param baseline: what the rows will be compared with: its levels and ranges are taken over, and with them a way to
+        group rows by a column that is gone since: no row has a value there, and the quality results tell.
+    :param lacking: what to do where the source has not all columns of any other way to group rows.
     :raises SourceError: a column that groups rows is not in the source.
     """
     if not definition.segments:
         return plan
     there = set(schema.names)
     drafts = [_draft(segment) for segment in definition.segments]
-    absent = sorted({name for draft in drafts for name in draft.columns} - there)
-    if absent and lacking == "refuse":
-        raise SourceError(f"column {absent[0]!r}, which segments name, is not in {source.label}")
-    drafts = [draft for draft in drafts if there.issuperset(draft.columns)]
     frozen = {} if baseline is None else {_asked(segment): segment for segment in baseline.plan.segments}
+    absent = sorted({name for draft in drafts if _asked(draft) not in frozen for name in draft.columns} - there)
+    if absent and lacking == "refuse":
+        raise SourceError(
+            f"column {absent[0]!r}, which segments name, is not in {source.label}{did_you_mean(absent[0], there)}"
+        )
+    drafts = [draft for draft in drafts if _asked(draft) in frozen or there.issuperset(draft.columns)]
     found = [frozen.get(_asked(draft), draft) for draft in drafts]
     open_ones = [segment for segment in found if segment is not frozen.get(_asked(segment)) and _is_open(segment)]
     if open_ones:

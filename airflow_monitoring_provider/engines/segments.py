@@ -69,14 +69,11 @@ class SegmentReader:
         self._edges = np.array(plan.edges)
 
     def codes(self, batch: pa.RecordBatch) -> CodeArray:
-        """int16 (rows,); -1 where a row is in none of the segments.
-
-        :raises SourceError: a column is not in the batch.
-        """
+        """int16 (rows,); -1 where a row is in none of the segments. A column that is not there has no values."""
         if self._plan.where:
-            held = np.logical_and.reduce([fulfils(column_of(batch, c.column), c) for c in self._plan.where])
+            held = np.logical_and.reduce([fulfils(_or_nothing(batch, c.column), c) for c in self._plan.where])
             return np.where(held, np.int16(0), np.int16(-1))
-        column = column_of(batch, self._plan.column)
+        column = _or_nothing(batch, self._plan.column)
         return self._by_level(column) if self._plan.by_level else self._by_range(column)
 
     def _by_level(self, column: pa.Array) -> CodeArray:
@@ -99,6 +96,10 @@ class SegmentReader:
             absent |= ~numbers.valid
         codes[absent] = len(self._plan.edges) + 1
         return codes
+
+
+def _or_nothing(batch: pa.RecordBatch, name: str) -> pa.Array:
+    return column_of(batch, name) if name in batch.schema.names else pa.nulls(len(batch), pa.string())
 
 
 def fulfils(column: pa.Array, condition: ConditionPlan) -> BoolArray:

@@ -33,6 +33,8 @@ def check_segment(plan: SegmentPlan, selection: Selection) -> None:
     :raises CannotPushDown: names the column.
     """
     for name in plan.columns:
+        if name not in selection.types.names:
+            raise CannotPushDown(f"segments by column {name!r}, which is gone since the baseline was made")
         arrives = selection.types.field(name).type
         ranged = not plan.where and not plan.by_level
         if ranged and not is_numeric(arrives):

@@ -59,10 +59,14 @@ _DECIDING_FIELDS = {
     "timestamp_timezone",
     "target_type",
     "positive_class",
+    "negative_class",
     "prediction_threshold",
     "level_names",
     "csv_settings",
+    "segments",
 }
+_YOUNGER_FIELDS = ("segments", "negative_class")
+"""Left out where they are empty, so that the keys of baselines that were made before them are kept."""
 
 
 def find_reference(definition: JobDefinition, window: Window, ports: Ports, progress: Progress) -> Reference:
@@ -211,7 +215,7 @@ def stored_first_window(
 
 def baseline_key(definition: JobDefinition, baseline: ReferenceBaseline) -> str:
     """SHA-256, as hex, of everything that decides what the reference profile holds."""
-    fields = _DECIDING_FIELDS if definition.segments else _DECIDING_FIELDS - {"segments"}  # keys of old are kept
+    fields = _DECIDING_FIELDS - {name for name in _YOUNGER_FIELDS if not getattr(definition, name)}
     parts = {
         "baseline": baseline.model_dump(mode="json"),
         "format": FORMAT_VERSION,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from airflow_monitoring_provider.definitions import JobDefinition
+from airflow_monitoring_provider.definitions.named_columns import awaited_columns
 from airflow_monitoring_provider.exceptions import CorruptData
 from airflow_monitoring_provider.jobs.custom import kept_values
 from airflow_monitoring_provider.jobs.finishing import due
@@ -57,7 +59,7 @@ def _values(
         profile,
         baseline,
         ComparisonSettings.from_definition(definition, job.window),
-        schema_changes=None if baseline is None else _changes(profile, baseline, definition),
+        schema_changes=None if baseline is None else _changes(profile, baseline, definition, _told_missing(before)),
         null_timestamps=int(null_timestamps or 0),
         as_of=due(job),
     )
@@ -65,9 +67,17 @@ def _values(
     return [*compared, *own, *(value for value in before if of_the_job(value))]
 
 
-def _changes(profile: Profile, baseline: Profile, definition: JobDefinition) -> SchemaChanges:
+def _told_missing(before: list[MetricValue]) -> set[str]:
+    """The columns that the job itself did not find."""
+    told = (value.details.get("columns", ()) for value in before if value.name == "missing_columns")
+    return {each["column"] for columns in told for each in columns}
+
+
+def _changes(profile: Profile, baseline: Profile, definition: JobDefinition, missing: Collection[str]) -> SchemaChanges:
     """How the features of two profiles differ, of the baseline's those that the definition still names; and how the
-    columns differ from what its checks say.
+    columns differ from what it says of them.
+
+    :param missing: columns that were found missing when the rows were read.
     """
     now, then = (
         {name: column.kind for name, column in side.columns.items() if column.role is ColumnRole.FEATURE}
@@ -78,7 +88,15 @@ def _changes(profile: Profile, baseline: Profile, definition: JobDefinition) -> 
     expected = then | {name: kind for name, kind in checks.items() if kind is not None and name in profile.columns}
     found = {name: column.kind for name, column in profile.columns.items()}
     return SchemaChanges(
-        missing=tuple(sorted({*(then.keys() - now.keys()), *(checks.keys() - found.keys())})),
+        missing=tuple(
+            sorted(
+                {
+                    *(then.keys() - now.keys()),
+                    *(checks.keys() - found.keys()),
+                    *(awaited_columns(definition).intersection(missing) - found.keys()),
+                }
+            )
+        ),
         new=tuple(sorted(now.keys() - then.keys())),
         retyped=tuple(
             (name, expected[name].value, found[name].value)

@@ -51,6 +51,7 @@ from airflow_monitoring_provider.jobs.copied import CopiedColumns
 from airflow_monitoring_provider.jobs.custom import RowMetrics, sql_outcomes
 from airflow_monitoring_provider.jobs.finishing import JobSummary, finish_job, label_committed
 from airflow_monitoring_provider.jobs.job_plan import JobPlan
+from airflow_monitoring_provider.jobs.named_columns import check_named_columns
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.progress import PartProgress, Progress, told
 from airflow_monitoring_provider.jobs.reading import (
@@ -125,6 +126,7 @@ def claim_job(
     removed.
 
     :raises SourceError: the rows cannot be cut so.
+    :raises DefinitionError: it says something of a column that there never was.
     """
     store = ports.store
     claim, _ = claim_window(definition, window, ports, run, batch_name, batch_id)
@@ -135,6 +137,7 @@ def claim_job(
         source = open_rows(definition, ports)
         window_filter = time_filter(definition, window)
         planned = plan_rows(definition, source, window_filter, reference)
+        check_named_columns(definition, planned.schema, planned.profile, reference, store, claim, progress.note)
         progress.stage("read", f"cutting {source.label}")
         cut = definition.partitions or Partitions()
         parts = source.parts(cut, columns_of(definition, planned), window_filter)

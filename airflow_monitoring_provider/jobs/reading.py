@@ -9,7 +9,7 @@ Memory holds some record batches, the profile and, while duplicates are looked f
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +31,7 @@ from airflow_monitoring_provider.intake.source import RowSource, TimeFilter, ope
 from airflow_monitoring_provider.jobs.actuals_log import RowLog, logged_columns, open_log, written_columns
 from airflow_monitoring_provider.jobs.copied import CopiedColumns
 from airflow_monitoring_provider.jobs.custom import RowMetrics, sql_outcomes
+from airflow_monitoring_provider.jobs.named_columns import check_named_columns
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.progress import Progress
 from airflow_monitoring_provider.jobs.pushing import pushed_profile
@@ -106,12 +107,14 @@ def read_rows(
 
     :param writer: of the output, which a database that profiles the rows may fill by itself.
     :raises SourceError: a column that the definition needs is not there.
+    :raises DefinitionError: it says something of a column that there never was.
     :raises SourceUnavailable: the rows changed while they were read.
     :raises TooManyRejectedRows: more rows were rejected than ``max_rejected_share`` allows.
     """
     source = open_rows(definition, ports)
     window_filter = time_filter(definition, window)
     planned = plan_rows(definition, source, window_filter, reference)
+    check_named_columns(definition, planned.schema, planned.profile, reference, ports.store, claim, progress.note)
     progress.stage("read", f"reading {source.label}")
     copied = CopiedColumns(definition, planned.schema).schema
     pushed = pushed_profile(definition, planned.profile, copied, source, window_filter, writer, progress)
@@ -194,7 +197,7 @@ def pass_over(
     ):
         logged_too = logged_columns(definition, planned.profile, planned.schema)
         kept = (*identifiers_of(definition), *copied.names, *written_columns(definition, logged_too), *own.columns)
-        names = tuple(dict.fromkeys([*builder.row_columns, *screen.columns, *kept, *logged_too]))
+        names = _there(dict.fromkeys([*builder.row_columns, *screen.columns, *kept, *logged_too]), planned.schema)
         encoded = frozenset((*builder.row_columns, *logged_too)).difference(kept)
         for stretch in stretches:
             seen = []
@@ -222,7 +225,13 @@ def columns_of(definition: JobDefinition, planned: RowPlan) -> tuple[str, ...]:
     copied = CopiedColumns(definition, planned.schema)
     logged = logged_columns(definition, planned.profile, planned.schema)
     others = (*logged, *copied.names, *RowMetrics(definition, planned.schema).columns)
-    return read_columns(planned.profile, identifiers_of(definition), others)
+    return _there(read_columns(planned.profile, identifiers_of(definition), others), planned.schema)
+
+
+def _there(names: Iterable[str], schema: pa.Schema) -> tuple[str, ...]:
+    """The names without columns of segments that are gone since the baseline was made: no row has a value there."""
+    there = frozenset(schema.names)
+    return tuple(name for name in names if name in there)
 
 
 def time_filter(definition: JobDefinition, window: Window) -> TimeFilter | None:

@@ -20,6 +20,7 @@ from airflow_monitoring_provider.intake.handed import HandedRows
 from airflow_monitoring_provider.jobs.actuals import join_actuals
 from airflow_monitoring_provider.jobs.baseline import stored_reference
 from airflow_monitoring_provider.jobs.finishing import instant_of
+from airflow_monitoring_provider.jobs.named_columns import named_wrongly
 from airflow_monitoring_provider.jobs.predictions import PredictionLog
 from airflow_monitoring_provider.jobs.reading import screen_of
 from airflow_monitoring_provider.profiles.instants import instants
@@ -94,6 +95,8 @@ def _profiled(
     reference = stored_reference(definition, store)
     plan, _ = current_plan(definition, table.schema, source.label, reference.layout, adopts=reference.moves)
     plan = with_segments(definition, plan, source, table.schema, None, reference.layout)
+    if (wrong := named_wrongly(definition, table.schema, plan, reference)) is not None:  # the rows count all the same
+        log.warning("Definition %s: %s", definition.id, wrong)
     screen = screen_of(definition, plan, None)
     # Part 1: files of parts have names that are used once, so that two calls with one key cannot write to one file.
     with ProfileBuilder(plan) as builder, PredictionLog(definition, plan, store.storage, owner, part=1) as logged:

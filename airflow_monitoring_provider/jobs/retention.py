@@ -57,7 +57,8 @@ def retained_schema(definition: JobDefinition, plan: ProfilePlan, schema: pa.Sch
     roles = (columns.association_id_column, columns.actuals_value_column, columns.actuals_timestamp_column)
     copied = (*(name for name in roles if name is not None), *CopiedColumns(definition, schema).names)
     names = read_columns(plan, identifiers.unique_row_identifier_columns, copied)
-    return pa.schema([pa.field(name, plain(schema.field(name).type)) for name in names])
+    there = frozenset(schema.names)  # a segment's column may be gone since the baseline was made
+    return pa.schema([pa.field(name, plain(schema.field(name).type)) for name in names if name in there])
 
 
 class RetainedRows:

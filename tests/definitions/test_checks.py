@@ -63,7 +63,7 @@ def test_snake_case_says_the_same() -> None:
         ("checks.a.allowedValues", "must not be empty", {"checks": {"a": {"allowedValues": []}}}),
         ("checks.a.allowedValues", "must be a list", {"checks": {"a": {"allowedValues": "x"}}}),
         ("checks.a.allowedValues[1]", "repeats item 0", {"checks": {"a": {"allowedValues": [1, 1.0]}}}),
-        ("checks.a.allowedValues[0]", "not dict", {"checks": {"a": {"allowedValues": [{}]}}}),
+        ("checks.a.allowedValues[0]", "not an object", {"checks": {"a": {"allowedValues": [{}]}}}),
         ("checks.a.allowedValues[0]", "must be a finite number", {"checks": {"a": {"allowedValues": [float("nan")]}}}),
         ("checks.a.max", "did you mean maximum", {"checks": {"a": {"max": 1}}}),
         ("checks.id", "whose values are not profiled", {"checks": {"id": {"minimum": 0}}}),

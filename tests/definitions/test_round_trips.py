@@ -121,8 +121,12 @@ def payloads(draw: st.DrawFn) -> dict[str, Any]:
     payload["checks"] = {
         name: payload["checks"][key] for name, key in zip(watched, payload.get("checks", ()), strict=False)
     }
-    for name in watched:
-        payload.get("columnTypes", {}).pop(name, None)
+    payload["columnTypes"] = dict(zip(watched, payload.get("columnTypes", {}).values(), strict=False))
+    for name in payload["checks"]:
+        payload["columnTypes"].pop(name, None)
+    for threshold in payload.get("thresholds", {}).values():
+        if "columns" in threshold:
+            threshold["columns"] = dict(zip(watched, threshold["columns"].values(), strict=False))
     if {"schedule", "startDate"} <= payload.keys() and draw(st.booleans()):
         payload["baseline"] = {"type": "firstWindow"}
     return {**payload, "deploymentId": draw(NAMES), "monitoringColumns": roles}

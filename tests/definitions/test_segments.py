@@ -53,7 +53,7 @@ def test_a_column_name_alone_means_its_levels() -> None:
         ([{"name": "x", "where": [{"column": "a", "op": "like", "value": "x%"}]}], "segments[0].where[0].op"),
         (
             [{"name": "x", "where": [{"column": "a", "op": "lt", "value": "ten"}]}],
-            "segments[0].where[0].value: must be a finite number for `lt`, not str",
+            "segments[0].where[0].value: must be a finite number for `lt`, not text; write it without quotes",
         ),
         (
             [{"name": "x", "where": [{"column": "a", "op": "in", "value": []}]}],

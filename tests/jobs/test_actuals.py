@@ -17,6 +17,7 @@ from airflow_monitoring_provider.jobs import actual_parts
 from airflow_monitoring_provider.jobs.health import deployment_health
 from airflow_monitoring_provider.jobs.selection import select_batches
 from airflow_monitoring_provider.profiles.serialise import from_bytes
+from airflow_monitoring_provider.ui.job_page import render_job
 from job_world import FIRST_DAY
 
 ACTUALS = {"key": sa.BigInteger(), "paid": sa.String(), "known": sa.DateTime()}
@@ -139,6 +140,10 @@ def test_lag_and_coverage_tell_whether_results_are_provisional(small_world: Any,
     told = {world.value(job, name).details["provisional_until"] for name in ("accuracy", "label_coverage")}
     assert {(tools.window(0).end + dt.timedelta(days=30, hours=-1)).isoformat()} == told  # clocks go forward meanwhile
     assert {True} == {world.value(job, name).details["provisional"] for name in ("accuracy", "label_coverage")}
+    page = render_job(world.store.job(job), world.store.results(job, limit=1000).items)
+    (until,) = told
+    assert f'<th>results</th><td class="text">provisional until {until}</td>' in page
+    assert page.count(f"provisional until {until}</td>") > 10  # and beside every score
     lags = [(known(3) - row["at"]).total_seconds() for row in rows if row["id"] in {a["key"] for a in of(rows, 3, 0.9)}]
     assert np.quantile(lags, 0.5) == pytest.approx(world.value(job, "label_lag_p50").value, rel=0.01)
     assert np.quantile(lags, 0.95) == pytest.approx(world.value(job, "label_lag_p95").value, rel=0.01)
@@ -146,6 +151,7 @@ def test_lag_and_coverage_tell_whether_results_are_provisional(small_world: Any,
     world.table("late", of(rows, 3), ACTUALS)
     world.run(actuals(define), 10)
     assert not {"provisional", "provisional_until"} & world.value(job, "accuracy").details.keys()
+    assert "provisional" not in render_job(world.store.job(job), world.store.results(job, limit=1000).items)
 
 
 def test_the_last_actual_of_an_id_counts_whatever_came_first(small_world: Any, define: Any, tools: Any) -> None:

@@ -167,6 +167,18 @@ def test_a_reference_that_lacks_the_column_leaves_the_segments_without_a_baselin
     assert {Reason.BASELINE_MISSING} == {value.reason for name, value in found.items() if name is not None}
 
 
+def test_a_reference_is_profiled_again_for_segments_that_a_definition_gets_later(
+    small_world: job_world.World, define: Define, tools: ModuleType
+) -> None:
+    small_world.table("training", tools.day_rows(0, 600, dirty=False))
+    small_world.table("scores", tools.day_rows(1, 600, dirty=False))
+    baseline = {"type": "reference", "intake_settings": {"type": "sql", "data_store_id": "db", "table": "training"}}
+    small_world.run(define(features=["amount"], baseline=baseline), 1)
+    definition = define(segments=["region"], features=["amount"], baseline=baseline)
+    found = results(small_world, small_world.run(definition, 1).job_id, "amount")
+    assert found["region=north"].value is not None
+
+
 def test_parts_give_the_segments_of_the_whole(small_world: job_world.World, define: Define, tools: ModuleType) -> None:
     small_world.table("scores", [*tools.day_rows(0, 600), *tools.day_rows(1, 600)])
     definition = define(segments=SEGMENTS)
