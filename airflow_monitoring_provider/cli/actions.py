@@ -111,7 +111,7 @@ def show_job(args: Namespace) -> None:
 
     with open_store(args) as store:
         job = store.job(args.job_id)
-        found = _found(store, args.job_id)
+        found, provisional = _found(store, args.job_id), _provisional(store, args.job_id)
     facts = _job_row(job) | {
         "reason": job.reason or "",
         "percent": job.percent,
@@ -123,6 +123,7 @@ def show_job(args: Namespace) -> None:
         "status_counts": job.snapshot.status_counts if job.snapshot else {},
         "null_timestamps": job.snapshot.null_timestamps if job.snapshot else 0,
         "incomplete": str(is_incomplete(job.snapshot)).lower(),
+        "provisional": provisional,
         "late_rows": late_rows_of(job.snapshot) if job.snapshot else None,
         "findings": found,
         "content_hash": job.snapshot.content_hash if job.snapshot else "",
@@ -164,6 +165,11 @@ def show_results(args: Namespace) -> None:
         rows = [{name: row[name] for name in row if name not in _AT_LENGTH} for row in rows]
     if args.output == "table":  # a sentence in one of sixteen columns would be a word wide
         said = [sentence for row in rows if (sentence := row.pop("finding"))]
+        noted: dict[str, dict[str, None]] = {}
+        for row in rows:
+            if note := row.pop("note"):
+                noted.setdefault(note, {})[row["metric"]] = None
+        said += [f"{', '.join(metrics)}: {note}" for note, metrics in noted.items()]
         print_rows(args, rows)
         print("\n".join(said))
     else:
@@ -259,6 +265,13 @@ def _found(store: MonitoringStore, job_id: str) -> list[str]:
     return [sentence for page in pages for result in page if (sentence := sentence_of(result)) is not None]
 
 
+def _provisional(store: MonitoringStore, job_id: str) -> str:
+    """Whether actuals may still change the job's scores, and until when: every job with scores has its coverage."""
+    from airflow_monitoring_provider.ui.findings import provisional_notes
+
+    return ", ".join(provisional_notes(store.results(job_id, name="label_coverage", segment="", limit=1)))
+
+
 _AT_LENGTH = (
     "direction",
     "primary",
@@ -274,7 +287,7 @@ _AT_LENGTH = (
 
 def _result_row(result: ResultRecord) -> dict[str, Any]:
     from airflow_monitoring_provider.monitors.naming import named
-    from airflow_monitoring_provider.ui.findings import sentence_of
+    from airflow_monitoring_provider.ui.findings import notes_of, sentence_of
 
     value = result.value
     return {
@@ -293,6 +306,7 @@ def _result_row(result: ResultRecord) -> dict[str, Any]:
         "adjusted_p_value": value.adjusted_p_value,
         "n": value.n,
         "m": value.m,
+        "note": "; ".join(notes_of(value)),
         "finding": sentence_of(result) or "",
         "direction": str(value.direction),
         "primary": value.primary,

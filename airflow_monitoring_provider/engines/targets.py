@@ -34,6 +34,8 @@ _BLOCK = 1 << 16
 """Probabilities looked at together: bounds the memory a target of a thousand classes needs."""
 _TRUTH = {"true": 1.0, "false": 0.0}
 _WORDS = {**_TRUTH, "yes": 1.0, "no": 0.0, "y": 1.0, "n": 0.0, "positive": 1.0, "negative": 0.0}
+_OPPOSITES = {1.0: (0.0, -1.0), 0.0: (1.0,), -1.0: (1.0,)}
+"""Of a class that is named alone: what the other one reads as."""
 
 
 class TargetBuilder:
@@ -133,8 +135,9 @@ def class_indices(actual: pa.Array, target: TargetPlan, *, textual: bool | None 
 
     A value is the class it equals as text, else the class whose name reads as the same number (``1``, ``1.0``) or truth
     (``True``), since drivers and files differ in how they hand over one column; of two classes also by word in any case
-    (``yes``, ``No``). Where only the positive class has a name, every other value is of the negative one; but a number
-    or boolean beside a name that reads as neither is none of the classes, because nothing says which it means.
+    (``yes``, ``No``). Where only the positive class has a name, the negative one is what reads as its opposite (``no``,
+    0 or -1, ``False`` beside ``yes``), and nothing else; where the name has no opposite every other value is of the
+    negative class, but for a number or boolean, because nothing says which it means.
 
     :param textual: whether the column held text, where its values are handed over as canonical texts; else its type
         says so.
@@ -145,7 +148,9 @@ def class_indices(actual: pa.Array, target: TargetPlan, *, textual: bool | None 
     words = _WORDS if len(target.classes) == 2 else _TRUTH
     by_value = _by_value(target.classes, words)
     single = target.classes[0] == "" and len(target.classes) == 2
-    other = 0 if single and (by_value or textual) else UNKNOWN_ACTUAL
+    opposites = [other for value in by_value for other in _OPPOSITES.get(value, ())] if single else []
+    by_value |= dict.fromkeys(opposites, 0)
+    other = 0 if single and not opposites and (by_value or textual) else UNKNOWN_ACTUAL
     table = [MISSING_ACTUAL]
     for text in encoded.dictionary.to_pylist():
         if text is None:

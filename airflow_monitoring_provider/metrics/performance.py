@@ -5,7 +5,10 @@ rate within it, one class only, nothing to divide by. Where the baseline has the
 ``baseline_value`` and the ``change``, and as ``dummy`` what a model without features would score (:mod:`.dummy`). What
 is computed from a score histogram says how far the histogram may take it from the raw scores (``details["bound"]``, 0
 while the histogram is exact). ``low`` and ``high`` are the 95 % interval of :mod:`.uncertainty`; a plain share has
-Wilson's. While fewer predictions have actuals than of the baseline's, ``details`` say that a score is provisional.
+Wilson's. While fewer predictions have actuals than of the baseline's, ``details`` say that a score is provisional. A
+row whose actual is of no known class (or no number, where it must be one) is no labelled row and in no score: which
+class it was meant to be nobody knows, and a class of its own could never be predicted. ``details["invalid_actuals"]``
+says how many there are, of each score and of ``label_coverage``.
 """
 
 from __future__ import annotations
@@ -48,7 +51,9 @@ def performance(
     """
     theirs = _scores(baseline, settings) if baseline is not None and _same_target(current, baseline) else {}
     values = [_label_coverage(current, baseline if theirs else None, settings, late)]
-    provisional = settings.provisional if "provisional" in values[0].details else {}
+    told = settings.provisional if "provisional" in values[0].details else {}
+    if current.invalid_actual:
+        told = {**told, "invalid_actuals": current.invalid_actual}
     dummies = dummy_scores(current, baseline, actuals, settings.quantile) if baseline is not None and theirs else {}
     ends = intervals_of(current, settings) if _too_few(current, settings) is None else {}
     for name, scored in _scores(current, settings).items():
@@ -56,7 +61,7 @@ def performance(
         before = reference.score if reference is not None else None
         if not isinstance(scored.score, Reason):
             dummy = {"dummy": dummies[name]} if name in dummies else {}
-            scored = dataclasses.replace(scored, details={**scored.details, **dummy, **provisional})
+            scored = dataclasses.replace(scored, details={**scored.details, **dummy, **told})
         rows = baseline.labelled if baseline is not None and theirs else None
         values.append(_value(name, scored, ends.get(name), current.labelled, rows, before))
     return values
@@ -105,7 +110,7 @@ def _too_few(target: Target, settings: ComparisonSettings) -> Reason | None:
     if not target.scored:
         return Reason.NO_PREDICTIONS
     if not target.labelled:
-        return Reason.NO_ACTUALS
+        return Reason.INVALID_ACTUALS if target.invalid_actual else Reason.NO_ACTUALS
     return Reason.INSUFFICIENT_DATA if target.labelled < settings.labelled_rows else None
 
 

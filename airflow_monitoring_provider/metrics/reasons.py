@@ -21,6 +21,7 @@ class Reason(StrEnum):
     LEVELS_TRUNCATED = "levels_truncated"
     NOT_RECORDED = "not_recorded"
     NO_ACTUALS = "no_actuals"
+    INVALID_ACTUALS = "invalid_actuals"
     NO_PREDICTIONS = "no_predictions"
     ONE_CLASS = "one_class"
     ZERO_DENOMINATOR = "zero_denominator"
@@ -51,6 +52,7 @@ _SENTENCES: dict[Reason, str] = {
     Reason.LEVELS_TRUNCATED: "The column has more distinct values than a profile keeps apart.",
     Reason.NOT_RECORDED: "The profile does not hold what the metric is computed from.",
     Reason.NO_ACTUALS: "No row has an actual value.",
+    Reason.INVALID_ACTUALS: "No actual value is of a known class, or a number where it must be one.",
     Reason.NO_PREDICTIONS: "No row has a usable prediction.",
     Reason.ONE_CLASS: "All actual values belong to one class.",
     Reason.ZERO_DENOMINATOR: "The metric divides by a count or sum that is zero here.",

@@ -49,9 +49,9 @@ class TargetPlan:
 
     ``prediction_columns`` pairs a class name with the column of its probability; a regression has one pair whose class
     name is empty. A binary target may name one column only: the probability of ``positive_class``. ``classes`` are all
-    class names in a fixed order (binary: negative, positive; the negative one of a single-column target is ``""``, and
-    every other non-null actual belongs to it). ``interval_columns`` hold the lower and upper end of the interval that
-    comes with each predicted number.
+    class names in a fixed order (binary: negative, positive; the negative one of a single-column target is ``""``
+    unless the definition names it: ``engines.targets.class_indices`` says which actuals belong to it).
+    ``interval_columns`` hold the lower and upper end of the interval that comes with each predicted number.
     """
 
     target_type: TargetType

@@ -10,7 +10,7 @@ from airflow_monitoring_provider.definitions import ResultStatus
 from airflow_monitoring_provider.definitions.printing import printable
 from airflow_monitoring_provider.monitors.amounts import numbers
 from airflow_monitoring_provider.monitors.naming import named
-from airflow_monitoring_provider.ui.findings import sentence_of
+from airflow_monitoring_provider.ui.findings import notes_of, provisional_notes, sentence_of
 
 if TYPE_CHECKING:
     from airflow_monitoring_provider.store.records import JobRecord, ResultRecord
@@ -71,7 +71,7 @@ def render_job(job: JobRecord, results: Sequence[ResultRecord]) -> str:
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             f'<title>{escape(job.definition_id)}</title><link rel="stylesheet" href="../style.css"></head><body>',
             f'<h1 class="text">{escape(job.definition_id)}</h1>',
-            _table(("", ""), _facts(job)),
+            _table(("", ""), _facts(job, results)),
             "<h2>Results</h2>",
             _table(_RESULT_HEADINGS, (_result_row(result) for result in ordered)),
             "<h2>Log</h2>",
@@ -81,7 +81,7 @@ def render_job(job: JobRecord, results: Sequence[ResultRecord]) -> str:
     )
 
 
-def _facts(job: JobRecord) -> Iterable[Sequence[str]]:
+def _facts(job: JobRecord, results: Sequence[ResultRecord]) -> Iterable[Sequence[str]]:
     snapshot = job.snapshot
     rows: list[tuple[str, Any]] = [
         ("deployment", job.deployment_id),
@@ -93,6 +93,7 @@ def _facts(job: JobRecord) -> Iterable[Sequence[str]]:
     ]
     if snapshot is not None:
         rows += [(status, f"{count:,} rows") for status, count in sorted(snapshot.status_counts.items())]
+        rows += [("results", note) for note in provisional_notes(results)]
     return [(f"<th>{escape(name)}</th>", f'<td class="text">{escape(str(value))}</td>') for name, value in rows]
 
 
@@ -101,6 +102,7 @@ def _result_row(result: ResultRecord) -> Sequence[str]:
     status = result.status.text if result.status is not None else "not evaluated"
     texts = (sentence_of(result) or named(value), result.status_reason, value.reason)
     note = " ".join(dict.fromkeys(str(text) for text in texts if text))
+    note = "; ".join([*([note] if note else []), *notes_of(value)])
     return (
         f'<td class="{escape(status)}">{_words(status)}</td>',
         f"<td>{_words(value.name)}</td>",

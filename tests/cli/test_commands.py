@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import os
@@ -77,7 +78,7 @@ def test_json_yaml_and_table_tell_the_same(
     rows = json.loads(as_json.out)
     assert rows
     assert rows == yaml.safe_load(as_yaml.out)
-    headings = {"field", "value"} if line[:2] == ("jobs", "show") else set(rows[0]) - {"finding", *AT_LENGTH}
+    headings = {"field", "value"} if line[:2] == ("jobs", "show") else set(rows[0]) - {"finding", "note", *AT_LENGTH}
     assert headings == {word.strip() for word in as_table.out.splitlines()[0].split("|")}
 
 
@@ -148,6 +149,34 @@ def test_results_show_intervals_and_none_where_there_are_none(command: Callable[
     assert with_interval
     assert all(row["low"] <= row["value"] <= row["high"] for row in with_interval if row["metric"] == "missing_rate")
     assert {(None, None)} == {(row["low"], row["high"]) for row in rows if row["metric"] == "psi"}
+
+
+def test_scores_that_actuals_may_still_change_say_until_when(
+    command: Callable[..., Any], run_day: Callable[[int], str], churn_payload: dict[str, Any], scores: Path
+) -> None:
+    churn_payload["minimums"] = {"maturity_age": "30d"}
+    mature = run_day(0)
+    with contextlib.closing(sqlite3.connect(scores)) as connection, connection:
+        changed = "CASE WHEN id % 3 = 0 THEN 'unsure' WHEN id % 3 = 1 THEN churned END"
+        connection.execute(f"UPDATE scores SET churned = {changed} WHERE at >= '2026-03-02'")
+        unsure = connection.execute(
+            "SELECT count(*) FROM scores WHERE churned = 'unsure' AND at < '2026-03-03'"
+            " AND churn_probability BETWEEN 0 AND 1"
+        ).fetchone()[0]
+    young = run_day(1)
+
+    notes = {
+        job: {row["metric"]: row["note"] for row in json.loads(command("results", "show", job, "-o", "json").out)}
+        for job in (mature, young)
+    }
+    until = "provisional until 2026-04-02T00:00:00+00:00"
+    left_out = f"{unsure} rows left out: their actual is of no known class, or no number where it must be one"
+    assert {""} == set(notes[mature].values())
+    assert f"{until}; {left_out}" == notes[young]["accuracy"] == notes[young]["label_coverage"]
+    shown = {job: json.loads(command("jobs", "show", job, "-o", "json").out)[0]["provisional"] for job in notes}
+    assert {mature: "", young: until} == shown
+    lines = command("results", "show", young, "-o", "table").out.splitlines()
+    assert any(line.startswith("label_coverage, accuracy, ") and line.endswith(left_out) for line in lines)
 
 
 def test_what_moved_is_said_of_a_drifted_column_and_in_the_job(

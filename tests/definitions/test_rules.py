@@ -454,6 +454,17 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
         "positiveClass",
         "is required where targetType is Binary",
     ),
+    "negative class beside two": (
+        {"negativeClass": "on time"},
+        "negativeClass",
+        "must be absent: monitoringColumns.predictionsColumns names both",
+    ),
+    "negative class that is the positive": (
+        {CLASSES: "p", "targetType": "Binary", "positiveClass": "late", "negativeClass": "late"},
+        "negativeClass",
+        "must differ from the positive class",
+    ),
+    "negative class of a number": ({CLASSES: "p", "negativeClass": "late"}, "negativeClass", "only where targetType is"),
     "positive class of nothing": ({"positiveClass": "early"}, "positiveClass", "must be one of the classes"),
     "positive class of a regression": (
         {CLASSES: "p", "positiveClass": "late"},
@@ -685,6 +696,10 @@ ALLOWED: dict[str, dict[str, Any]] = {
         "baseline": {"type": "firstWindow"},
         "schedule": SCHEDULE,
         "startDate": "2026-01-01",
+    },
+    "a binary score and both classes": {
+        CLASSES: [{"className": "late", "columnName": "p"}],
+        "negativeClass": "on time",
     },
     "a stated binary score": {CLASSES: "score", "targetType": "Binary", "positiveClass": "late"},
 }

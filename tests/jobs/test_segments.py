@@ -170,8 +170,8 @@ def test_a_reference_that_lacks_the_column_leaves_the_segments_without_a_baselin
 def test_a_reference_is_profiled_again_for_segments_that_a_definition_gets_later(
     small_world: job_world.World, define: Define, tools: ModuleType
 ) -> None:
-    small_world.table("training", tools.day_rows(0, 600, dirty=False))
-    small_world.table("scores", tools.day_rows(1, 600, dirty=False))
+    small_world.table("training", tools.day_rows(0, 1600, dirty=False))
+    small_world.table("scores", tools.day_rows(1, 1600, dirty=False))
     baseline = {"type": "reference", "intake_settings": {"type": "sql", "data_store_id": "db", "table": "training"}}
     small_world.run(define(features=["amount"], baseline=baseline), 1)
     definition = define(segments=["region"], features=["amount"], baseline=baseline)

@@ -334,11 +334,22 @@ def test_too_few_rows_or_rows_of_a_class_give_no_number() -> None:
     assert all(value.value is not None for value in enough.values())
 
 
+def test_rows_of_no_known_class_are_in_no_score_and_told_with_each() -> None:
+    known = found(binary([0.1, 0.9, 0.8, 0.2], [0, 0, 1, 1]))
+    told = found(binary([0.1, 0.9, 0.5, 0.8, 0.2, 0.99], [0, 0, -2, 1, 1, -2]))
+
+    assert known["label_coverage"].value == 1.0
+    assert (4 / 6, 2) == (told["label_coverage"].value, told["label_coverage"].details["invalid_actuals"])
+    for name in known.keys() - {"label_coverage"}:
+        assert known[name].value == told[name].value, name
+        assert (told[name].value is None) or 2 == told[name].details["invalid_actuals"], name
+
+
 def test_no_actuals_and_no_predictions_are_told_apart() -> None:
     unlabelled = found(binary([0.1, 0.9], [-1, -2]))
     unscored = found(RegressionProfile.of([], []))
 
-    assert {Reason.NO_ACTUALS} == {v.reason for name, v in unlabelled.items() if name != "label_coverage"}
+    assert {Reason.INVALID_ACTUALS} == {v.reason for name, v in unlabelled.items() if name != "label_coverage"}
     assert (0.0, 1) == (unlabelled["label_coverage"].value, unlabelled["label_coverage"].details["invalid_actuals"])
     assert {Reason.NO_PREDICTIONS} == {value.reason for value in unscored.values()}
 
