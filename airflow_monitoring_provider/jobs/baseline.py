@@ -63,9 +63,11 @@ _DECIDING_FIELDS = {
     "prediction_threshold",
     "level_names",
     "csv_settings",
+    "ranking",
+    "prediction_interval",
     "segments",
 }
-_YOUNGER_FIELDS = ("segments", "negative_class")
+_YOUNGER_FIELDS = ("segments", "ranking", "prediction_interval", "negative_class")
 """Left out where they are empty, so that the keys of baselines that were made before them are kept."""
 
 

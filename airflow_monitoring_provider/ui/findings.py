@@ -25,7 +25,9 @@ def notes_of(value: MetricValue) -> tuple[str, ...]:
         until = details.get("provisional_until")
         notes.append("provisional" if until is None else f"provisional until {printable(str(until), 40)}")
     if left_out := details.get("invalid_actuals"):
-        notes.append(f"{left_out:,} rows left out: their actual is of no known class, or no number where it must be one")
+        notes.append(
+            f"{left_out:,} rows left out: their actual is of no known class, or no number where it must be one"
+        )
     return tuple(notes)
 
 

@@ -464,7 +464,11 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
         "negativeClass",
         "must differ from the positive class",
     ),
-    "negative class of a number": ({CLASSES: "p", "negativeClass": "late"}, "negativeClass", "only where targetType is"),
+    "negative class of a number": (
+        {CLASSES: "p", "negativeClass": "late"},
+        "negativeClass",
+        "only where targetType is",
+    ),
     "positive class of nothing": ({"positiveClass": "early"}, "positiveClass", "must be one of the classes"),
     "positive class of a regression": (
         {CLASSES: "p", "positiveClass": "late"},
