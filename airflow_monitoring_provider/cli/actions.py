@@ -94,6 +94,8 @@ def list_jobs(args: Namespace) -> None:
 
     with open_store(args) as store, plain_errors():
         definition_id = store.definition(args.definition)[0].id if args.definition else None
+        if args.deployment:
+            store.deployment(args.deployment)  # an unknown one has no jobs either, and that is no answer
         page = store.jobs(
             definition_id=definition_id,
             deployment_id=args.deployment,

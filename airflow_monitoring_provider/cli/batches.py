@@ -32,6 +32,7 @@ def list_batches(args: Namespace) -> None:
             end_before=as_instant(args.end_before, "end_before"),
             deleted=args.deleted,
         )
+        store.deployment(args.deployment_id)  # an unknown one has no batches either, and that is no answer
         page = store.batches(args.deployment_id, wanted, order=args.order, limit=args.limit)
     print_rows(args, [_row(batch) for batch in page])
 

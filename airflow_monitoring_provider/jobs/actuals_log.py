@@ -21,6 +21,7 @@ from airflow_monitoring_provider.jobs.predictions import (
     logged_actuals,
     logged_instants,
     named_rows,
+    unreadable_instants,
 )
 from airflow_monitoring_provider.jobs.retention import RetainedRows, retained_schema
 from airflow_monitoring_provider.profiles.arrays import from_truth, valid_flags
@@ -35,9 +36,11 @@ class RowLog(Protocol):
     """Writes what is logged of rows to a file.
 
     :ivar eligible: rows that a sample could have been made of; 0 where none is made.
+    :ivar unreadable_times: logged actuals beside which something stands that is no time.
     """
 
     eligible: int
+    unreadable_times: int
 
     def append(self, batch: pa.RecordBatch, statuses: StatusArray) -> None:
         """Log the rows of a batch that can be logged."""
@@ -57,7 +60,7 @@ class ActualsLog:
 
     def __init__(self, definition: JobDefinition, storage: Storage, claim: Claim, part: int = 0) -> None:
         columns = definition.monitoring_columns
-        self.eligible = 0
+        self.eligible = self.unreadable_times = 0
         self._id, self._actual = str(columns.association_id_column), str(columns.actuals_value_column)
         self._timestamp = columns.actuals_timestamp_column
         self._timezone = definition.timestamp_timezone
@@ -78,6 +81,7 @@ class ActualsLog:
         keep &= valid_flags(texts)
         if not keep.any():
             return
+        self.unreadable_times += unreadable_instants(batch, self._timestamp, self._timezone, keep)
         arrays = [
             canonical_array(column_of(batch, self._id)),
             texts,

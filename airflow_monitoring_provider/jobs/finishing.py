@@ -104,6 +104,11 @@ def finish_job(
     values += [*read_values(definition, reading.custom), *profile_values(definition, reading.profile)]
     values += timeliness_values(definition, claim.window, reading.profile.rows, timed, store)
     values += history_values(definition, claim.window, claim.job_id, values, store)
+    if reading.unreadable_times:
+        progress.note(
+            f"{reading.unreadable_times} actuals have a time that cannot be read: any other actual of their id counts "
+            "before them"
+        )
     progress.stage("write", f"compared: {len(values)} values")
     receipt = _write(store, writer, claim, reading, progress)  # 4 write
     progress.stage("commit", _told_output(receipt))
@@ -246,8 +251,16 @@ def _snapshot(
         retained_files=reading.log_files if sampled else (),
         baseline_version=reference.version,
         baseline_key=reference.key,
-        details={**timed.to_details(), **retention.told(definition, reading.eligible, reading.log_files)},
+        details={
+            **_told_times(reading),
+            **timed.to_details(),
+            **retention.told(definition, reading.eligible, reading.log_files),
+        },
     )
+
+
+def _told_times(reading: Reading) -> dict[str, int]:
+    return {"unreadable_actual_times": reading.unreadable_times} if reading.unreadable_times else {}
 
 
 def _commit(store: MonitoringStore, claim: Claim, snapshot: Snapshot) -> int:

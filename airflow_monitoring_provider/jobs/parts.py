@@ -227,6 +227,7 @@ def merge_and_commit(
             null_timestamps=sum(part.null_timestamps for part in parts),
             log_files=log_files,
             eligible=eligible,
+            unreadable_times=sum(part.unreadable_times for part in parts),
             custom=own.outcomes() | sql_outcomes(definition, source, window),
         )
         writer = ports.writer(definition) if output else None
@@ -269,6 +270,7 @@ def _read_part(
             null_timestamps=source.null_timestamps(column) if column else 0,
             log_file=logged.close(),
             eligible=logged.eligible,
+            unreadable_times=logged.unreadable_times,
             seen=source.seen(),
             order_sum=duplicates.order_sum if isinstance(duplicates, KeptKeys) else 0,
             custom=own.states(),

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from airflow_monitoring_provider.definitions import JobDefinition, TargetType
 from airflow_monitoring_provider.engines.arrow import SCORED
+from airflow_monitoring_provider.engines.instants import read_instants
 from airflow_monitoring_provider.engines.screen import StatusArray
 from airflow_monitoring_provider.engines.segments import SegmentReader
 from airflow_monitoring_provider.engines.targets import read_predictions
@@ -50,7 +51,7 @@ class PredictionLog:
     def __init__(
         self, definition: JobDefinition, plan: ProfilePlan, storage: Storage, claim: FileOwner, part: int = 0
     ) -> None:
-        self.eligible = 0
+        self.eligible = self.unreadable_times = 0
         self._association_id = definition.monitoring_columns.association_id_column
         self._timestamp = plan.timestamp_column
         self._timezone = definition.timestamp_timezone
@@ -105,6 +106,8 @@ class PredictionLog:
         values["batch_id"] = coded_texts((self._batch_id,), np.zeros(rows.num_rows, np.int32))
         if self._actual is not None:
             values["actual"], values["actual_is_text"] = logged_actuals(column_of(rows, self._actual))
+            known = valid_flags(values["actual"])
+            self.unreadable_times += unreadable_instants(rows, self._actual_timestamp, self._timezone, known)
             values["actual_timestamp"] = logged_instants(rows, self._actual_timestamp, self._timezone)
         for segment, reader in self._segments:
             values[f"segment:{segment.name}"] = coded_texts(segment.ids, reader.codes(rows))
@@ -155,6 +158,12 @@ def coded_texts(texts: Sequence[str], codes: npt.NDArray[Any]) -> pa.DictionaryA
 
 def _stored(values: pa.Array, kind: pa.DataType) -> pa.Array:
     return values if pa.types.is_dictionary(values.type) else values.cast(kind)
+
+
+def unreadable_instants(rows: pa.RecordBatch, column: str | None, timezone: str, keep: BoolArray) -> int:
+    """How many of the rows kept have something in the column that is no time."""
+    invalid = None if column is None else read_instants(column_of(rows, column), timezone).invalid
+    return 0 if invalid is None else int(np.count_nonzero(invalid & keep))
 
 
 def logged_instants(rows: pa.RecordBatch, column: str | None, timezone: str) -> pa.Array:

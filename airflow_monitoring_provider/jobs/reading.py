@@ -81,6 +81,7 @@ class Reading:
     :param null_timestamps: rows of the source that are in no window because their timestamp is null.
     :param log_files: what was logged of the rows, for joins of predictions with late actuals; of a definition that
         aggregates, the retained ones, of so many ``eligible`` rows.
+    :param unreadable_times: logged actuals beside which something stands that is no time.
     :param custom: what the user's own SQL and functions over rows gave, by the ids of their metrics.
     """
 
@@ -90,6 +91,7 @@ class Reading:
     null_timestamps: int
     log_files: tuple[PredictionFile, ...]
     eligible: int = 0
+    unreadable_times: int = 0
     custom: Mapping[str, Outcome] = dataclasses.field(default_factory=dict)
 
 
@@ -146,6 +148,7 @@ def read_rows(
             null_timestamps=source.null_timestamps(column) if column else 0,
             log_files=() if file is None else (file,),
             eligible=logged.eligible,
+            unreadable_times=logged.unreadable_times,
             custom=own.outcomes() | sql_outcomes(definition, source, window_filter),
         )
 

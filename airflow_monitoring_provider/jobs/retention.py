@@ -81,7 +81,7 @@ class RetainedRows:
         self._waiting = 0
         self._limit = WHOLE
         self._resources = ExitStack()
-        self.eligible = 0
+        self.eligible = self.unreadable_times = 0
 
     def __enter__(self) -> Self:
         folder = self._resources.enter_context(scratch_folder())

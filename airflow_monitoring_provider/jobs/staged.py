@@ -82,6 +82,7 @@ class PartResult:
     :param null_timestamps: its rows that are in no window because their timestamp is null.
     :param order_sum: of its keys; 0 where none are kept.
     :param eligible: its rows that a sample can be made of.
+    :param unreadable_times: its logged actuals beside which something stands that is no time.
     :param custom: what functions over rows have seen, JSON-ready.
     """
 
@@ -90,6 +91,7 @@ class PartResult:
     seen: PartSeen
     order_sum: int = 0
     eligible: int = 0
+    unreadable_times: int = 0
     custom: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def close(self, writer: StagedWriter, profile: Profile) -> StagedFile:
@@ -106,6 +108,7 @@ class PartResult:
                 "seen": dataclasses.asdict(self.seen),
                 "order_sum": self.order_sum,
                 "eligible": self.eligible,
+                "unreadable_times": self.unreadable_times,
                 "custom": dict(self.custom),
             }
         )
@@ -124,6 +127,7 @@ class StagedPart:
         self.custom: dict[str, Any] = facts.get("custom", {})
         self.seen = PartSeen(**facts["seen"])
         self.eligible: int = facts.get("eligible", 0)  # staged before samples were
+        self.unreadable_times: int = facts.get("unreadable_times", 0)
         found = facts["predictions"]
         self.log_file = None if found is None else PredictionFile(**found)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection
 
-from airflow_monitoring_provider.store import batch_models, batches, queries, reports
+from airflow_monitoring_provider.store import arguments, batch_models, batches, queries, reports
 from airflow_monitoring_provider.store.deployment_records import BatchLimits, BatchModel
 from airflow_monitoring_provider.store.deployment_store import DeploymentStore
 from airflow_monitoring_provider.store.records import BatchRecord
@@ -106,6 +106,7 @@ class BatchStore(DeploymentStore):
 
         Raises :class:`NotFound`, :class:`BatchLocked`, :class:`ConfigurationError` for another deployment's batch.
         """
+        arguments.instance(report, Report, "report", "jobs.reporting.report_predictions makes one of rows")
         with self._writing() as connection:
             return reports.add(connection, batch_id, report, key=key, now=self._now())
 
@@ -143,9 +144,9 @@ class BatchStore(DeploymentStore):
     def batch_profiles(self, batch_ids: Collection[str]) -> tuple[StoredPart, ...]:
         """Every profile that batches hold, of jobs and of reports."""
         with self._reading() as connection:
-            return reports.parts_of(connection, batch_ids)
+            return reports.parts_of(connection, arguments.identities(batch_ids, "batch_ids"))
 
     def batch_service(self, batch_ids: Collection[str]) -> ServiceStats:
         """How the service did over batches."""
         with self._reading() as connection:
-            return reports.service(connection, batch_ids)
+            return reports.service(connection, arguments.identities(batch_ids, "batch_ids"))

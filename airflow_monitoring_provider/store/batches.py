@@ -21,7 +21,7 @@ from airflow_monitoring_provider.exceptions import (
     DefinitionError,
     NotFound,
 )
-from airflow_monitoring_provider.store import actuals, batch_models, deployments, report_logs, texts
+from airflow_monitoring_provider.store import actuals, arguments, batch_models, deployments, report_logs, texts
 from airflow_monitoring_provider.store.deployment_records import BatchFilter, BatchLimits, BatchModel
 from airflow_monitoring_provider.store.records import BatchRecord, Page
 from airflow_monitoring_provider.store.registry import note
@@ -64,9 +64,8 @@ def many(
     offset: int,
 ) -> Page[BatchRecord]:
     """The batches of a deployment that a filter lets through."""
-    column = ORDERS.get(order.removeprefix("-"))
-    if column is None:
-        raise ConfigurationError(f"order must be one of {', '.join(ORDERS)}, each also with -")
+    arguments.choice(order, (name for each in ORDERS for name in (each, f"-{each}")), "order")
+    column = ORDERS[order.removeprefix("-")]
     conditions = [batches.c.deployment_id == deployment_id, *_conditions(wanted)]
     total = connection.execute(sa.select(sa.func.count()).select_from(batches).where(*conditions)).scalar_one()
     towards = column.desc() if order.startswith("-") else column.asc()
@@ -102,6 +101,7 @@ def newest(connection: sa.Connection, deployment_id: str, count: int, since: dt.
 
 def one(connection: sa.Connection, batch_id: str) -> BatchRecord:
     """The batch with this id, deleted or not; else :class:`NotFound`."""
+    arguments.identity(batch_id, "batch_id", "batch")
     row = connection.execute(_select().where(batches.c.id == batch_id)).mappings().one_or_none()
     if row is None:
         raise NotFound("no batch has this id")
@@ -251,6 +251,7 @@ def delete(connection: sa.Connection, batch_id: str, *, by: str | None, now: dt.
 
 def _change_open(connection: sa.Connection, batch_id: str, values: Mapping[str, Any]) -> str:
     """Change a batch that is not deleted, which holds its row; its deployment's id."""
+    arguments.identity(batch_id, "batch_id", "batch")
     deployment_id: str | None = connection.execute(
         batches.update()
         .where(batches.c.id == batch_id, batches.c.deleted_at.is_(None))

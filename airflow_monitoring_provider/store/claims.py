@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from airflow_monitoring_provider.definitions.terms import JobState, WindowKind
 from airflow_monitoring_provider.definitions.window import Window, job_id
 from airflow_monitoring_provider.exceptions import BatchLocked, ConfigurationError, NotFound, Superseded
-from airflow_monitoring_provider.store import texts
+from airflow_monitoring_provider.store import arguments, texts
 from airflow_monitoring_provider.store.engine import insert
 from airflow_monitoring_provider.store.identity import identity as identity_of
 from airflow_monitoring_provider.store.records import Claim, DefinitionRecord, RunInfo
@@ -310,6 +310,7 @@ def _open_batch(connection: sa.Connection, claim: Claim, name: str, now: dt.date
 
 def _join_batch(connection: sa.Connection, claim: Claim, batch_id: str) -> None:
     """Refuse a batch that is not there or not this deployment's, and one that is not the window's own any more."""
+    arguments.identity(batch_id, "batch_id", "batch")
     owner = connection.execute(sa.select(batches.c.deployment_id).where(batches.c.id == batch_id)).scalar_one_or_none()
     if owner is None:
         raise NotFound(f"no batch has the id {batch_id}; create it first, or name none: the job then makes its own")

@@ -14,7 +14,7 @@ from airflow_monitoring_provider.definitions.instants import FIRST_YEAR, LAST_YE
 from airflow_monitoring_provider.definitions.terms import WindowKind
 from airflow_monitoring_provider.definitions.writing import plain
 from airflow_monitoring_provider.exceptions import ConfigurationError, DefinitionError, NotFound
-from airflow_monitoring_provider.store import reports, texts
+from airflow_monitoring_provider.store import arguments, reports, texts
 from airflow_monitoring_provider.store.custom_records import CustomMetricRecord, CustomPoint, CustomReport
 from airflow_monitoring_provider.store.custom_tables import custom_metrics, custom_values
 from airflow_monitoring_provider.store.engine import insert
@@ -66,6 +66,8 @@ def many(connection: sa.Connection, deployment_id: str) -> tuple[CustomMetricRec
 
 def one(connection: sa.Connection, deployment_id: str, metric_id: str) -> CustomMetricRecord:
     """One metric. Raises :class:`NotFound`."""
+    arguments.identity(deployment_id, "deployment_id", "deployment")
+    arguments.identity(metric_id, "metric_id", "custom metric")
     query = _select().where(custom_metrics.c.deployment_id == deployment_id, custom_metrics.c.id == metric_id)
     found = connection.execute(query).one_or_none()
     if found is None:
@@ -85,7 +87,8 @@ def report(
             f"custom metric {metric_id!r} is computed by jobs ({known.metric.source}); values are reported of metrics "
             "without sql and function"
         )
-    rows = [_row(known, each, now) for each in values]
+    given = arguments.instances(values, CustomReport, "values", "such as CustomReport(1.5)")
+    rows = [_row(known, each, now) for each in given]
     for batch_id in sorted({row["batch_id"] for row in rows if row["batch_id"] is not None}):
         if reports.take(connection, batch_id, now) != deployment_id:
             raise ConfigurationError("a batch belongs to another deployment than the metric")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from airflow_monitoring_provider.definitions.custom import METRIC_ID, CustomMetric
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.exceptions import DefinitionError
-from airflow_monitoring_provider.store import custom, deployments
+from airflow_monitoring_provider.store import arguments, custom, deployments
 from airflow_monitoring_provider.store.custom_records import CustomMetricRecord, CustomPoint, CustomReport
 from airflow_monitoring_provider.store.reader import StoreReader
 
@@ -24,8 +24,10 @@ class CustomStore(StoreReader):
         Raises :class:`NotFound` where there is no such deployment, :class:`DefinitionError` for an id that is none, is
         taken by a metric of every job, or for a metric with ``sql`` or ``function``, which belong into a definition.
         """
+        arguments.instance(metric_id, str, "metric_id", "such as revenue")
         if METRIC_ID.fullmatch(metric_id) is None or metric_id in METRICS:
             raise DefinitionError("the id must be made of A-Z, a-z, 0-9 and _ . - and be no other metric's", field="id")
+        arguments.instance(metric, CustomMetric, "metric", "make one of a mapping with CustomMetric(**mapping)")
         if metric.source != "reported":
             raise DefinitionError(f"{metric.source} belongs into a job definition, which computes it", field="sql")
         with self._writing() as connection:

@@ -19,8 +19,8 @@ from airflow_monitoring_provider.definitions.deployment import (
     settings_payload,
 )
 from airflow_monitoring_provider.definitions.terms import TargetType
-from airflow_monitoring_provider.exceptions import ConfigurationError, DefinitionError, NotFound
-from airflow_monitoring_provider.store import model_history, texts
+from airflow_monitoring_provider.exceptions import DefinitionError, NotFound
+from airflow_monitoring_provider.store import arguments, model_history, texts
 from airflow_monitoring_provider.store.deployment_records import DeploymentModel, DeploymentRecord
 from airflow_monitoring_provider.store.engine import insert
 from airflow_monitoring_provider.store.records import Page
@@ -86,6 +86,7 @@ def change(
 
 def one(connection: sa.Connection, deployment_id: str) -> DeploymentRecord:
     """The deployment with this id; else :class:`NotFound`."""
+    arguments.identity(deployment_id, "deployment_id", "deployment")
     row = connection.execute(_select().where(deployments.c.id == deployment_id)).mappings().one_or_none()
     if row is None:
         raise NotFound("no deployment has this id")
@@ -103,8 +104,7 @@ def many(
     offset: int,
 ) -> Page[DeploymentRecord]:
     """Deployments whose label or description holds ``search``, or whose id it is."""
-    if order not in ORDERS:
-        raise ConfigurationError(f"order must be one of {', '.join(ORDERS)}")
+    arguments.choice(order, ORDERS, "order")
     conditions: list[sa.ColumnElement[bool]] = []
     if search:
         search = texts.free(search, "search")
@@ -136,6 +136,7 @@ def move_model(
 ) -> DeploymentModel:
     """Say when a model was in use; None keeps. Raises :class:`NotFound`, :class:`DefinitionError`."""
     who = texts.optional_name(by, "by")
+    arguments.whole(number, "number")
     hold(connection, deployment_id)
     moved = model_history.move(connection, deployment_id, number, start=start, end=end, now=now)
     end_text = None if moved.end_time is None else moved.end_time.isoformat()
@@ -146,6 +147,7 @@ def move_model(
 
 def hold(connection: sa.Connection, deployment_id: str) -> None:
     """Keep others from changing the deployment, or from making batches, until the transaction ends."""
+    arguments.identity(deployment_id, "deployment_id", "deployment")
     found = sa.select(deployments.c.id).where(deployments.c.id == deployment_id)
     found = found.with_for_update(key_share=True)  # jobs and batches may refer to it meanwhile
     if connection.execute(found).first() is None:

@@ -125,6 +125,8 @@ def _meaning(error: sa.exc.SQLAlchemyError) -> MonitoringError:
     if isinstance(original, sqlite3.Error):
         return _of_sqlite(original)
     code = getattr(original, "sqlstate", None) or ""
+    if isinstance(error, sa.exc.DataError) and not code and "NUL" in str(original):  # the driver's own, unsent
+        return DefinitionError("a text holds NUL, which no database can hold; remove it")
     kind = _POSTGRES.get(code) or _POSTGRES.get(code[:2])
     if kind is None and not code and isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
         return StoreUnavailable(_NO_CONNECTION)  # psycopg reports refused and broken connections without a SQLSTATE

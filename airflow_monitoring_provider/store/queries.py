@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions.terms import JobState, ResultStatus, WindowKind
 from airflow_monitoring_provider.definitions.window import Window
-from airflow_monitoring_provider.exceptions import ConfigurationError, NotFound
+from airflow_monitoring_provider.exceptions import NotFound
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
+from airflow_monitoring_provider.store import arguments
 from airflow_monitoring_provider.store.records import (
     AttemptRecord,
     JobRecord,
@@ -56,9 +57,7 @@ _SNAPSHOT = [
 
 def page(limit: int, offset: int) -> tuple[int, int]:
     """Refuse a page that is none, or that is larger than one call returns."""
-    if not 1 <= limit <= PAGE_LIMIT or offset < 0:
-        raise ConfigurationError(f"limit must be 1 to {PAGE_LIMIT} and offset 0 or more")
-    return limit, offset
+    return arguments.whole(limit, "limit", PAGE_LIMIT, least=1), arguments.whole(offset, "offset")
 
 
 def jobs_page(
@@ -73,8 +72,7 @@ def jobs_page(
     offset: int,
 ) -> Page[JobRecord]:
     """Jobs with their committed facts, without their logs."""
-    if order not in ORDERS:
-        raise ConfigurationError(f"order must be one of {', '.join(ORDERS)}")
+    arguments.choice(order, ORDERS, "order")
     conditions = []
     if definition_id is not None:
         conditions.append(jobs.c.definition_id == definition_id)
@@ -83,7 +81,8 @@ def jobs_page(
     if batch_id is not None:
         conditions.append(jobs.c.batch_id == batch_id)
     if state:
-        conditions.append(jobs.c.state.in_([JobState(one).value for one in state]))
+        words = [each.value for each in JobState]
+        conditions.append(jobs.c.state.in_([JobState(arguments.choice(one, words, "state")).value for one in state]))
     total = connection.execute(sa.select(sa.func.count()).select_from(jobs).where(*conditions)).scalar_one()
     rows = connection.execute(_select().where(*conditions).order_by(*ORDERS[order]).limit(limit).offset(offset))
     return Page(tuple(_job(row._mapping) for row in rows), total, offset)
@@ -91,6 +90,7 @@ def jobs_page(
 
 def job(connection: sa.Connection, job_id: str) -> JobRecord:
     """One job with the newest lines of its log."""
+    arguments.identity(job_id, "job_id", "job")
     row = connection.execute(_select().where(jobs.c.id == job_id)).one_or_none()
     if row is None:
         raise NotFound("no job has this id")
@@ -106,6 +106,7 @@ def job(connection: sa.Connection, job_id: str) -> JobRecord:
 
 def attempts(connection: sa.Connection, job_id: str) -> tuple[AttemptRecord, ...]:
     """Every attempt at the job, oldest first."""
+    arguments.identity(job_id, "job_id", "job")
     rows = connection.execute(
         sa.select(job_attempts).where(job_attempts.c.job_id == job_id).order_by(job_attempts.c.token)
     )
@@ -130,7 +131,9 @@ def results_page(
         if wanted is not None:
             conditions.append(key == wanted)
     if status:
-        conditions.append(metrics.c.status.in_([one.text for one in status]))
+        way_out = "give members of ResultStatus, such as ResultStatus.DETECTED"
+        statuses = [arguments.instance(one, ResultStatus, "status", way_out) for one in status]
+        conditions.append(metrics.c.status.in_([one.text for one in statuses]))
     total = connection.execute(sa.select(sa.func.count()).select_from(metrics).where(*conditions)).scalar_one()
     chosen = sa.select(metrics).where(*conditions).order_by(metrics.c.position).limit(limit).offset(offset)
     return Page(tuple(_result(row._mapping) for row in connection.execute(chosen)), total, offset)
@@ -184,6 +187,7 @@ def without_baseline(connection: sa.Connection, definition_id: str, *, limit: in
 
 
 def _require(connection: sa.Connection, job_id: str) -> None:
+    arguments.identity(job_id, "job_id", "job")
     if connection.execute(sa.select(jobs.c.id).where(jobs.c.id == job_id)).first() is None:
         raise NotFound("no job has this id")
 

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from airflow_monitoring_provider.definitions.terms import JobState, ResultStatus
 from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.store import (
+    arguments,
     baselines,
     batches,
     claims,
@@ -96,7 +97,7 @@ class StoreReader:
     ) -> Page[JobRecord]:
         """Jobs without their logs; ``order`` is created, -created, window or -window."""
         queries.page(limit, offset)
-        states = (state,) if isinstance(state, JobState) else state
+        states = (state,) if isinstance(state, str) or not isinstance(state, Collection) else state
         with self._reading() as connection:
             return queries.jobs_page(
                 connection,
@@ -132,6 +133,7 @@ class StoreReader:
     ) -> Page[ResultRecord]:
         """Committed results of a job; ``segment=""`` means those of all rows. Raises :class:`NotFound`."""
         queries.page(limit, offset)
+        status = (status,) if isinstance(status, str | ResultStatus) or not isinstance(status, Collection) else status
         filters = {"name": name, "column": column, "segment": segment}
         with self._reading() as connection:
             return queries.results_page(connection, job_id, **filters, status=status, limit=limit, offset=offset)
@@ -160,10 +162,11 @@ class StoreReader:
         :param order: name, created, earliest or latest (prediction), each also with ``-``.
         """
         queries.page(limit, offset)
+        arguments.identity(deployment_id, "deployment_id", "deployment")
+        chosen = BatchFilter() if wanted is None else wanted
+        arguments.instance(chosen, BatchFilter, "wanted", "such as BatchFilter(search=...)")
         with self._reading() as connection:
-            return batches.many(
-                connection, deployment_id, wanted or BatchFilter(), order=order, limit=limit, offset=offset
-            )
+            return batches.many(connection, deployment_id, chosen, order=order, limit=limit, offset=offset)
 
     def batch(self, batch_id: str) -> BatchRecord:
         """One batch, deleted or not. Raises :class:`NotFound`."""

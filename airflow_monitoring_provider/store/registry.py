@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions.custom import CustomMetric
 from airflow_monitoring_provider.exceptions import DefinitionError, NotFound
-from airflow_monitoring_provider.store import custom, model_history, texts
+from airflow_monitoring_provider.store import arguments, custom, model_history, texts
 from airflow_monitoring_provider.store.engine import insert
 from airflow_monitoring_provider.store.records import DefinitionRecord, Page
 from airflow_monitoring_provider.store.tables import audit, definition_revisions, deployments, job_definitions
@@ -101,6 +101,7 @@ def register(connection: sa.Connection, registration: Registration, now: dt.date
 
 def one(connection: sa.Connection, id_or_name: str) -> DefinitionRecord:
     """The definition with this id, else the one that is not deleted with this name; else :class:`NotFound`."""
+    arguments.identity(id_or_name, "id_or_name", "definition")
     found = _find(connection, job_definitions.c.id == id_or_name) or _find(
         connection, sa.and_(job_definitions.c.name == id_or_name, job_definitions.c.deleted_at.is_(None))
     )

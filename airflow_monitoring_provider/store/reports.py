@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions.terms import JobState
 from airflow_monitoring_provider.exceptions import BatchLocked, ConfigurationError, DefinitionError, NotFound
-from airflow_monitoring_provider.store import batch_models, report_logs, texts
+from airflow_monitoring_provider.store import arguments, batch_models, report_logs, texts
 from airflow_monitoring_provider.store.batch_models import brings_actuals
 from airflow_monitoring_provider.store.engine import insert
 from airflow_monitoring_provider.store.report_records import Report, ServiceReport, ServiceStats, StoredPart
@@ -186,6 +186,7 @@ def _rows(connection: sa.Connection, batch_ids: Collection[str]) -> tuple[Any, A
 
 def take(connection: sa.Connection, batch_id: str, now: dt.datetime) -> str:
     """Hold a batch that takes rows; its deployment's id."""
+    arguments.identity(batch_id, "batch_id", "batch")
     held: str | None = connection.execute(
         batches.update()
         .where(batches.c.id == batch_id, batches.c.locked.is_(False), batches.c.deleted_at.is_(None))

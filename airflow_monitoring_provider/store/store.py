@@ -25,6 +25,7 @@ from airflow_monitoring_provider.definitions.terms import JobState, ResultStatus
 from airflow_monitoring_provider.definitions.window import Window
 from airflow_monitoring_provider.exceptions import DefinitionError, MonitoringError
 from airflow_monitoring_provider.store import (
+    arguments,
     batches,
     claims,
     commits,
@@ -96,6 +97,7 @@ class MonitoringStore(BatchStore, RetentionStore, WindowStore, CustomStore):
 
         Raises :class:`DefinitionError` where its name or id belongs to another definition, or cannot be stored.
         """
+        arguments.instance(definition, JobDefinition, "definition", "load_definition makes one of a mapping")
         asked = registry.checked(
             registry.Registration(
                 id=definition.id,

@@ -63,6 +63,7 @@ def test_batches_are_shown_together_and_in_the_deployments_health(
         (("delete", "none", "-y"), "no batch has this id"),
         (("results", "none"), "no batch has this id"),
         (("create", "none", "b"), "no deployment has this id"),
+        (("list", "none"), "no deployment has this id"),
         (("list", "dep-1", "--created-after", "soon"), "created_after must be ISO 8601"),
         (("list", "dep-1", "--order", "size"), "order must be one of"),
         (("date", "none", "--start-time", "2020-01-01"), "no batch has this id"),

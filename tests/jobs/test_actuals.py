@@ -130,6 +130,31 @@ def test_actuals_that_come_later_restate_every_batch_they_touch(world: Any, defi
     assert any("2 restated" in line.line for line in world.store.job(summary.job_id).log)
 
 
+@pytest.mark.parametrize("parts", [False, True])
+def test_times_that_cannot_be_read_are_counted_and_give_way_to_any_other(
+    small_world: Any, define: Any, tools: Any, parts: bool
+) -> None:
+    world = small_world
+    rows = tools.day_rows(0, dirty=False)
+    world.table("scores", rows)
+    job = world.run(predictions(define)).job_id
+    late = [row | {"known": row["known"].isoformat(), "paid": "yes"} for row in of(rows, 3)]
+    wrong = [row | {"known": text, "paid": "no"} for row, text in zip(late, ["soon", "32.13.2026"], strict=False)]
+    absent = [row | {"known": None, "paid": "no"} for row in late[2:5]]
+    world.table("late", [*late, *wrong, *absent], ACTUALS | {"known": sa.String()})
+    definition = actuals(define)
+    summary = (
+        world.run_in_parts(definition, {"by": "key", "column": "key", "count": 2}, 9)
+        if parts
+        else world.run(definition, 9)
+    )
+    told = world.store.job(summary.job_id)
+    assert 2 == told.snapshot.details["unreadable_actual_times"]
+    assert any("2 actuals have a time that cannot be read" in line.line for line in told.log)
+    assert 5 == summary.actuals["conflicts"]
+    assert {0: 0, 1: len(rows)} == dict(enumerate(from_bytes(world.store.load_profile(job).data).target.actual))
+
+
 def test_lag_and_coverage_tell_whether_results_are_provisional(small_world: Any, define: Any, tools: Any) -> None:
     world = small_world
     rows = tools.day_rows(0, dirty=False)
