@@ -19,13 +19,13 @@ from airflow_monitoring_provider.definitions.part import (
     Number,
     Part,
     PartPath,
-    Text,
     Whole,
     breaches,
     did_you_mean,
     only_list,
     shortened,
 )
+from airflow_monitoring_provider.definitions.wording import type_found
 
 DEFAULT_LIMITS = frozenset({"psi", "js_distance", "wasserstein_norm"})
 """Distances that are judged without a threshold of the definition; tests are judged by their p-value."""
@@ -96,11 +96,11 @@ class Parity(StrEnum):
     NANNYML = "nannyml"
 
 
-def _metric(value: str) -> str:
-    if value in DRIFT_METRICS:
+def _metric(value: Any) -> Any:
+    if isinstance(value, str) and value in DRIFT_METRICS:
         return value
-    allowed = ", ".join(sorted(DRIFT_METRICS))
-    raise breaches(((), f"must be one of {allowed}, not {shortened(value)}{did_you_mean(value, DRIFT_METRICS)}"))
+    found = f"{shortened(value)}{did_you_mean(value, DRIFT_METRICS)}" if isinstance(value, str) else type_found(value)
+    raise breaches(((), f"must be one of {', '.join(sorted(DRIFT_METRICS))}, not {found}"))
 
 
 def _some(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ def _base(value: Any) -> Any:
 
 
 DriftMetricId = Annotated[
-    Text, AfterValidator(_metric), WithJsonSchema({"type": "string", "enum": sorted(DRIFT_METRICS)})
+    str, BeforeValidator(_metric), WithJsonSchema({"type": "string", "enum": sorted(DRIFT_METRICS)})
 ]
 DriftMetricIds = Annotated[tuple[DriftMetricId, ...], only_list, Field(min_length=1), AfterValidator(_some)]
 Edges = Annotated[tuple[Number, ...], only_list, Field(min_length=1, max_length=200), AfterValidator(_edges)]
@@ -153,9 +153,9 @@ class ColumnDrift(Part):
     def _cells(self) -> Self:
         problems: list[tuple[PartPath, str]] = []
         if self.binning is Scheme.CUSTOM and self.edges is None:
-            problems.append((("edges",), "is required where `binning` is custom"))
+            problems.append((("edges",), "is required where `binning` is custom: a list of increasing numbers"))
         if self.edges is not None and self.binning is not Scheme.CUSTOM:
-            problems.append((("edges",), "has a meaning only where `binning` is custom"))
+            problems.append((("edges",), "has a meaning only where `binning` is custom: set it, or leave `edges` out"))
         if self.bins is not None and self.binning not in (None, Scheme.QUANTILE, Scheme.UNIFORM):
             problems.append((("bins",), "has a meaning only where `binning` is quantile or uniform"))
         if self.primary is not None and self.metrics is not None and self.primary not in self.metrics:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from airflow_monitoring_provider.definitions.metric_terms import METRICS, OF_HISTORY
+from airflow_monitoring_provider.definitions.metric_terms import METRICS, OF_BATCHES, OF_HISTORY
 from airflow_monitoring_provider.definitions.part import (
     Columns,
     Flag,
@@ -92,6 +92,8 @@ def _known(histories: Mapping[str, MetricHistory]) -> FrozenDict[MetricHistory]:
     problems: list[tuple[PartPath, str]] = []
     for name in histories:
         if name in OF_HISTORY:
+            if name in OF_BATCHES and histories[name].columns is not None:
+                problems.append(((name, "columns"), "must be absent: the metric is of all rows and of no column"))
             continue
         if name in METRICS:
             problems.append(((name,), "is not a metric of quality or volume that a job over its window settles"))

@@ -111,6 +111,12 @@ _REGRESSION = {
 OF_INTERVALS = ("interval_coverage", "mean_interval_width")
 """Computed where a definition's ``prediction_interval`` names the columns."""
 
+_OF_ROWS = (
+    *("rejected_rate", "drift_share", "drift_score", "drifted_features", "null_timestamps", "missing_columns"),
+    *("new_columns", "retyped_columns", "duplicate_keys", "empty_columns", *OF_WHOLE_ROWS, "freshness"),
+    *("label_lag_p50", "label_lag_p95", "label_coverage", "completeness", "late_rows", "row_count", "row_count_ratio"),
+)
+
 _GROUPS = {
     **_higher("group_auc"),
     **_lower("selection_rate_difference", "tpr_difference", "fpr_difference", high=1.0),
@@ -137,6 +143,12 @@ DRIFT_METRICS = frozenset(_DRIFT)
 
 OF_ORDERED_ROWS = frozenset({"mase"})
 """Names that users of other tools may look for: they need rows in order, which no profile keeps."""
+
+OF_GROUPS = frozenset(_GROUPS)
+"""Ids whose column is one that ``segments`` make groups of."""
+
+OF_BATCHES = frozenset((*_OF_ROWS, *_CLASSIFICATION, *_REGRESSION, *_RANKINGS)) - {"predicted_share"}
+"""Ids of values that no column has."""
 
 METRICS: Mapping[str, MetricTerm] = MappingProxyType(
     {**_DRIFT, **_EMBEDDINGS, **_QUALITY, **_CLASSIFICATION, **_REGRESSION, **_GROUPS, **_RANKINGS}

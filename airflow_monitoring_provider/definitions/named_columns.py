@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from airflow_monitoring_provider.definitions.drift import ColumnDrift, Scheme
+from airflow_monitoring_provider.definitions.metric_terms import OF_GROUPS
 from airflow_monitoring_provider.definitions.part import PartPath, did_you_mean
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 
@@ -80,9 +81,10 @@ def misnamed_columns(definition: JobDefinition) -> Problems:
     roles = {column: ".".join(str(step) for step in path[:2]) for path, column in role_paths(definition)}
     judged = {*columns.prediction_column_names, columns.actuals_value_column} - {None}
     features = definition.features
+    grouped = {column for segment in definition.segments for column in _segment_columns(segment)}
     aside = {*definition.passthrough_columns, *definition.monitoring_output_settings.unique_row_identifier_columns}
     for path, name in said_of(definition):
-        if features is not None and name in features:
+        if (features is not None and name in features) or (name in grouped and OF_GROUPS.intersection(path[:2])):
             continue
         if path[0] == "model_score" and name in judged:
             yield path, f"names the column of `{roles[name]}`, which decides by itself: a score is made of features"

@@ -56,7 +56,7 @@ class Condition(Part):
             return self
         values = self.value if self.op in _LISTED else [self.value]
         if self.op in _LISTED and (not isinstance(values, list | tuple) or not values):
-            raise breaches((("value",), f"must be a list of at least one value for `{self.op}`"))
+            raise breaches((("value",), f"must be a list of at least one value for `{self.op}`, such as [1, 2]"))
         kinds = (int, float) if self.op in _ORDERED else (str, int, float)
         for value in values:
             wrong = not isinstance(value, kinds) or (self.op in _ORDERED and isinstance(value, bool))

@@ -12,6 +12,7 @@ from airflow_monitoring_provider.definitions.metric_terms import (
     HIGHER_IS_BETTER,
     METRICS,
     MOST_K,
+    OF_BATCHES,
     OF_ORDERED_ROWS,
     OF_RANKINGS,
     TWO_SIDED,
@@ -99,6 +100,9 @@ def _known_and_ordered(thresholds: dict[str, Threshold]) -> FrozenDict[Threshold
             problems.append(((metric,), _unknown(metric)))
             continue
         problems += [((metric, *path), text) for path, text in _faults(term, threshold)]
+        if metric in OF_BATCHES and threshold.columns:
+            reason = "must be absent: the metric is of all rows and of no column; give `warning` or `critical` instead"
+            problems.append(((metric, "columns"), reason))
         for column, limits in threshold.columns.items():
             problems += [((metric, "columns", column, *path), text) for path, text in _faults(term, limits)]
     if problems:

@@ -61,6 +61,8 @@ def sentence(error: Mapping[str, Any]) -> str:
     context: Mapping[str, Any] = error.get("ctx", {})
     if kind in _EXPECTED_TYPES:
         hint = "; put it in quotes" if kind == "string_type" and _needs_quotes(found) else ""
+        if kind in ("int_type", "float_type") and isinstance(found, str) and _is_number(found):
+            hint = "; write it without quotes"
         return f"must be {_EXPECTED_TYPES[kind]}, not {type_found(found)}{hint}"
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
@@ -101,6 +103,14 @@ _WORDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     ((set, frozenset), "a set"),
     ((Mapping, Part), "an object"),
 )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _needs_quotes(value: Any) -> bool:

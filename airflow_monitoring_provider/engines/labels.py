@@ -98,7 +98,7 @@ class LabelJoin:
             return profile
         segments = {
             name: dataclasses.replace(
-                rows, target=self._segments.get(name, _Labels(self._plan, profile.plan)).finish(rows)
+                rows, target=self._segments.get(name, _Labels(self._plan, profile.plan)).finish(rows), ranking=None
             )
             for name, rows in profile.segments.items()
         }

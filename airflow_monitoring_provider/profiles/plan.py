@@ -170,7 +170,7 @@ class ProfilePlan:
     :param actual_time_column: when a row's actual became known; how long that took is kept.
     :param segments: groups of rows that have profiles of their own, of the same columns.
     :param whole_rows: repetitions of whole rows are counted, and rows without any value.
-    :param ranking: how the rows of a query are ranked; of all rows only, not of segments.
+    :param ranking: how the rows of a query are ranked; in a segment, those of its rows that are in it.
     """
 
     columns: tuple[ColumnPlan, ...]
@@ -187,7 +187,7 @@ class ProfilePlan:
 
     def of_segment(self) -> ProfilePlan:
         """The plan of the profile that a segment of the rows has."""
-        return dataclasses.replace(self, segments=(), whole_rows=False, ranking=None)
+        return dataclasses.replace(self, segments=(), whole_rows=False)
 
     def digest(self) -> str:
         """SHA-256 of the plan's canonical JSON, as hex."""

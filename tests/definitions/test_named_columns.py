@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -91,3 +92,40 @@ def test_cells_of_numbers_are_refused_for_levels(
 def test_cells_of_numbers_are_refused_for_actual_classes(changed: Change, problems_of: Problems) -> None:
     given = {"drift": {"columns": {"was_late": {"binning": "custom", "edges": [1.0]}}}}
     assert "drift.columns.was_late.edges" in problems_of(changed(given))
+
+
+def test_metrics_of_all_rows_have_no_columns(changed: Change, problems_of: Problems) -> None:
+    given = {
+        "thresholds": {"row_count": {"columns": {"distance": {"critical": 5}}}},
+        "history": {"freshness": {"columns": ["distance"]}},
+    }
+    found = problems_of(changed({**LISTED, **given}))
+    assert {"thresholds.row_count.columns", "history.freshness.columns"} == set(found)
+    assert all("the metric is of all rows and of no column" in said for said in found.values())
+
+
+def test_metrics_of_groups_are_under_the_column_that_makes_them(
+    changed: Change, problems_of: Problems, define: Define
+) -> None:
+    limits = {"columns": {"origin": {"critical": 0.5}}}
+    define({**LISTED, "segments": ["origin"], "thresholds": {"group_auc": limits}})
+    found = problems_of(changed({**LISTED, "segments": ["origin"], "thresholds": {"missing_rate": limits}}))
+    assert ["thresholds.missing_rate.columns.origin"] == list(found)
+
+
+@pytest.mark.parametrize(
+    ("drift", "field", "words"),
+    [
+        ({"primary": 5}, "drift.primary", "must be one of anderson_k, .*, z_test, not a whole number$"),
+        ({"binning": "custom"}, "drift.edges", "is required where binning is custom: a list of increasing numbers"),
+        (
+            {"binning": "custom", "edges": ["1"]},
+            "drift.edges[0]",
+            "must be a number, not text; write it without quotes",
+        ),
+    ],
+)
+def test_messages_say_the_type_and_what_to_do(
+    drift: dict[str, Any], field: str, words: str, changed: Change, problems_of: Problems
+) -> None:
+    assert re.search(words, problems_of(changed({"drift": drift}))[field])

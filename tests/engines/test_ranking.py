@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from airflow_monitoring_provider.engines.arrow import ProfileBuilder, profile_ba
 from airflow_monitoring_provider.engines.kinds import build_plan, feature_columns, read_columns
 from airflow_monitoring_provider.engines.plans import current_plan, reference_plan
 from airflow_monitoring_provider.exceptions import SourceError
-from airflow_monitoring_provider.profiles.plan import ProfilePlan, RankingPlan, TargetPlan
+from airflow_monitoring_provider.profiles.plan import ProfilePlan, RankingPlan, SegmentPlan, TargetPlan
+from airflow_monitoring_provider.profiles.serialise import from_bytes, to_bytes
 from oracles import slow_ranking
 
 GRADED = TargetPlan(TargetType.REGRESSION, (("", "score"),), "grade")
@@ -84,6 +84,27 @@ def test_rows_that_are_rejected_are_not_ranked() -> None:
     assert profile_batches(plan, [kept]).ranking == builder.finish().ranking
 
 
+def test_in_a_segment_its_own_rows_are_ranked_whatever_the_batches() -> None:
+    rows = columns()
+    rows["site"] = ["ab"[i % 3 == 0] for i in range(ROWS)]
+    plan = ProfilePlan((), GRADED, ranking=RANKING, segments=(SegmentPlan("site", "site", limit=9, levels=("a", "b")),))
+    batch = pa.RecordBatch.from_pydict(rows)
+    found = profile_batches(plan, [batch.slice(start, 70) for start in range(0, ROWS, 70)])
+    for site in "ab":
+        triples = [
+            (q, s, g)
+            for q, s, g, own in zip(rows["session"], rows["score"], rows["grade"], rows["site"], strict=True)
+            if q is not None and own == site
+        ]
+        ranked = found.segments[f"site={site}"].ranking
+        assert ranked is not None
+        for name, (count, mean) in slow_ranking.mean_scores(triples, 3).items():
+            moments = ranked.scores[name if name == "mrr" else f"{name}_at_3"]
+            assert (count, pytest.approx(mean, abs=1e-12)) == (moments.count, moments.mean)
+    kept = from_bytes(to_bytes(found), found.content_hash())
+    assert kept.segments["site=a"].ranking == found.segments["site=a"].ranking
+
+
 def test_the_query_column_is_no_feature_and_is_read() -> None:
     definition = load_definition(
         {
@@ -97,7 +118,6 @@ def test_the_query_column_is_no_feature_and_is_read() -> None:
     assert RANKING == plan.ranking
     assert ("age",) == feature_columns(definition, schema)
     assert {"age", "score", "grade", "session"} == set(read_columns(plan))
-    assert None is dataclasses.replace(plan).of_segment().ranking
     without = schema.remove(0)
     assert None is reference_plan(definition, without, "the table").ranking
     assert RANKING == current_plan(definition, schema, "the table", None)[0].ranking
