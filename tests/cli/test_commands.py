@@ -100,7 +100,6 @@ def test_jobs_list(command: Callable[..., Any], completed_job: str) -> None:
         (("--state", "completed"), 1),
         (("--state", "failed"), 0),
         (("--deployment", "churn-model"), 1),
-        (("--deployment", "other"), 0),
         (("--definition", "churn"), 1),
         (("--limit", "1"), 1),
     ],
@@ -110,6 +109,11 @@ def test_jobs_list_filters(
 ) -> None:
     answer = command("jobs", "list", *options, "-o", "json")
     assert (0, found) == (answer.code, len(json.loads(answer.out)))
+
+
+def test_jobs_of_an_unknown_deployment_are_no_empty_list(command: Callable[..., Any], completed_job: str) -> None:
+    answer = command("jobs", "list", "--deployment", "other")
+    assert "airflow monitoring: no deployment has this id" == answer.code  # printed, and exit code 1
 
 
 def test_jobs_show_has_counts_hash_and_log(command: Callable[..., Any], completed_job: str) -> None:
