@@ -235,8 +235,14 @@ def counted(selection: Selection, expression: str, label: str) -> dict[str, int]
 
 
 def _expression(selection: Selection, text: str) -> sa.ColumnElement[Any]:
-    """An author's expression in parentheses that nothing leaves; the line break ends a comment in its last line."""
-    checked = checked_query(f"SELECT {text}", selection.connection.dialect.name).removeprefix("SELECT ")
+    """An author's expression in parentheses that nothing leaves; the line break ends a comment in its last line.
+
+    :raises CannotPushDown: the database's transaction is not read-only.
+    """
+    dialect = selection.connection.dialect.name
+    if dialect not in _READERS:
+        raise CannotPushDown(f"SQL of custom metrics runs inside {' and '.join(_READERS)} only, and this is {dialect}")
+    checked = checked_query(f"SELECT {text}", dialect).removeprefix("SELECT ")
     return sa.literal_column(f"({checked}\n)").label("value")
 
 

@@ -48,6 +48,12 @@ class Progress:
             self._percent = _STAGE_PERCENT["read"] + _READ_SHARE * share
         self._report(None)
 
+    def still_wanted(self) -> None:
+        """Nothing is new; the attempt ends where it should."""
+        self.check()
+        if time.monotonic() >= self._next:
+            self._report(None)
+
     def stage(self, name: str, message: str) -> None:
         """A stage (``read compare write commit``) begins; ``message`` becomes a line of the job's log.
 

@@ -130,7 +130,7 @@ def watched(running: Running, progress: Progress, *, commits: bool = False) -> I
                     running.cancel()
                 continue
             try:
-                progress.rows(0, 0)
+                progress.still_wanted()
             except Exception as reason:
                 reasons.append(reason)
 

@@ -17,8 +17,9 @@ from sqlalchemy.dialects import mssql, mysql, oracle, postgresql, registry, sqli
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.engines.sql_bits import LeadingBits, bucket_code
 from airflow_monitoring_provider.intake.source import CannotPushDown
+from airflow_monitoring_provider.intake.sql import aggregated
 from airflow_monitoring_provider.profiles.plan import ColumnPlan, ProfilePlan
-from conformance import pushed, table
+from conformance import open_engine, pushed, table
 
 DIALECTS = {
     "postgres": postgresql.dialect(), "sqlite": sqlite.dialect(), "mysql": mysql.dialect(),
@@ -115,4 +116,14 @@ def test_a_database_that_no_statement_is_made_for_is_read(tmp_path: Path) -> Non
     engine.dialect.name = "elsewhere"
     with pytest.raises(CannotPushDown, match=r"inside postgresql, sqlite, duckdb, .* only, and this is elsewhere"):
         pushed(ProfilePlan((ColumnPlan("x", ColumnKind.NUMERIC),)), source)
+    engine.dispose()
+
+
+def test_sql_of_custom_metrics_runs_where_transactions_are_read_only(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    engine = open_engine("duckdb", tmp_path, request)
+    source = table(engine, [{"x": 1.0}], x=sa.Double())
+    with source.selection(None) as selection, pytest.raises(CannotPushDown, match="only, and this is duckdb"):
+        aggregated(selection, "max(x)", None, source.label)
     engine.dispose()
