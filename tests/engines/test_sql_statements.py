@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Iterator
@@ -10,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import mssql, mysql, oracle
 from sqlalchemy.dialects.mysql import mariadb
 from sqlglot import exp
 
+from airflow_monitoring_provider.definitions import load_definition
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 from airflow_monitoring_provider.engines.sql import profile_in_database
 from airflow_monitoring_provider.intake import generic
 from airflow_monitoring_provider.intake.relation import Relation
 from airflow_monitoring_provider.intake.selection import SqlSelection, select_window
 from airflow_monitoring_provider.intake.source import CannotPushDown, TimeFilter
+from airflow_monitoring_provider.jobs.pushing import pushed_profile
 from airflow_monitoring_provider.profiles.plan import (
     ColumnPlan,
     ColumnRole,
@@ -185,6 +189,26 @@ def test_servers_that_cannot_cast_to_doubles_are_refused(kind: Any, version: tup
     selection = SqlSelection(Stage(dialect, "mysql", None), Relation("t", sa.table("t"), {}), generic, None)  # type: ignore[arg-type]
     with pytest.raises(CannotPushDown, match=reason):
         profile_in_database(ProfilePlan(()), selection)
+
+
+def test_auto_reads_rows_of_databases_that_are_looked_at_as_texts_only() -> None:
+    stage = Stage(DIALECTS["mysql"][1], "mysql", None)  # type: ignore[arg-type]
+
+    class Source:
+        label = "t"
+
+        @contextlib.contextmanager
+        def selection(self, _window: Any) -> Iterator[SqlSelection]:
+            relation = Relation("t", sa.table("t", *map(sa.column, KINDS)), KINDS)
+            yield SqlSelection(stage, relation, generic, None)  # type: ignore[arg-type]
+
+    definition = load_definition(
+        {"deploymentId": "d", "monitoringColumns": {"predictionsColumns": "p"}, "engine": "auto"}
+    )
+    plan = ProfilePlan((ColumnPlan("x", ColumnKind.NUMERIC),))
+    source: Any = Source()
+    assert pushed_profile(definition, plan, pa.schema([]), source, None, None, None) is None  # type: ignore[arg-type]
+    assert [] == stage.asked
 
 
 def check_only_aggregates_leave(asked: Asked) -> None:
