@@ -51,6 +51,7 @@ from airflow_monitoring_provider.definitions.load import (
 from airflow_monitoring_provider.definitions.metric_terms import MetricTerm
 from airflow_monitoring_provider.definitions.model import JobDefinition
 from airflow_monitoring_provider.definitions.model_score import ModelRule, ModelScore
+from airflow_monitoring_provider.definitions.naive_forecast import NaiveForecast
 from airflow_monitoring_provider.definitions.output import (
     FileOutput,
     OutputSettings,
@@ -60,6 +61,7 @@ from airflow_monitoring_provider.definitions.output import (
 )
 from airflow_monitoring_provider.definitions.partitions import Partitions
 from airflow_monitoring_provider.definitions.periods import Period, PeriodLength, period_named, period_of
+from airflow_monitoring_provider.definitions.prediction_interval import PredictionInterval
 from airflow_monitoring_provider.definitions.ranking import Ranking
 from airflow_monitoring_provider.definitions.schedule import Schedule
 from airflow_monitoring_provider.definitions.terms import (
@@ -101,12 +103,14 @@ __all__ = [
     "MonitoringColumns",
     "MonitoringOutputSettings",
     "MovingWindowBaseline",
+    "NaiveForecast",
     "NamedBaseline",
     "OutputSettings",
     "Partitions",
     "Period",
     "PeriodLength",
     "PredictionColumn",
+    "PredictionInterval",
     "PreviousBatchBaseline",
     "PreviousWindowBaseline",
     "Ranking",

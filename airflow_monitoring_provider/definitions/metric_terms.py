@@ -105,7 +105,7 @@ _REGRESSION = {
     **_higher("r2", low=-math.inf),
     "mean_error": MetricTerm(TWO_SIDED, low=-math.inf, neutral=0.0),
     "interval_coverage": MetricTerm(TWO_SIDED, high=1.0, aimed=True),
-    **_lower("mean_interval_width"),
+    **_lower("mean_interval_width", "mase"),
 }
 
 OF_INTERVALS = ("interval_coverage", "mean_interval_width")
@@ -140,9 +140,6 @@ OF_HISTORY = tuple(
 
 DRIFT_METRICS = frozenset(_DRIFT)
 """Ids that a definition's ``drift`` may name; ``metrics.drift_metrics`` computes each."""
-
-OF_ORDERED_ROWS = frozenset({"mase"})
-"""Names that users of other tools may look for: they need rows in order, which no profile keeps."""
 
 OF_GROUPS = frozenset(_GROUPS)
 """Ids whose column is one that ``segments`` make groups of."""

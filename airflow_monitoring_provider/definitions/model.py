@@ -25,6 +25,7 @@ from airflow_monitoring_provider.definitions.instants import in_utc
 from airflow_monitoring_provider.definitions.intake import INTAKES, IntakeSettings, UnservedIntake
 from airflow_monitoring_provider.definitions.kept import PredictionMembers
 from airflow_monitoring_provider.definitions.model_score import ModelScore
+from airflow_monitoring_provider.definitions.naive_forecast import NaiveForecast
 from airflow_monitoring_provider.definitions.names import ID_PATTERN, slug
 from airflow_monitoring_provider.definitions.output import OUTPUTS, OutputSettings
 from airflow_monitoring_provider.definitions.parity import PARITY
@@ -137,6 +138,9 @@ class JobDefinition(PredictionMembers):
     )
     prediction_interval: PredictionInterval | None = Field(
         default=None, description="The interval that comes with each predicted number, and the share it is to cover."
+    )
+    naive_forecast: NaiveForecast | None = Field(
+        default=None, description="The forecast whose error scales those of a regression, as `mase`."
     )
     thresholds: Thresholds = Field(default=FrozenDict(), description="Limits per metric id.")
     custom_metrics: CustomMetrics = Field(

@@ -19,6 +19,7 @@ from airflow_monitoring_provider.definitions.drift import DEFAULT_LIMITS
 from airflow_monitoring_provider.definitions.identifiers import IDENTIFIER_BYTES, fault
 from airflow_monitoring_provider.definitions.intake import FileIntake, SqlIntake
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
+from airflow_monitoring_provider.definitions.naive_forecast import naive_problems
 from airflow_monitoring_provider.definitions.named_columns import (
     declared_kinds,
     misfit_cells,
@@ -47,7 +48,7 @@ def broken_rules(definition: JobDefinition) -> list[tuple[PartPath, str]]:
     of_columns = (misnamed_columns, _cells, _checks, _segments)
     return [
         problem
-        for rule in (*rules, *of_columns, ranking_problems, interval_problems, _custom, _engine)
+        for rule in (*rules, *of_columns, ranking_problems, interval_problems, naive_problems, _custom, _engine)
         for problem in rule(definition)
     ]
 
@@ -271,6 +272,7 @@ def _engine(definition: JobDefinition) -> Problems:
     if definition.engine != "sql":
         return
     columns, output = definition.monitoring_columns, definition.output_settings
+    naive = definition.naive_forecast
     table = output if isinstance(output, SqlOutput) else None
     finding = (StatementType.UPDATE, StatementType.INSERT_UPDATE)
     reasons = {
@@ -284,6 +286,7 @@ def _engine(definition: JobDefinition) -> Problems:
         "parts are read row by row (`partitions`)": definition.partitions,
         "rows are told apart one by one (`segments`)": definition.segments,
         "rows are ranked one by one (`ranking`)": definition.ranking,
+        "rows are put in the order of their times (`naive_forecast`)": naive is not None and naive.learnt,
         "predictions are kept for actuals that come later (`association_id_column`)": columns.association_id_column,
     }
     for reason, broken in reasons.items():

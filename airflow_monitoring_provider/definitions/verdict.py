@@ -13,7 +13,6 @@ from airflow_monitoring_provider.definitions.metric_terms import (
     METRICS,
     MOST_K,
     OF_BATCHES,
-    OF_ORDERED_ROWS,
     OF_RANKINGS,
     TWO_SIDED,
     MetricTerm,
@@ -126,8 +125,6 @@ def _faults(term: MetricTerm, limits: Limits) -> list[tuple[PartPath, str]]:
 
 
 def _unknown(metric: str) -> str:
-    if metric.lower() in OF_ORDERED_ROWS:
-        return "needs rows in order, and results are computed from profiles, which keep none"
     name, _, k = metric.lower().replace("@", "_at_").partition("_at_")
     if name in OF_RANKINGS:
         return f"is not a known metric: write {name}_at_{k if k.isdecimal() and 1 <= int(k) <= MOST_K else 10}"

@@ -20,7 +20,7 @@ from airflow_monitoring_provider.definitions.terms import ColumnKind, RowStatus
 from airflow_monitoring_provider.engines.columns import ColumnCounter
 from airflow_monitoring_provider.engines.instants import read_instants
 from airflow_monitoring_provider.engines.segments import CodeArray, SegmentReader, Sorted, sorted_array
-from airflow_monitoring_provider.engines.targets import TargetBuilder, queries_of
+from airflow_monitoring_provider.engines.targets import TargetBuilder, queries_of, series_of
 from airflow_monitoring_provider.engines.whole_rows import RowHashes
 from airflow_monitoring_provider.exceptions import SourceUnavailable
 from airflow_monitoring_provider.intake.source import BatchStretch, Stretch, column_of
@@ -30,6 +30,7 @@ from airflow_monitoring_provider.profiles.histogram import HistogramBuilder
 from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan, SegmentPlan
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.profiles.ranking import RankingBuilder
+from airflow_monitoring_provider.profiles.series import SeriesBuilder
 from airflow_monitoring_provider.profiles.whole_rows import WholeRowsBuilder
 
 StatusArray = npt.NDArray[np.uint8]
@@ -73,6 +74,7 @@ class ProfileBuilder:
         self._segments = [_Segments(segment, plan) for segment in plan.segments]
         self._repeated = WholeRowsBuilder() if plan.whole_rows else None
         self._ranking = RankingBuilder(plan.ranking) if plan.ranking and self._target is not None else None
+        self._series = SeriesBuilder(plan.series.lag) if plan.series is not None else None
         self._pool = concurrent.futures.ThreadPoolExecutor(threads) if threads > 1 else None
         self._counted: tuple[Stretch, RowHashes | None, list[concurrent.futures.Future[None]]] | None = None
 
@@ -85,6 +87,8 @@ class ProfileBuilder:
             columns += [*target.read_columns, target.actual_column]
         if self._ranking is not None and self._plan.ranking is not None:
             columns.append(self._plan.ranking.query_column)
+        if self._plan.series is not None:
+            columns += self._plan.series.columns
         # A segment's builder sees the same rows and knows of no column but these.
         own = [name for name in columns if name is not None] or [column.name for column in self._plan.columns[:1]]
         return tuple(dict.fromkeys([*own, *(name for segment in self._plan.segments for name in segment.columns)]))
@@ -176,6 +180,7 @@ class ProfileBuilder:
             label_lag=self._lags.finish() if self._lags is not None else None,
             whole_rows=self._repeated.finish() if self._repeated is not None else None,
             ranking=self._ranking.finish() if self._ranking is not None else None,
+            series=self._series.finish() if self._series is not None else None,
         )
 
     def close(self) -> None:
@@ -207,6 +212,8 @@ class ProfileBuilder:
 
     def _see_times(self, batch: pa.RecordBatch, column: str, keep: BoolArray | None) -> None:
         instants = read_instants(column_of(batch, column), self._plan.timestamp_timezone)
+        if self._series is not None:
+            self._series.update(*series_of(batch, self._plan, instants, keep))
         if self._lags is not None and self._plan.actual_time_column is not None:
             known = read_instants(column_of(batch, self._plan.actual_time_column), self._plan.timestamp_timezone)
             both = np.ones(len(batch), np.bool_)

@@ -22,6 +22,7 @@ from airflow_monitoring_provider.profiles.plan import (
     ProfilePlan,
     RankingPlan,
     SchemaChanges,
+    SeriesPlan,
     TargetPlan,
 )
 from airflow_monitoring_provider.profiles.profile import Profile
@@ -71,6 +72,7 @@ def build_plan(definition: JobDefinition, schema: pa.Schema, source: str = "the 
         timestamp_timezone=definition.timestamp_timezone,
         actual_time_column=_actual_time(definition),
         ranking=_ranking(definition),
+        series=_series(definition),
         whole_rows=not {*definition.thresholds, *definition.history}.isdisjoint(OF_WHOLE_ROWS),
     )
 
@@ -150,6 +152,8 @@ def restrict_plan(plan: ProfilePlan, schema: pa.Schema, source: str = "the sourc
         needed.append(plan.timestamp_column)
     if plan.ranking is not None and plan.ranking.query_column not in there:
         needed.append(plan.ranking.query_column)
+    if plan.series is not None:
+        needed += [name for name in plan.series.columns if name not in there]
     if plan.target is not None:
         needed += [name for name in plan.target.interval_columns or () if name not in there]
     if needed:
@@ -184,6 +188,8 @@ def read_columns(
     extra += [name for segment in plan.segments for name in segment.columns]
     if plan.ranking is not None:
         extra.append(plan.ranking.query_column)
+    if plan.series is not None:
+        extra += plan.series.columns
     if plan.target is not None:
         extra += plan.target.read_columns
     return tuple(dict.fromkeys([*(column.name for column in plan.columns), *(name for name in extra if name)]))
@@ -199,6 +205,11 @@ def _actual_time(definition: JobDefinition) -> str | None:
 def _ranking(definition: JobDefinition) -> RankingPlan | None:
     own = definition.ranking
     return None if own is None else RankingPlan(own.query_column, own.k, own.relevant_from)
+
+
+def _series(definition: JobDefinition) -> SeriesPlan | None:
+    own, actual = definition.naive_forecast, definition.monitoring_columns.actuals_value_column
+    return None if own is None or not own.learnt or actual is None else SeriesPlan(actual, own.lag, own.series_column)
 
 
 def _target(definition: JobDefinition) -> TargetPlan | None:
@@ -312,7 +323,13 @@ def _named_columns(definition: JobDefinition) -> list[str]:
     columns = definition.monitoring_columns
     unread = (columns.custom_metric_value_column, columns.custom_metric_timestamp_column)  # accepted, not served
     roles = [name for name in role_columns(definition) if name not in unread]
-    return [*roles, *(definition.features or ()), *definition.passthrough_columns]
+    series = _series(definition)
+    return [
+        *roles,
+        *(series.columns if series is not None else ()),
+        *(definition.features or ()),
+        *definition.passthrough_columns,
+    ]
 
 
 def _what_it_has(schema: pa.Schema) -> str:

@@ -91,7 +91,7 @@ class LabelJoin:
         timed = self._late or self._profile.plan.actual_time_column is not None
         lags = self._lags.finish() if timed else None
         profile = dataclasses.replace(
-            self._profile, target=self._whole.finish(self._profile), label_lag=lags, ranking=None
+            self._profile, target=self._whole.finish(self._profile), label_lag=lags, ranking=None, series=None
         )
         names = {segment.name for segment in profile.plan.segments}
         if not names or not self._logs_segments:

@@ -60,6 +60,8 @@ def check_plan(plan: ProfilePlan, selection: Selection) -> None:
         raise CannotPushDown("whole rows are told apart by keys of all their values")
     if plan.ranking is not None:
         raise CannotPushDown("the rows of a query are ranked one by one")
+    if plan.series is not None:
+        raise CannotPushDown("the rows of a series are put in the order of their times")
     for column in plan.columns:
         arrives = selection.types.field(column.name).type
         if column.kind is ColumnKind.NUMERIC and not is_numeric(arrives):

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_monitoring_provider.definitions.terms import TargetType
+from airflow_monitoring_provider.engines.instants import Instants
 from airflow_monitoring_provider.engines.numbers import read_doubles, whole_dtype
 from airflow_monitoring_provider.engines.row_keys import first_lane
 from airflow_monitoring_provider.intake.source import column_of
@@ -128,6 +129,27 @@ def queries_of(
         hit = found == target.classes.index(target.positive_class or "")
         relevance = np.where(found < 0, np.nan, hit.astype(np.float64))
     return _chosen(keys, scored), _chosen(named, scored), _chosen(scores, scored), _chosen(relevance, scored)
+
+
+def series_of(
+    batch: pa.RecordBatch, plan: ProfilePlan, times: Instants, keep: BoolArray | None
+) -> tuple[UInt64Array, BoolArray, IntArray, FloatArray]:
+    """What series are made of, of the rows where ``keep`` is True (all of them when None), each of shape (rows,).
+
+    :param times: when the rows happened.
+    :returns: a key of each row's series, where it has one and a time, its time in microseconds, and its actual; NaN
+        where there is none.
+    """
+    if plan.series is None:
+        raise ValueError("the plan knows no series")
+    keys, placed = np.zeros(len(batch), np.uint64), np.ones(len(batch), np.bool_)
+    if plan.series.series_column is not None:
+        column = column_of(batch, plan.series.series_column)
+        keys, _, _ = row_keys([column])
+        placed = ~truth_values(pc.is_null(column, nan_is_null=True))
+    placed = placed if times.valid is None else placed & times.valid
+    actuals = finite_numbers(column_of(batch, plan.series.actual_column))
+    return _chosen(keys, keep), _chosen(placed, keep), _chosen(times.microseconds, keep), _chosen(actuals, keep)
 
 
 def class_indices(actual: pa.Array, target: TargetPlan, *, textual: bool | None = None) -> IntArray:

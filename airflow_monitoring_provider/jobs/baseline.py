@@ -65,9 +65,10 @@ _DECIDING_FIELDS = {
     "csv_settings",
     "ranking",
     "prediction_interval",
+    "naive_forecast",
     "segments",
 }
-_YOUNGER_FIELDS = ("segments", "ranking", "prediction_interval", "negative_class")
+_YOUNGER_FIELDS = ("segments", "ranking", "prediction_interval", "naive_forecast", "negative_class")
 """Left out where they are empty, so that the keys of baselines that were made before them are kept."""
 
 

@@ -53,6 +53,7 @@ def compare(
     :param null_timestamps: rows of the source without an event time, which belong to no window.
     :param as_of: when the rows were to be there: the end of their window, or the moment of the job if it was earlier.
     """
+    settings = settings.scaled(current, baseline)
     changes = schema_changes if schema_changes is not None else SchemaChanges()
     values = batch_quality(current, baseline, changes, null_timestamps, identified=settings.identified, as_of=as_of)
     for name in _columns(current, baseline, changes):
@@ -69,6 +70,7 @@ def compare(
 
 def compare_labels(current: Profile, baseline: Profile | None, settings: ComparisonSettings) -> list[MetricValue]:
     """What late actuals may change of the values of :func:`compare`: how long they took, and performance."""
+    settings = settings.scaled(current, baseline)
     values = [*label_lags(current, baseline), *_performance(current, baseline, settings)]
     values += group_values(current, baseline, settings)
     comparable = _comparable_segments(current, baseline)

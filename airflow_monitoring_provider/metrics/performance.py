@@ -92,10 +92,15 @@ def _of_numbers(target: RegressionProfile, settings: ComparisonSettings, reason:
 
     :param reason: why there are none.
     """
-    level = settings.interval_level
+    level, scale = settings.interval_level, settings.scale
     if reason is not None:
-        return {name: Scored(reason) for name in (*REGRESSION_SCORES, *(OF_INTERVALS if level is not None else ()))}
+        more = (*(() if scale is None else ("mase",)), *(() if level is None else OF_INTERVALS))
+        return {name: Scored(reason) for name in (*REGRESSION_SCORES, *more)}
     found = regression(target, settings.quantile)
+    if scale is not None:
+        unit = scale.value
+        scaled = unit if isinstance(unit, Reason) else target.absolute_errors.mean / unit
+        found["mase"] = Scored(scaled, dict(scale.details))
     return found if level is None else found | intervals(target.intervals, level, settings.labelled_rows)
 
 

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     OUT_OF_DOMAIN = "out_of_domain"
     NOT_FINITE = "not_finite"
     TOO_MANY_ROWS = "too_many_rows"
+    UNORDERED_ROWS = "unordered_rows"
     FAILED = "failed"
     WRONG_TYPE = "wrong_type"
     NO_THRESHOLD = "no_threshold"
@@ -60,6 +61,7 @@ _SENTENCES: dict[Reason, str] = {
     Reason.OUT_OF_DOMAIN: "Some prediction or actual is negative or zero, where the metric is not defined.",
     Reason.NOT_FINITE: "The result is no finite number.",
     Reason.TOO_MANY_ROWS: "There are more rows than the metric, which needs all of them at once, is computed from.",
+    Reason.UNORDERED_ROWS: "Rows of one series share their time, so that none of them is the one before another.",
     Reason.FAILED: "The code or SQL that makes the metric ended with an error.",
     Reason.WRONG_TYPE: "The code or SQL that makes the metric gave something else than it has to.",
     Reason.NOT_SIGNIFICANT: "The value has reached its threshold, but chance alone could have brought it there.",

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_monitoring_provider.definitions.verdict import Adjustment
 from airflow_monitoring_provider.definitions.window import Window, matures_at
 from airflow_monitoring_provider.metrics.choice import DriftChoices
+from airflow_monitoring_provider.metrics.scaled_error import Scale, naive_scale
 
 if TYPE_CHECKING:
     from airflow_monitoring_provider.definitions.checks import ColumnCheck
     from airflow_monitoring_provider.definitions.model import JobDefinition
+    from airflow_monitoring_provider.definitions.naive_forecast import NaiveForecast
+    from airflow_monitoring_provider.profiles.profile import Profile
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class ComparisonSettings:
     :param labelled_rows: least rows with prediction and actual for a performance value.
     :param segment_rows: least rows of a segment for any value.
     :param per_class: least rows of each actual class for what is a rate within a class.
+    :param naive_forecast: what scales the errors of a regression; None: nothing.
+    :param scale: its error, for the current rows.
     :param maturity_coverage: share of the baseline's label coverage below which performance is provisional.
     :param mature_at: from when on it no longer is, whatever is missing; None: nobody said.
     :param identified: rows have identifiers, so that repetitions were looked for.
@@ -48,6 +53,8 @@ class ComparisonSettings:
     per_class: int = 10
     quantile: float = 0.5
     interval_level: float | None = None
+    naive_forecast: NaiveForecast | None = None
+    scale: Scale | None = None
     maturity_coverage: float = 0.95
     mature_at: datetime | None = None
     identified: bool = False
@@ -70,6 +77,7 @@ class ComparisonSettings:
             segment_rows=definition.minimums.segment_rows,
             per_class=definition.minimums.per_class,
             quantile=definition.prediction_quantile,
+            naive_forecast=definition.naive_forecast,
             interval_level=None if definition.prediction_interval is None else definition.prediction_interval.level,
             maturity_coverage=definition.minimums.maturity_coverage,
             mature_at=None if window is None else matures_at(definition, window),
@@ -77,6 +85,12 @@ class ComparisonSettings:
             checks=definition.checks,
             drift=DriftChoices.from_definition(definition),
         )
+
+    def scaled(self, current: Profile, baseline: Profile | None) -> ComparisonSettings:
+        """The same, with what the errors of these rows are scaled by, where the definition asks."""
+        if self.naive_forecast is None:
+            return self
+        return dataclasses.replace(self, scale=naive_scale(self.naive_forecast, baseline, current, self.labelled_rows))
 
     @property
     def provisional(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from airflow_monitoring_provider.metrics.classification import F_SCORES
 from airflow_monitoring_provider.metrics.error_intervals import regression_intervals
 from airflow_monitoring_provider.metrics.intervals import Counts, Floats, Interval
 from airflow_monitoring_provider.metrics.precision import shared_buckets
+from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.scores import binary_table, compared_areas, positive_class
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.metrics.significance import wilson_interval
@@ -41,6 +42,7 @@ def intervals_of(
     """
     if isinstance(target, RegressionProfile):
         found = regression_intervals(target, settings.quantile)
+        found["mase"] = _scaled(found["mae"], settings)
     elif len(target.classes) == 2:
         found = _binary(target)
     else:
@@ -50,6 +52,11 @@ def intervals_of(
         for name, ends in found.items()
         if ends is not None and all(map(math.isfinite, ends))
     }
+
+
+def _scaled(mae: Interval | None, settings: ComparisonSettings) -> Interval | None:
+    scale = None if settings.scale is None else settings.scale.value
+    return None if mae is None or scale is None or isinstance(scale, Reason) else (mae[0] / scale, mae[1] / scale)
 
 
 def _binary(target: ClassificationProfile) -> dict[str, Interval | None]:

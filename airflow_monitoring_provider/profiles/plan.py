@@ -87,6 +87,23 @@ class RankingPlan:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class SeriesPlan:
+    """Each actual is compared with that ``lag`` rows before it, in the order of the plan's timestamp column.
+
+    :param series_column: rows with equal values of it are one series; None: all rows are.
+    """
+
+    actual_column: str
+    lag: int = 1
+    series_column: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What has to be read beside the time."""
+        return (self.actual_column, *(() if self.series_column is None else (self.series_column,)))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ConditionPlan:
     """A comparison that a row fulfils or not; see :class:`~airflow_monitoring_provider.definitions.segments.Condition`.
 
@@ -171,6 +188,7 @@ class ProfilePlan:
     :param segments: groups of rows that have profiles of their own, of the same columns.
     :param whole_rows: repetitions of whole rows are counted, and rows without any value.
     :param ranking: how the rows of a query are ranked; in a segment, those of its rows that are in it.
+    :param series: how far actuals lie from those before them; of all rows only.
     """
 
     columns: tuple[ColumnPlan, ...]
@@ -184,10 +202,11 @@ class ProfilePlan:
     actual_time_column: str | None = None
     whole_rows: bool = False
     ranking: RankingPlan | None = None
+    series: SeriesPlan | None = None
 
     def of_segment(self) -> ProfilePlan:
         """The plan of the profile that a segment of the rows has."""
-        return dataclasses.replace(self, segments=(), whole_rows=False)
+        return dataclasses.replace(self, segments=(), whole_rows=False, series=None)
 
     def digest(self) -> str:
         """SHA-256 of the plan's canonical JSON, as hex."""
@@ -196,7 +215,7 @@ class ProfilePlan:
 
     def to_dict(self) -> dict[str, object]:
         """The plan as JSON-ready data; :meth:`from_dict` reads it back. Without segments, a time of actuals,
-        whole rows, ranking or intervals it is what it was before there were any.
+        whole rows, ranking, series or intervals it is what it was before there were any.
         """
         data: dict[str, object] = json.loads(json.dumps(dataclasses.asdict(self)))
         if not self.segments:
@@ -205,8 +224,9 @@ class ProfilePlan:
             del data["actual_time_column"]
         if not self.whole_rows:
             del data["whole_rows"]
-        if self.ranking is None:
-            del data["ranking"]
+        for name in ("ranking", "series"):
+            if data[name] is None:
+                del data[name]
         target: Any = data["target"]
         if target is not None and target["interval_columns"] is None:
             del target["interval_columns"]
@@ -230,9 +250,11 @@ class ProfilePlan:
         target = raw.pop("target")
         segments = tuple(_segment(data) for data in raw.pop("segments", ()))  # type: ignore[attr-defined]
         ranking: Any = raw.pop("ranking", None)
+        series: Any = raw.pop("series", None)
         return cls(
             segments=segments,
             columns=columns,
+            series=None if series is None else SeriesPlan(**series),
             ranking=None if ranking is None else RankingPlan(**{**ranking, "k": tuple(ranking["k"])}),
             target=None
             if target is None
@@ -284,7 +306,7 @@ class SchemaChanges:
 
 def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
     """One plan with the columns of both, sorted by name; the plans of merged profiles must agree in all else,
-    but whole rows, ranking and intervals are known only where both profiles know them (and alike).
+    but whole rows, ranking, series and intervals are known only where both profiles know them (and alike).
 
     Of a shared column those edges and named levels are kept that both have: what was counted on one side only is not
     known of all rows.
@@ -306,6 +328,7 @@ def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
         else _common_target(a.target, b.target),
         "whole_rows": a.whole_rows and b.whole_rows,
         "ranking": a.ranking if a.ranking == b.ranking else None,
+        "series": a.series if a.series == b.series else None,
     }
     if dataclasses.replace(a, **shared) != dataclasses.replace(b, **shared):
         raise ValueError("the plans of both profiles differ")

@@ -17,6 +17,7 @@ from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, merge_plans
 from airflow_monitoring_provider.profiles.ranking import RankingProfile
 from airflow_monitoring_provider.profiles.regression import RegressionProfile
+from airflow_monitoring_provider.profiles.series import SeriesProfile
 from airflow_monitoring_provider.profiles.whole_rows import WholeRows
 
 __all__ = ["ClassificationProfile", "ColumnProfile", "Profile", "RegressionProfile", "merge", "merge_all"]
@@ -37,6 +38,8 @@ class Profile:
     :param whole_rows: repetitions of whole rows; None where the plan or the engine does not count them.
     :param ranking: how well scores rank the rows of each query; None where the plan does not rank, or where late
         actuals have changed what is relevant.
+    :param series: how far actuals lie from those before them; None where the plan does not ask, or where late ones have
+        been joined.
     """
 
     plan: ProfilePlan
@@ -50,6 +53,7 @@ class Profile:
     label_lag: Histogram | None = None
     whole_rows: WholeRows | None = None
     ranking: RankingProfile | None = None
+    series: SeriesProfile | None = None
 
     def merge(self, *others: Profile) -> Profile:
         """The profile of all sets of rows; columns that only some of them have are merged of those.
@@ -70,6 +74,7 @@ class Profile:
         times = [t for part in parts for t in (part.earliest, part.latest) if t is not None]
         plan = functools.reduce(merge_plans, (part.plan for part in parts))
         ranked = [part.ranking for part in parts if part.ranking is not None and plan.ranking is not None]
+        ordered = [part.series for part in parts if part.series is not None and plan.series is not None]
         return Profile(
             plan=plan,
             rows=sum(part.rows for part in parts),
@@ -82,6 +87,7 @@ class Profile:
             label_lag=lags[0].merge(*lags[1:]) if lags else None,
             whole_rows=repeated[0].merge(*repeated[1:]) if len(repeated) == len(parts) else None,
             ranking=ranked[0].merge(*ranked[1:]) if len(ranked) == len(parts) else None,
+            series=ordered[0].merge(*ordered[1:]) if len(ordered) == len(parts) else None,
         )
 
     def content_hash(self) -> str:

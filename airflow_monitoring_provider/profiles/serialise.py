@@ -26,10 +26,16 @@ from airflow_monitoring_provider.profiles.levels import LevelCounts
 from airflow_monitoring_provider.profiles.moments import Moments
 from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan
 from airflow_monitoring_provider.profiles.profile import Profile
-from airflow_monitoring_provider.profiles.ranking import RankingProfile
 from airflow_monitoring_provider.profiles.regression import ErrorSums, IntervalCounts, RegressionProfile
+from airflow_monitoring_provider.profiles.stored_rows import (
+    read_ranking,
+    read_series,
+    read_whole_rows,
+    write_ranking,
+    write_series,
+    write_whole_rows,
+)
 from airflow_monitoring_provider.profiles.varints import Packer, Unpacker
-from airflow_monitoring_provider.profiles.whole_rows import WholeRows
 
 MAGIC = b"AMPF"
 FORMAT_VERSION = 1
@@ -55,7 +61,6 @@ _CLASSIFICATION_ARRAYS = ("predicted", "calibration_counts", "calibration_positi
 _EXACT_REGRESSION = ("scored", "labelled", "invalid_actual", "max_error", "zero_actuals", "log_undefined")
 _REGRESSION_MOMENTS = ("errors", "absolute_errors", "predicted", "actual", "percentage_errors")
 _EXACT_INTERVALS = ("rows", "below", "above", "missing", "crossed")
-_EXACT_RANKING = ("rows", "without_query", "queries", "negative", "beyond")
 _REGRESSION_SUMS = ("squared_error_sum", "smape_sum", "squared_log_error_sum", "absolute_actual_sum")
 
 
@@ -153,20 +158,12 @@ def _write_rows(profile: Profile, packer: Packer) -> dict[str, Any]:
     if profile.label_lag is not None:
         content["label_lag"] = _write_histogram(profile.label_lag, packer)
     if profile.whole_rows is not None:
-        content["whole_rows"] = _write_whole_rows(profile.whole_rows, packer)
+        content["whole_rows"] = write_whole_rows(profile.whole_rows, packer)
     if profile.ranking is not None:
-        content["ranking"] = {field: getattr(profile.ranking, field) for field in _EXACT_RANKING}
+        content["ranking"] = write_ranking(profile.ranking)
+    if profile.series is not None:
+        content["series"] = write_series(profile.series, packer)
     return content
-
-
-def _write_whole_rows(found: WholeRows, packer: Packer) -> Any:
-    return {
-        "rows": found.rows,
-        "empty": found.empty,
-        "keys": packer.gaps(found.keys.tolist()),
-        "counts": packer.counts(found.counts),
-        "limit": found.limit,
-    }
 
 
 def _write_column(column: ColumnProfile, packer: Packer) -> dict[str, Any]:
@@ -255,6 +252,8 @@ def _write_rounded_rows(profile: Profile) -> dict[str, Any]:
     }
     if profile.ranking is not None:
         content["ranking"] = {name: _write_moments(moments) for name, moments in profile.ranking.scores.items()}
+    if profile.series is not None:
+        content["series"] = _write_moments(profile.series.errors)
     return content
 
 
@@ -301,23 +300,11 @@ def _read_rows(exact: Any, rounded: Any, plan: ProfilePlan, unpacker: Unpacker) 
         columns={column.name: column for column in columns},
         target=_read_target(exact["target"], rounded["target"], unpacker),
         label_lag=_read_histogram(exact.get("label_lag"), unpacker),
-        whole_rows=_read_whole_rows(exact.get("whole_rows"), unpacker),
-        ranking=_read_ranking(exact.get("ranking"), rounded.get("ranking", {})),
+        whole_rows=read_whole_rows(exact.get("whole_rows"), unpacker),
+        ranking=read_ranking(exact.get("ranking"), rounded.get("ranking", {})),
+        series=read_series(exact.get("series"), rounded.get("series"), unpacker),
         earliest=exact["earliest"],
         latest=exact["latest"],
-    )
-
-
-def _read_whole_rows(raw: Any, unpacker: Unpacker) -> WholeRows | None:
-    if raw is None:
-        return None
-    keys = np.array(unpacker.gaps(raw["keys"]), np.uint64)
-    return WholeRows(raw["rows"], raw["empty"], keys, unpacker.counts(raw["counts"]), raw["limit"])
-
-
-def _read_ranking(raw: Any, scores: Any) -> RankingProfile | None:
-    return (
-        None if raw is None else RankingProfile(**raw, scores={name: Moments(*each) for name, each in scores.items()})
     )
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 from airflow_monitoring_provider.exceptions import CorruptData
 from airflow_monitoring_provider.profiles import varints
-from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan, TargetPlan
+from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole, ProfilePlan, SeriesPlan, TargetPlan
 from airflow_monitoring_provider.profiles.profile import (
     ClassificationProfile,
     ColumnProfile,
@@ -23,6 +23,7 @@ from airflow_monitoring_provider.profiles.profile import (
     RegressionProfile,
 )
 from airflow_monitoring_provider.profiles.serialise import FORMAT_VERSION, content_hash, from_bytes, to_bytes
+from airflow_monitoring_provider.profiles.series import SeriesBuilder, SeriesProfile
 
 
 def sample() -> Profile:
@@ -70,6 +71,19 @@ def test_errors_without_the_newer_sums_read_back_and_merge_without_them() -> Non
     assert isinstance(read, RegressionProfile)
     assert read.merge(RegressionProfile.of([1.0], [2.0])).sums is None
     assert RegressionProfile.of([1.0], [2.0]).merge(read).sums is None
+
+
+@pytest.mark.parametrize("lag", [1, 3])
+def test_series_read_back_equal(lag: int) -> None:
+    builder = SeriesBuilder(lag)
+    keys, times = np.array([5, 5, 5, 5, 2**63, 7], np.uint64), np.array([4, 2, 9, -(10**15), 1, 1], np.int64)
+    builder.update(keys, np.ones(6, bool), times, np.array([0.1, -2.0, 1e300, 4.0, 5.5, np.nan]))
+    for series in (builder.finish(), SeriesBuilder(lag).finish(), SeriesProfile(lag, 10, beyond=True)):
+        profile = dataclasses.replace(sample(), series=series)
+        assert profile == from_bytes(to_bytes(profile))
+    plan = dataclasses.replace(sample().plan, timestamp_column="at", series=SeriesPlan("y", lag, "shop"))
+    assert plan == ProfilePlan.from_dict(plan.to_dict())
+    assert "series" not in sample().plan.to_dict()
 
 
 def test_intervals_are_known_of_all_rows_or_of_none() -> None:
