@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -70,6 +70,10 @@ class Significance(Part):
         "at or past the limit.",
     )
     adjustment: Adjustment = Field(default=Adjustment.BH, description="bh, by, bonferroni or none.")
+    deviation: Literal["sagemaker"] | None = Field(
+        default=None,
+        description="sagemaker: beside each score stands its standard deviation over five draws of 80 % of the rows.",
+    )
 
 
 class Minimums(Part):
@@ -84,7 +88,7 @@ class Minimums(Part):
         default=0.95,
         ge=0,
         le=1,
-        description="Performance is provisional below this share of the baseline's label coverage (late ones: of 1).",
+        description="Performance is provisional below this share of the label coverage that is expected.",
     )
     maturity_age: Length | None = Field(
         default=None, description="So long after its window's end at the latest, performance is no more provisional."

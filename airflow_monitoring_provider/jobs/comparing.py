@@ -11,8 +11,9 @@ from airflow_monitoring_provider.exceptions import CorruptData
 from airflow_monitoring_provider.jobs.custom import kept_values
 from airflow_monitoring_provider.jobs.finishing import due
 from airflow_monitoring_provider.jobs.history import history_values
+from airflow_monitoring_provider.jobs.maturity import settings_of
 from airflow_monitoring_provider.jobs.reference import Reference
-from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
+from airflow_monitoring_provider.metrics.compare import compare
 from airflow_monitoring_provider.metrics.timeliness import of_the_job
 from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.profiles.plan import ColumnRole, SchemaChanges
@@ -39,7 +40,7 @@ def compare_again(job: JobRecord, reference: Reference, definition: JobDefinitio
     except CorruptData as error:  # other jobs must not fail for this one's sake
         log.warning("Job %s keeps its values until it runs again: %s", job.id, error)
         return False
-    values = reference.explain(_values(profile, reference.profile, definition, store.load_values(job.id), job))
+    values = reference.explain(_values(profile, reference.profile, definition, store.load_values(job.id), job, store))
     values += history_values(definition, job.window, job.id, values, store)
     store.replace_values(
         job.id,
@@ -52,13 +53,18 @@ def compare_again(job: JobRecord, reference: Reference, definition: JobDefinitio
 
 
 def _values(
-    profile: Profile, baseline: Profile | None, definition: JobDefinition, before: list[MetricValue], job: JobRecord
+    profile: Profile,
+    baseline: Profile | None,
+    definition: JobDefinition,
+    before: list[MetricValue],
+    job: JobRecord,
+    store: MonitoringStore,
 ) -> list[MetricValue]:
     null_timestamps = next((value.value for value in before if value.name == "null_timestamps"), None)
     compared = compare(
         profile,
         baseline,
-        ComparisonSettings.from_definition(definition, job.window),
+        settings_of(definition, job.window, store),
         schema_changes=None if baseline is None else _changes(profile, baseline, definition, _told_missing(before)),
         null_timestamps=int(null_timestamps or 0),
         as_of=due(job),

@@ -15,6 +15,7 @@ from airflow_monitoring_provider.jobs.actuals import label
 from airflow_monitoring_provider.jobs.claiming import attempt_of
 from airflow_monitoring_provider.jobs.custom import profile_values, read_values
 from airflow_monitoring_provider.jobs.history import history_values
+from airflow_monitoring_provider.jobs.maturity import settings_of
 from airflow_monitoring_provider.jobs.progress import Progress
 from airflow_monitoring_provider.jobs.pushing import watched
 from airflow_monitoring_provider.jobs.reading import Reading, Rows
@@ -26,7 +27,7 @@ from airflow_monitoring_provider.jobs.timeliness import (
     timeliness_values,
     timing,
 )
-from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
+from airflow_monitoring_provider.metrics.compare import compare
 from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.outputs.output import Attempt, Receipt, RowWriter
 from airflow_monitoring_provider.outputs.selected import SelectingWriter
@@ -95,7 +96,7 @@ def finish_job(
         compare(  # 3 compare
             reading.profile,
             reference.profile,
-            ComparisonSettings.from_definition(definition, claim.window),
+            settings_of(definition, claim.window, store),
             schema_changes=reading.schema_changes,
             null_timestamps=reading.null_timestamps,
             as_of=due(job),

@@ -15,8 +15,9 @@ from airflow_monitoring_provider.definitions import (
 from airflow_monitoring_provider.exceptions import CorruptData
 from airflow_monitoring_provider.jobs.baseline import baseline_key, stored_first_window
 from airflow_monitoring_provider.jobs.custom import profile_values
+from airflow_monitoring_provider.jobs.maturity import settings_of
 from airflow_monitoring_provider.jobs.merged_baseline import merge_members
-from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare_labels
+from airflow_monitoring_provider.metrics.compare import compare_labels
 from airflow_monitoring_provider.metrics.custom import of_profile
 from airflow_monitoring_provider.metrics.labels import of_labels
 from airflow_monitoring_provider.metrics.values import MetricValue
@@ -49,7 +50,7 @@ def restate(
     _, payload = store.definition(job.definition_id, job.definition_revision)
     definition = load_definition(payload)
     values = compare_labels(
-        after, _reference(store, job, definition, after), ComparisonSettings.from_definition(definition, job.window)
+        after, _reference(store, job, definition, after), settings_of(definition, job.window, store)
     )
     committed = [value for value in store.load_values(job.job_id) if not of_profile(value)]
     restated = [*_with(committed, values), *profile_values(definition, after)]

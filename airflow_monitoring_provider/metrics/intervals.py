@@ -131,7 +131,7 @@ def bootstrap_rows(
     total = int(cells.sum())
     if not total:
         return {}
-    drawn = _generator(cells).multinomial(total, cells / total, size=RESAMPLES)
+    drawn = generator_of(cells).multinomial(total, cells / total, size=RESAMPLES)
     own = scores(cells[None]) if biased else {}
     result: dict[str, Interval] = {}
     for name, sample in scores(drawn).items():
@@ -150,7 +150,8 @@ def _tails(sample: Floats, value: float) -> tuple[float, float]:
     return float(ndtr(shift - z)), float(ndtr(shift + z))
 
 
-def _generator(counts: Counts) -> np.random.Generator:
+def generator_of(counts: Counts) -> np.random.Generator:
+    """Randomness that is a function of the counts alone."""
     digest = hashlib.sha256(np.ascontiguousarray(counts, "<i8").tobytes())
     return np.random.default_rng(int.from_bytes(digest.digest()[:16], "little"))
 

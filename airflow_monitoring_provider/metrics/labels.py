@@ -1,10 +1,23 @@
-"""Which values are made of actuals, and whether a batch has any."""
+"""Which values are made of actuals, whether a batch has any, and how many are expected."""
 
 from __future__ import annotations
+
+import dataclasses
 
 from airflow_monitoring_provider.metrics.custom import is_custom
 from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind
 from airflow_monitoring_provider.profiles.profile import Profile
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FinalCoverage:
+    """What label coverage windows reach whose actuals have had their time.
+
+    :param share: their median, over 0. :param windows: how many there are.
+    """
+
+    share: float
+    windows: int
 
 
 def of_labels(value: MetricValue) -> bool:

@@ -25,6 +25,7 @@ from airflow_monitoring_provider.metrics.regression import REGRESSION_SCORES
 from airflow_monitoring_provider.metrics.scores import Scored, binary, intervals, multiclass, regression
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.metrics.significance import wilson_interval
+from airflow_monitoring_provider.metrics.subsamples import subsample_deviations
 from airflow_monitoring_provider.metrics.uncertainty import intervals_of
 from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind, direction_of
 from airflow_monitoring_provider.profiles.histogram import Histogram
@@ -56,12 +57,14 @@ def performance(
         told = {**told, "invalid_actuals": current.invalid_actual}
     dummies = dummy_scores(current, baseline, actuals, settings.quantile) if baseline is not None and theirs else {}
     ends = intervals_of(current, settings) if _too_few(current, settings) is None else {}
+    deviations = subsample_deviations(current, settings) if settings.subsampled and ends else {}
     for name, scored in _scores(current, settings).items():
         reference = theirs.get(name)
         before = reference.score if reference is not None else None
         if not isinstance(scored.score, Reason):
             dummy = {"dummy": dummies[name]} if name in dummies else {}
-            scored = dataclasses.replace(scored, details={**scored.details, **dummy, **told})
+            spread = {"standard_deviation": deviations[name]} if name in deviations else {}
+            scored = dataclasses.replace(scored, details={**scored.details, **dummy, **spread, **told})
         rows = baseline.labelled if baseline is not None and theirs else None
         values.append(_value(name, scored, ends.get(name), current.labelled, rows, before))
     return values
@@ -155,7 +158,7 @@ def _value(
 
 def _label_coverage(target: Target, baseline: Target | None, settings: ComparisonSettings, late: bool) -> MetricValue:
     """Share of scored rows with an actual, *provisional* while it falls short of the baseline's, or where all actuals
-    come late (also those of a baseline) of 1.
+    come late (also those of a baseline) of what windows before reached in the end; of 1 while that is not known.
     """
     share = settings.maturity_coverage
     details: dict[str, Any] = {"labelled": target.labelled, "invalid_actuals": target.invalid_actual}
@@ -163,7 +166,10 @@ def _label_coverage(target: Target, baseline: Target | None, settings: Compariso
         details["baseline_value"] = baseline.labelled / baseline.scored
         if not late and target.labelled * baseline.scored < share * (baseline.labelled * target.scored):
             details |= settings.provisional
-    if late and target.labelled < share * target.scored:
+    expected = settings.final_coverage
+    if late and expected is not None:
+        details |= {"final_coverage": expected.share, "final_coverage_windows": expected.windows}
+    if late and target.labelled < share * (1.0 if expected is None else expected.share) * target.scored:
         details |= settings.provisional
     blank = MetricValue(
         "label_coverage",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_monitoring_provider.definitions.verdict import Adjustment
 from airflow_monitoring_provider.definitions.window import Window, matures_at
 from airflow_monitoring_provider.metrics.choice import DriftChoices
+from airflow_monitoring_provider.metrics.labels import FinalCoverage
 from airflow_monitoring_provider.metrics.scaled_error import Scale, naive_scale
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class ComparisonSettings:
     :param alpha: significance level, 0..1; of the critical values here, of the verdicts in ``monitors``.
     :param guard: ``monitors`` asks for significance besides size; kept here because it is one setting of a definition.
     :param adjustment: how p-values are corrected for the number of columns.
+    :param subsampled: scores have a standard deviation of draws beside them (:mod:`.subsamples`).
     :param reference_rows, current_rows: least rows of baseline and current side for a drift value.
     :param rows_per_cell: least current rows per baseline cell for a PSI (it is a sum of one noise term per cell).
     :param labelled_rows: least rows with prediction and actual for a performance value.
@@ -33,7 +35,8 @@ class ComparisonSettings:
     :param per_class: least rows of each actual class for what is a rate within a class.
     :param naive_forecast: what scales the errors of a regression; None: nothing.
     :param scale: its error, for the current rows.
-    :param maturity_coverage: share of the baseline's label coverage below which performance is provisional.
+    :param maturity_coverage: share of the expected label coverage below which performance is provisional.
+    :param final_coverage: the label coverage that late actuals are expected to reach; None: nothing was learnt.
     :param mature_at: from when on it no longer is, whatever is missing; None: nobody said.
     :param identified: rows have identifiers, so that repetitions were looked for.
     :param checks: column -> what the definition says of its values.
@@ -45,6 +48,7 @@ class ComparisonSettings:
     alpha: float = 0.05
     guard: bool = True
     adjustment: Adjustment = Adjustment.BH
+    subsampled: bool = False
     reference_rows: int = 200
     current_rows: int = 100
     rows_per_cell: int = 5
@@ -57,6 +61,7 @@ class ComparisonSettings:
     scale: Scale | None = None
     maturity_coverage: float = 0.95
     mature_at: datetime | None = None
+    final_coverage: FinalCoverage | None = None
     identified: bool = False
     checks: Mapping[str, ColumnCheck] = dataclasses.field(default_factory=dict)
     drift: DriftChoices = dataclasses.field(default_factory=DriftChoices)
@@ -71,6 +76,7 @@ class ComparisonSettings:
             alpha=definition.resolved_significance.alpha,
             guard=definition.resolved_significance.guard,
             adjustment=definition.resolved_significance.adjustment,
+            subsampled=definition.significance.deviation is not None,
             reference_rows=definition.minimums.reference_rows,
             current_rows=definition.minimums.current_rows,
             labelled_rows=definition.minimums.labelled_rows,

@@ -60,17 +60,16 @@ def _scaled(mae: Interval | None, settings: ComparisonSettings) -> Interval | No
 
 
 def _binary(target: ClassificationProfile) -> dict[str, Interval | None]:
-    result: dict[str, Interval | None] = {**intervals.bootstrap_table(binary_table(target), _binary_scores)}
+    result: dict[str, Interval | None] = {**intervals.bootstrap_table(binary_table(target), binary_table_scores)}
     result |= _calibration(target)
     positive = positive_class(target)
     when, otherwise = target.scores_when.get(positive), target.scores_otherwise.get(positive)
     if when is None or otherwise is None or not target.labelled:
         return result
-    own = np.concatenate((when.representatives(), 1.0 - otherwise.representatives()))
-    rows = np.concatenate((when.counts, otherwise.counts))
+    own, rows = probabilities(target)
     log_loss, brier = target.log_loss_sum / target.labelled, target.brier_sum / target.labelled
-    result["log_loss"] = intervals.losses_interval(log_loss, own, rows, _log_loss)
-    result["brier"] = intervals.losses_interval(brier, own, rows, lambda p: np.square(1.0 - p))
+    result["log_loss"] = intervals.losses_interval(log_loss, own, rows, log_losses)
+    result["brier"] = intervals.losses_interval(brier, own, rows, squared_losses)
     negatives, positives = shared_buckets(otherwise, when)
     if not negatives.sum() or not positives.sum():
         return result
@@ -80,7 +79,22 @@ def _binary(target: ClassificationProfile) -> dict[str, Interval | None]:
     return {**result, **_curve(negatives, positives)}
 
 
-def _binary_scores(drawn: Counts) -> dict[str, Floats]:
+def probabilities(target: ClassificationProfile) -> tuple[Floats, Counts]:
+    """The probabilities that actual classes were given, to half a bucket, and the rows of each: both ``(S,)``."""
+    if len(target.classes) == 2:
+        positive = positive_class(target)
+        when, otherwise = target.scores_when[positive], target.scores_otherwise[positive]
+        own = [when.representatives(), 1.0 - otherwise.representatives()]
+        return np.concatenate(own), np.concatenate((when.counts, otherwise.counts))
+    histograms = target.scores_when.values()
+    return (
+        np.concatenate([histogram.representatives() for histogram in histograms]),
+        np.concatenate([histogram.counts for histogram in histograms]),
+    )
+
+
+def binary_table_scores(drawn: Counts) -> dict[str, Floats]:
+    """Scores of binary tables ``(R, 2, 2)`` that have no interval of their own: ``(R,)``, NaN where undefined."""
     return {
         "balanced_accuracy": tables.balanced_accuracy(drawn),
         **{name: tables.f_score(drawn, beta) for name, beta in F_SCORES.items()},
@@ -91,9 +105,9 @@ def _binary_scores(drawn: Counts) -> dict[str, Floats]:
 
 def _curve(negatives: Counts, positives: Counts) -> dict[str, Interval]:
     coarse = _coarser(negatives, positives)
-    exact, rough = _curve_scores(negatives, positives), _curve_scores(*coarse)
+    exact, rough = curve_scores(negatives, positives), curve_scores(*coarse)
     found: dict[str, Interval] = {}
-    for name, (low, high) in intervals.bootstrap_curve(*coarse, _curve_scores, _BIASED).items():
+    for name, (low, high) in intervals.bootstrap_curve(*coarse, curve_scores, _BIASED).items():
         # What resampling moves is taken from the coarse curve; where it starts, from the exact one.
         off = float(exact[name] - rough[name])
         found[name] = (low + off, high + off)
@@ -104,7 +118,8 @@ def _curve(negatives: Counts, positives: Counts) -> dict[str, Interval]:
     return found
 
 
-def _curve_scores(negatives: Counts, positives: Counts) -> dict[str, Floats]:
+def curve_scores(negatives: Counts, positives: Counts) -> dict[str, Floats]:
+    """Scores of curves ``(..., S)`` that have no variance of their own: ``(...)``, NaN where undefined."""
     return {
         "average_precision": curves.average_precision(negatives, positives),
         "ks_score": curves.ks_score(negatives, positives),
@@ -136,19 +151,18 @@ def _calibration(target: ClassificationProfile) -> dict[str, Interval]:
 def _multiclass(target: ClassificationProfile, per_class: int) -> dict[str, Interval | None]:
     if len(target.classes) > _TABLE_CLASSES:
         return {}
-    result: dict[str, Interval | None] = {**intervals.bootstrap_table(target.confusion, _table_scores)}
+    result: dict[str, Interval | None] = {**intervals.bootstrap_table(target.confusion, class_table_scores)}
     if len(target.scores_when) < len(target.classes):
         return result
-    own = [histogram.representatives() for histogram in target.scores_when.values()]
-    rows = [histogram.counts for histogram in target.scores_when.values()]
     loss = target.log_loss_sum / max(target.labelled, 1)
-    result["log_loss"] = intervals.losses_interval(loss, np.concatenate(own), np.concatenate(rows), _log_loss)
+    result["log_loss"] = intervals.losses_interval(loss, *probabilities(target), log_losses)
     areas = [shared_buckets(otherwise, when) for when, otherwise in compared_areas(target, per_class)]
     result["macro_roc_auc"] = intervals.mean_area_interval(areas)
     return result
 
 
-def _table_scores(drawn: Counts) -> dict[str, Floats]:
+def class_table_scores(drawn: Counts) -> dict[str, Floats]:
+    """The same of tables ``(R, K, K)``."""
     return {
         "balanced_accuracy": tables.balanced_accuracy(drawn),
         "mcc": tables.mcc(drawn),
@@ -157,5 +171,11 @@ def _table_scores(drawn: Counts) -> dict[str, Floats]:
     }
 
 
-def _log_loss(own: Floats) -> Floats:
+def log_losses(own: Floats) -> Floats:
+    """Of the probabilities that actual classes were given, clipped as scikit-learn does."""
     return np.asarray(-np.log(np.clip(own, _EPS, 1.0 - _EPS)))
+
+
+def squared_losses(own: Floats) -> Floats:
+    """Of the probabilities that actual classes were given; of two classes Brier's."""
+    return np.asarray(np.square(1.0 - own))

@@ -200,3 +200,20 @@ def test_an_empty_reference_is_not_kept(small_world: Any, define: Any, tools: An
     world.table("training", tools.day_rows(7))
     filled = world.run(define(baseline=REFERENCE))
     assert world.value(filled.job_id, "psi", "amount").n > 0
+
+
+def test_segments_that_a_definition_names_later_have_a_baseline(small_world: Any, define: Any, tools: Any) -> None:
+    world = small_world
+    world.table("past", tools.day_rows(0))
+    world.table("scores", tools.day_rows(1))
+    intake = {"type": "sql", "data_store_id": "db", "table": "past"}
+    rest = {"output_settings": None, "baseline": {"type": "reference", "intake_settings": intake}}
+    world.run(define(**rest), 1)
+    done = world.run(define(**rest, segments=["region"], minimums={"reference_rows": 1, "current_rows": 1}), 1)
+    found = {
+        value.segment: value.value
+        for value in world.store.load_values(done.job_id)
+        if (value.name, value.column) == ("psi", "amount")
+    }
+    assert {None, "region=north", "region=far east"} < found.keys()
+    assert ["region=__missing__"] == [segment for segment, value in found.items() if value is None]  # few rows

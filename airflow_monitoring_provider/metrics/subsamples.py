@@ -1,0 +1,139 @@
+"""SageMaker Model Monitor's standard deviation of a score: of five draws of 80 % of the rows, from 200 rows on.
+
+It draws rows; profiles keep counts, and rows drawn without putting them back are a multivariate hypergeometric draw of
+the counts. It says how much a score of 80 % of these rows differs from draw to draw, which is about half of its
+standard error: intervals are the better answer, this is for those who are used to it. Scores that a profile makes of
+sums have none, except ``r2``: its own is the one that such draws tend to, ``se sqrt((1 - 0.8) / 0.8)``, with the
+standard error of the delta method (a finite population's, Cochran 1977).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.special import stdtrit
+
+from airflow_monitoring_provider.metrics import curves, tables
+from airflow_monitoring_provider.metrics.error_intervals import regression_intervals
+from airflow_monitoring_provider.metrics.intervals import CONFIDENCE, Counts, Floats, generator_of
+from airflow_monitoring_provider.metrics.precision import shared_buckets
+from airflow_monitoring_provider.metrics.reasons import Reason
+from airflow_monitoring_provider.metrics.scores import binary_table, positive_class
+from airflow_monitoring_provider.metrics.settings import ComparisonSettings
+from airflow_monitoring_provider.metrics.uncertainty import (
+    binary_table_scores,
+    class_table_scores,
+    curve_scores,
+    log_losses,
+    probabilities,
+    squared_losses,
+)
+from airflow_monitoring_provider.profiles.profile import ClassificationProfile, RegressionProfile
+
+DRAWS = 5
+SHARE = 0.8
+LEAST_ROWS = 200
+_MOST_ROWS = 10**9  # of NumPy's draws; of more, a score hardly differs
+
+
+def subsample_deviations(
+    target: ClassificationProfile | RegressionProfile, settings: ComparisonSettings
+) -> dict[str, float]:
+    """Score -> standard deviation (``ddof=1``) of five draws, in the score's unit; nothing of a score that one of the
+    draws leaves undefined. Seeded by the counts, so that the same rows have the same.
+    """
+    if not LEAST_ROWS <= target.labelled < _MOST_ROWS:
+        return {}
+    if isinstance(target, RegressionProfile):
+        errors = _told(_errors(target))
+        return errors | _of_numbers(target, settings, errors.get("mae"))
+    found = _binary(target) if len(target.classes) == 2 else _multiclass(target)
+    return _told(found)
+
+
+def _told(samples: Mapping[str, Floats]) -> dict[str, float]:
+    deviations = {name: float(np.std(sample, ddof=1)) for name, sample in samples.items()}
+    return {name: deviation for name, deviation in deviations.items() if math.isfinite(deviation)}
+
+
+def _drawn(cells: Counts, *values: Floats) -> Counts:
+    """(draws, cells): how many of the rows in each cell are drawn.
+
+    :param values: what the cells stand for: rows that all differ have the same counts in every window, and are not to
+        have the same draws.
+    """
+    rows = round(SHARE * int(cells.sum()))
+    seed = np.concatenate([cells.astype(np.int64), *(np.ascontiguousarray(each).view(np.int64) for each in values)])
+    drawn: Counts = generator_of(seed).multivariate_hypergeometric(cells, rows, size=DRAWS)
+    return drawn
+
+
+def _binary(target: ClassificationProfile) -> dict[str, Floats]:
+    drawn = _drawn(binary_table(target).ravel()).reshape(-1, 2, 2)
+    tn, fp, fn, tp = (drawn[:, place // 2, place % 2] for place in range(4))
+    found = {
+        "accuracy": tables.accuracy(drawn),
+        "precision": tables.ratio(tp, tp + fp),
+        **dict.fromkeys(("recall", "tpr"), tables.ratio(tp, tp + fn)),
+        **dict.fromkeys(("specificity", "tnr"), tables.ratio(tn, tn + fp)),
+        "npv": tables.ratio(tn, tn + fn),
+        "fpr": tables.ratio(fp, tn + fp),
+        "fnr": tables.ratio(fn, tp + fn),
+        **binary_table_scores(drawn),
+    }
+    positive = positive_class(target)
+    when, otherwise = target.scores_when.get(positive), target.scores_otherwise.get(positive)
+    if when is None or otherwise is None:
+        return found
+    negatives, positives = shared_buckets(otherwise, when)
+    both = _drawn(np.append(negatives, positives))
+    n, p = both[:, : negatives.size], both[:, negatives.size :]
+    area = curves.roc_auc(n, p)
+    own = probabilities(target)
+    losses = _means(own[1], {"log_loss": log_losses(own[0]), "brier": squared_losses(own[0])})
+    return {**found, "roc_auc": area, "gini": 2 * area - 1, **curve_scores(n, p), **losses}
+
+
+def _multiclass(target: ClassificationProfile) -> dict[str, Floats]:
+    classes = len(target.classes)
+    drawn = _drawn(target.confusion.ravel()).reshape(-1, classes, classes)
+    right = tables.accuracy(drawn)
+    found = dict.fromkeys(("accuracy", "micro_precision", "micro_recall", "micro_f1"), right)
+    found |= class_table_scores(drawn)
+    if len(target.scores_when) < classes:
+        return found
+    own = probabilities(target)
+    return found | _means(own[1], {"log_loss": log_losses(own[0])})
+
+
+def _errors(target: RegressionProfile) -> dict[str, Floats]:
+    histogram = target.absolute_error_histogram
+    with np.errstate(over="ignore", invalid="ignore"):
+        sizes = histogram.representatives()
+        found = _means(histogram.counts, {"mae": sizes, "mse": np.square(sizes)})
+    counts = target.intervals
+    if counts is not None and counts.rows >= LEAST_ROWS:
+        cells = np.array([counts.inside, counts.below + counts.above])
+        found |= _means(cells, {"interval_coverage": np.array([1.0, 0.0])})
+    return {**found, "rmse": np.sqrt(found["mse"])}
+
+
+def _of_numbers(target: RegressionProfile, settings: ComparisonSettings, mae: float | None) -> dict[str, float]:
+    found: dict[str, float] = {}
+    ends = regression_intervals(target, settings.quantile).get("r2")
+    if ends is not None and all(map(math.isfinite, ends)):
+        error = (ends[1] - ends[0]) / 2 / float(stdtrit(target.labelled - 1, 0.5 + CONFIDENCE / 2))
+        found["r2"] = error * math.sqrt((1 - SHARE) / SHARE)
+    unit = None if settings.scale is None else settings.scale.value
+    if unit is not None and not isinstance(unit, Reason) and mae is not None:
+        found["mase"] = mae / unit
+    return found
+
+
+def _means(cells: Counts, values: Mapping[str, Floats]) -> dict[str, Floats]:
+    """The mean of the values of the rows in each draw."""
+    drawn = _drawn(cells, *values.values())
+    rows = drawn.sum(axis=1)
+    return {name: (drawn @ value) / rows for name, value in values.items()}

@@ -1,0 +1,110 @@
+"""Standard deviations of five draws, held against formulas and against drawing rows."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+
+from airflow_monitoring_provider.metrics.performance import performance
+from airflow_monitoring_provider.metrics.scaled_error import Scale
+from airflow_monitoring_provider.metrics.settings import ComparisonSettings
+from airflow_monitoring_provider.profiles.classification import ClassificationProfile
+from airflow_monitoring_provider.profiles.regression import RegressionProfile
+
+ROWS, DRAWN, SETS = 400, 320, 60
+SUBSAMPLED = ComparisonSettings(subsampled=True, scale=Scale(2.0))
+
+
+def deviations(
+    target: ClassificationProfile | RegressionProfile, settings: ComparisonSettings = SUBSAMPLED
+) -> dict[str, float]:
+    values = performance(target, None, settings)
+    return {v.name: v.details["standard_deviation"] for v in values if "standard_deviation" in v.details}
+
+
+def binary(seed: int, rows: int = ROWS) -> tuple[np.ndarray, np.ndarray]:
+    chance = np.random.default_rng(seed)
+    scores = chance.random(rows)
+    return scores, (chance.random(rows) < scores).astype(int)
+
+
+def of_binary(scores: np.ndarray, actual: np.ndarray) -> ClassificationProfile:
+    return ClassificationProfile.of(("no", "yes"), scores, actual, positive_class="yes")
+
+
+def numbers(seed: int, rows: int = ROWS) -> tuple[np.ndarray, np.ndarray]:
+    chance = np.random.default_rng(seed)
+    actual = chance.normal(10, 3, rows)
+    return actual + chance.normal(0, 1, rows), actual
+
+
+def of_a_mean(values: np.ndarray) -> float:
+    """Variance of the mean of rows drawn without putting back (Cochran 1977)."""
+    return float(values.var(ddof=1) / DRAWN * (1 - DRAWN / values.size))
+
+
+def test_means_vary_as_those_of_rows_drawn_without_putting_back() -> None:
+    ratios: dict[str, list[float]] = {}
+    for seed in range(SETS):
+        scores, actual = binary(seed)
+        found = deviations(of_binary(scores, actual))
+        expected = {
+            "accuracy": of_a_mean(((scores >= 0.5) == actual).astype(float)),
+            "brier": of_a_mean((scores - actual) ** 2),
+            "log_loss": of_a_mean(-np.log(np.where(actual, scores, 1 - scores))),
+        }
+        predicted, truth = numbers(seed)
+        found |= deviations(RegressionProfile.of(predicted, truth))
+        errors = np.abs(predicted - truth)
+        expected |= {"mae": of_a_mean(errors), "mse": of_a_mean(errors**2), "mase": of_a_mean(errors / 2)}
+        for name, variance in expected.items():
+            ratios.setdefault(name, []).append(found[name] ** 2 / variance)
+    # A variance of five draws over the true one is chi-square(4) / 4: sd 0.71 of one, 0.09 of the mean of sixty.
+    assert dict.fromkeys(ratios, 1.0) == pytest.approx({name: np.mean(each) for name, each in ratios.items()}, abs=0.37)
+
+
+def test_curves_and_ratios_vary_as_those_of_rows_that_are_drawn() -> None:
+    ratios: dict[str, list[float]] = {"roc_auc": [], "r2": []}
+    for seed in range(6):
+        (scores, actual), (predicted, truth) = binary(seed), numbers(seed)
+        chance = np.random.default_rng(1000 + seed)
+        draws = [chance.permutation(ROWS)[:DRAWN] for _ in range(40)]
+        raw = {
+            "roc_auc": np.var([sk.roc_auc_score(actual[d], scores[d]) for d in draws], ddof=1),
+            "r2": np.var([sk.r2_score(truth[d], predicted[d]) for d in draws], ddof=1),
+        }
+        found = deviations(of_binary(scores, actual)) | deviations(RegressionProfile.of(predicted, truth))
+        for name, variance in raw.items():
+            ratios[name].append(found[name] ** 2 / variance)
+    assert np.mean(ratios["r2"]) == pytest.approx(1.0, abs=0.35)
+    assert np.mean(ratios["roc_auc"]) == pytest.approx(1.0, abs=0.9)
+
+
+def test_there_is_none_below_two_hundred_rows_or_where_nobody_asked() -> None:
+    assert {} == deviations(of_binary(*binary(1, 199)))
+    assert {} != deviations(of_binary(*binary(1, 200)))
+    assert {} == deviations(of_binary(*binary(1)), dataclasses.replace(SUBSAMPLED, subsampled=False))
+    assert {} == deviations(RegressionProfile.of(*numbers(1, 199)))
+
+
+def test_the_order_of_rows_changes_nothing_and_undefined_scores_have_none() -> None:
+    scores, actual = binary(3)
+    assert deviations(of_binary(scores, actual)) == deviations(of_binary(scores[::-1], actual[::-1]))
+    one_class = deviations(of_binary(scores, np.ones(ROWS, int)))
+    assert "accuracy" in one_class
+    assert "roc_auc" not in one_class
+
+
+def test_several_classes_and_intervals_have_them() -> None:
+    chance = np.random.default_rng(2)
+    probabilities = chance.dirichlet(np.ones(3), ROWS)
+    actual = np.array([chance.choice(3, p=each) for each in probabilities])
+    found = deviations(ClassificationProfile.of(("a", "b", "c"), probabilities, actual))
+    assert {"accuracy", "macro_f1", "weighted_recall", "mcc", "log_loss"} <= found.keys()
+    predicted, truth = numbers(2)
+    with_ends = RegressionProfile.of(predicted, truth, ends=(predicted - 1, predicted + 1))
+    own = deviations(with_ends, dataclasses.replace(SUBSAMPLED, interval_level=0.7))
+    assert 0 < own["interval_coverage"] < 0.06
