@@ -65,8 +65,6 @@ _DRIFT = {
     **_tests("cvm", "anderson_k", low=-math.inf),
 }
 
-_EMBEDDINGS = {**_lower("centroid_euclidean", "mmd2"), **_lower("centroid_cosine", high=2.0)}
-
 _QUALITY = {
     **_lower("missing_rate", "inf_rate", "new_values_share", "out_of_range_share", "type_mismatch_share", high=1.0),
     **_lower("rejected_rate", "drift_share", "out_of_bounds_share", "not_allowed_share", high=1.0),
@@ -148,5 +146,5 @@ OF_BATCHES = frozenset((*_OF_ROWS, *_CLASSIFICATION, *_REGRESSION, *_RANKINGS)) 
 """Ids of values that no column has."""
 
 METRICS: Mapping[str, MetricTerm] = MappingProxyType(
-    {**_DRIFT, **_EMBEDDINGS, **_QUALITY, **_CLASSIFICATION, **_REGRESSION, **_GROUPS, **_RANKINGS}
+    {**_DRIFT, **_QUALITY, **_CLASSIFICATION, **_REGRESSION, **_GROUPS, **_RANKINGS}
 )
