@@ -17,6 +17,7 @@ from airflow_monitoring_provider.definitions.terms import TargetType
 from airflow_monitoring_provider.metrics.performance import performance
 from airflow_monitoring_provider.metrics.predictions import predicted_shares
 from airflow_monitoring_provider.metrics.reasons import Reason
+from airflow_monitoring_provider.metrics.scaled_error import Scale
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
 from airflow_monitoring_provider.profiles.plan import TargetPlan
@@ -73,10 +74,11 @@ def test_the_page_of_metrics_lists_every_score_and_no_other() -> None:
         ClassificationProfile.of(tuple("abc"), np.eye(3), [0, 1, 2]),
         RegressionProfile.of([1.0, 2.0], [1.0, 3.0]),
     ]
+    everything = dataclasses.replace(ANY_SIZE, interval_level=0.9, scale=Scale(1.0))
     for heading, target in zip(("binary", "multiclass", "regression"), targets, strict=True):
         table = page[page.index(f"| {heading} |") :].split("\n\n")[0]
         listed = [name for row in table.splitlines()[2:] for name in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
-        assert found(target).keys() - {"label_coverage"} == set(listed)
+        assert found(target, None, everything).keys() - {"label_coverage"} == set(listed)
         assert len(listed) == len(set(listed))
         assert set(listed) <= METRICS.keys()
 
