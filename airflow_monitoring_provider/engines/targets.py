@@ -145,7 +145,7 @@ def series_of(
     keys, placed = np.zeros(len(batch), np.uint64), np.ones(len(batch), np.bool_)
     if plan.series.series_column is not None:
         column = column_of(batch, plan.series.series_column)
-        keys, _, _ = row_keys([column])
+        keys, _ = first_lane([column])
         placed = ~truth_values(pc.is_null(column, nan_is_null=True))
     placed = placed if times.valid is None else placed & times.valid
     actuals = finite_numbers(column_of(batch, plan.series.actual_column))
