@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from scipy import stats
 
 from airflow_monitoring_provider.exceptions import DefinitionError
@@ -37,14 +38,18 @@ def z_of(x: float, before: Sequence[float], *, robust: bool = False) -> float:
 def test_z_is_of_the_windows_before_and_is_judged_found_and_told(world: Any, define: Any, tools: Any) -> None:
     counts = [*COUNTS[:15], 10]
     definition = define(
+        features=None,
         history={
             "row_count": {"direction": "drop", "warning": 2, "critical": 3},
             "missing_rate": {"columns": ["amount", "gone"], "robust": True},
         },
         output_settings=None,
     )
-    world.table("scores", rows_of(tools, counts))
-    jobs = [world.run(definition, day) for day in range(16)]
+    rows = rows_of(tools, counts)
+    world.table("scores", [row | {"gone": 1.5} for row in rows], tools.COLUMNS | {"gone": sa.Float()})
+    jobs = [world.run(definition, 0)]
+    world.table("scores", rows)
+    jobs += [world.run(definition, day) for day in range(1, 16)]
     evaluation = world.evaluate(definition, jobs[-1])
     rates = [world.value(job.job_id, "missing_rate", "amount").value for job in jobs]
     found = [world.value(job.job_id, "history_z[row_count]") for job in jobs]
