@@ -29,7 +29,12 @@ from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.metrics.values import MetricValue
 from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.plan import ColumnRole, SchemaChanges
-from airflow_monitoring_provider.profiles.profile import ClassificationProfile, Profile, RegressionProfile
+from airflow_monitoring_provider.profiles.profile import (
+    ClassificationProfile,
+    ColumnProfile,
+    Profile,
+    RegressionProfile,
+)
 
 __all__ = ["ComparisonSettings", "compare"]
 
@@ -54,7 +59,7 @@ def compare(
     :param as_of: when the rows were to be there: the end of their window, or the moment of the job if it was earlier.
     """
     settings = settings.scaled(current, baseline)
-    changes = schema_changes if schema_changes is not None else SchemaChanges()
+    changes = _seen(schema_changes or SchemaChanges(), current, baseline, settings)
     values = batch_quality(current, baseline, changes, null_timestamps, identified=settings.identified, as_of=as_of)
     for name in _columns(current, baseline, changes):
         values += _column(name, current, baseline, settings, changes)
@@ -124,6 +129,27 @@ def _unsupported(value: MetricValue, needed: int) -> MetricValue:
     return dataclasses.replace(
         value, value=None, p_value=None, low=None, high=None, reason=Reason.INSUFFICIENT_DATA, details=details
     )
+
+
+def _seen(
+    changes: SchemaChanges, current: Profile, baseline: Profile | None, settings: ComparisonSettings
+) -> SchemaChanges:
+    """The changes without the types of columns that hold nothing: in a CSV file such a column has none to change.
+
+    That it is empty has results of its own. A kind that a check asks for is not made from the baseline's values.
+    """
+
+    def typed(name: str) -> bool:
+        column, before = current.columns.get(name), None if baseline is None else baseline.columns.get(name)
+        check = settings.checks.get(name)
+        checked = check is not None and check.kind is not None
+        return not _without_values(column) and (checked or not _without_values(before))
+
+    return dataclasses.replace(changes, retyped=tuple(change for change in changes.retyped if typed(change[0])))
+
+
+def _without_values(column: ColumnProfile | None) -> bool:
+    return column is not None and column.missing == column.rows
 
 
 def _columns(current: Profile, baseline: Profile | None, changes: SchemaChanges) -> list[str]:

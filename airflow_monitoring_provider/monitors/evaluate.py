@@ -32,6 +32,7 @@ from airflow_monitoring_provider.metrics.values import Direction, MetricValue, R
 from airflow_monitoring_provider.monitors import model_score
 from airflow_monitoring_provider.monitors.model_score import DRIFT_SHARE
 from airflow_monitoring_provider.monitors.thresholds import Limits, Rules, neutral_of, severity
+from airflow_monitoring_provider.profiles.plan import ColumnRole
 
 LEVELS = frozenset({"rejected_rate", "type_mismatch_share"})
 """Rates with default limits and without a p-value, as they are not compared with the baseline's."""
@@ -48,7 +49,7 @@ class Result:
     :param warning, critical: the limits it was judged by.
     :param severity: how far past the limit of its status it is, in units of the limit; None without a detection.
     :param significant: chance alone would hardly bring the value; True where nothing speaks of chance.
-    :param overruled: a rule for the whole model decides in its place.
+    :param overruled: a rule for the whole model decides in its place; ``counted``: and counts it.
     :param ruled: it is the result of that rule.
     """
 
@@ -60,6 +61,7 @@ class Result:
     severity: float | None = None
     significant: bool = True
     overruled: bool = False
+    counted: bool = False
     ruled: bool = False
 
     @property
@@ -154,7 +156,13 @@ def evaluate(values: Sequence[MetricValue], rules: Rules) -> Evaluation:
 
 def judge(value: MetricValue, rules: Rules) -> Result:
     """The status of one value."""
-    return _against(value, rules.limits_for(value.name, value.column), rules)
+    return _against(value, rules.limits_for(value.name, value.column, _late(value)), rules)
+
+
+def _late(value: MetricValue) -> Limits | None:
+    """No limits by default for how many actuals are missing: most come late, and ``label_coverage`` counts them."""
+    actual = value.name == "missing_rate_change" and value.details.get("role") == ColumnRole.ACTUAL.value
+    return Limits() if actual else None
 
 
 def _against(value: MetricValue, limits: Limits, rules: Rules) -> Result:
@@ -224,7 +232,7 @@ def _overruled(result: Result, rules: Rules) -> Result:
     """A feature's verdict where a rule for the whole model, or its exclusion from it, takes the decision away."""
     if rules.model is None or not model_score.counts(result, None):
         return result
-    return dataclasses.replace(result, overruled=True)
+    return dataclasses.replace(result, overruled=True, counted=model_score.counts(result, rules.model))
 
 
 def _model_results(results: Sequence[Result], rules: Rules) -> tuple[Result, ...]:

@@ -40,12 +40,17 @@ def explain(evaluation: Evaluation) -> str:
 def findings(evaluation: Evaluation) -> tuple[str, ...]:
     """What the batch's status comes from, a sentence for each result, the gravest first; at most ten.
 
-    What segments repeat of a column or metric comes after everything that is new.
+    What segments repeat of a column or metric comes after everything that is new. Where a rule for the whole model
+    decides, its sentence is followed by those of the columns that it counts.
     """
     deciding = [result for result in (*evaluation.results, *evaluation.model_results) if result.decides]
     grave = gravest_first(deciding)
     everywhere = {_subject(result) for result in grave if result.segment is None}
     grave.sort(key=lambda result: result.segment is not None and _subject(result) in everywhere)
+    for place_of, result in enumerate(grave):
+        if result.ruled:
+            grave[place_of + 1 : place_of + 1] = gravest_first([r for r in evaluation.results if r.counted])
+            break
     said = (sentence for result in grave if (sentence := sentence_of(result)) is not None)
     return tuple(itertools.islice(said, _MOST_FINDINGS))
 

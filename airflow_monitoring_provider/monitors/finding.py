@@ -134,7 +134,7 @@ def _changed(value: MetricValue, amount: float, limit: float | None) -> str:
     if isinstance(before, int | float) and before != amount:
         then, now, *bounds = numbers(float(before), amount, *ends)
         interval = f" (95 % interval {bounds[0]} to {bounds[1]})" if bounds else ""
-        return f"{value.name} {_verb(before, amount)} from {then} to {now}{interval}"
+        return f"{value.name} {_verb(before, amount)} from {then} to {now}{interval}{_limited(limit, numbers)}"
     now, *bounds = numbers(amount, *ends)
     interval = f" (95 % interval {bounds[0]} to {bounds[1]})" if bounds else ""
     return f"{value.name} is {now}{interval}{_limited(limit, numbers)}"

@@ -11,8 +11,8 @@ Defaults:
   for the Jensen-Shannon distance of base 2. The others describe and have no default.
 - Data quality: what is almost never meant. A column of the baseline that is gone or has another type is critical, a new
   one a warning. Shares warn at 5 % and are critical at 20 %, of unreadable values at 1 % and 5 %; the missing share is
-  judged by its change against the baseline, so that a column that is always half empty is no news. A column that has
-  one value where the baseline has several is a warning.
+  judged by its change against the baseline, so that a column that is always half empty is no news (but not of actuals,
+  which come late). A column that has one value where the baseline has several is a warning.
 - Checks of the definition: any value that breaks one is critical.
 - A test that decides a column's verdict needs no limit: its adjusted p-value is compared with alpha.
 - A value against its past (``history``): critical at a distance of 3 standard deviations.

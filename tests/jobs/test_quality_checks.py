@@ -124,7 +124,7 @@ FAULTS: dict[str, tuple[Callable[[Rows], Rows], dict[str, Any], dict[tuple[str, 
     "labels are late": (
         of_column("churned", lambda i, value: value if i % 5 == 1 else None),
         {},
-        {("label_coverage", None): "detected", ("missing_rate_change", "churned"): "detected"},
+        {("label_coverage", None): "detected"},
     ),
 }
 
@@ -154,6 +154,38 @@ def test_each_fault_fires_its_own_check_and_a_clean_batch_none(small_world: Any,
         found[fault] = fired(world, summary.job_id)
 
     assert {fault: expected for fault, (_, _, expected) in FAULTS.items()} == found
+
+
+@pytest.mark.parametrize("rows", [0, 400])
+def test_an_empty_csv_column_is_missing_and_not_retyped(small_world: Any, define: Any, tools: Any, rows: int) -> None:
+    world = small_world
+    definition = define(
+        intake_settings={"type": "file", "url": "in"}, output_settings=None, features=None, passthrough_columns=None
+    )
+    for day in (0, 1):
+        found = tools.day_rows(day, dirty=False)[: 400 if day == 0 else rows]
+        lines = [f"{r['id']},{r['at']}Z,{r['amount'] if day == 0 else ''},{r['score']},{r['churned']}" for r in found]
+        folder = world.files / "in"
+        folder.mkdir(exist_ok=True)
+        (folder / "rows.csv").write_text("\n".join(["id,at,amount,score,churned", *lines, ""]))
+        summary = world.run(definition, day)
+    evaluation = world.evaluate(definition, summary)
+
+    expected = {("missing_rate_change", "amount"): "detected"} if rows else {}
+    assert (expected, 0.0) == (fired(world, summary.job_id), world.value(summary.job_id, "retyped_columns").value)
+    assert (("detected", None) if rows else ("irrelevant", "no_data")) == (evaluation.status, evaluation.reason)
+
+
+def test_actuals_that_have_not_come_are_no_fault(small_world: Any, define: Any, tools: Any) -> None:
+    world, definition = small_world, define(output_settings=None)
+    world.table("scores", tools.day_rows(0) + [row | {"churned": None} for row in tools.day_rows(1)])
+    world.run(definition)
+    summary = world.run(definition, 1)
+
+    assert "no_detection" == world.evaluate(definition, summary).status
+    assert 0.0 == world.value(summary.job_id, "label_coverage").value
+    strict = define(output_settings=None, thresholds={"missing_rate_change": {"critical": 0.2}})
+    assert "detected" == world.evaluate(strict, summary).status
 
 
 def test_checks_of_values_need_no_baseline(small_world: Any, define: Any, tools: Any) -> None:

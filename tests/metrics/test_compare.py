@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from airflow_monitoring_provider.definitions.checks import ColumnCheck
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 from airflow_monitoring_provider.definitions.verdict import Adjustment
 from airflow_monitoring_provider.metrics.compare import ComparisonSettings, compare
@@ -141,6 +142,23 @@ def test_schema_changes_become_results_and_reasons() -> None:
         values[None, name].value for name in ("missing_columns", "new_columns", "retyped_columns", "null_timestamps")
     )
     assert values["amount", "psi"].value is not None
+
+
+def test_a_column_without_values_has_no_type_that_could_have_changed() -> None:
+    def emptied(profile: Profile) -> Profile:
+        empty = ColumnProfile.of(np.full(profile.rows, np.nan), "amount")
+        return dataclasses.replace(profile, columns={**profile.columns, "amount": empty})
+
+    changes = SchemaChanges(retyped=(("amount", "numeric", "string"), ("note", "text", "int64")))
+    for current, before in ((emptied(batch(1)), batch(0)), (batch(1), emptied(batch(0))), (batch(1, 0), batch(0))):
+        values = by_key(compare(current, before, DEFAULT, schema_changes=changes))
+        retyped = [change["column"] for change in values[None, "retyped_columns"].details["columns"]]
+        assert (["note"] if current.rows else []) == retyped
+        assert Reason.COLUMN_RETYPED != values["amount", "psi"].reason
+
+    asked = dataclasses.replace(DEFAULT, checks={"amount": ColumnCheck(kind=ColumnKind.NUMERIC)})
+    values = by_key(compare(batch(1), emptied(batch(0)), asked, schema_changes=changes))
+    assert 2.0 == values[None, "retyped_columns"].value  # a check asks for numbers whatever the baseline holds
 
 
 def test_a_column_that_one_profile_lacks_has_a_reason() -> None:

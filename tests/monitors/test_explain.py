@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from airflow_monitoring_provider.definitions.model_score import ModelRule, ModelScore
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind, direction_of
 from airflow_monitoring_provider.monitors.evaluate import evaluate
-from airflow_monitoring_provider.monitors.explain import explain
+from airflow_monitoring_provider.monitors.explain import explain, findings
 from airflow_monitoring_provider.monitors.thresholds import Limits, Rules
 
 
@@ -53,6 +54,22 @@ def value(name: str, number: float | None, kind: ResultKind = ResultKind.DATA_QU
 )
 def test_a_batch_is_explained_in_one_sentence(expected: str, values: list[MetricValue]) -> None:
     assert expected == explain(evaluate(values, Rules({"accuracy": Limits(0.9, 0.8)})))
+
+
+def test_a_rule_for_the_whole_model_is_followed_by_what_moved_in_the_columns_it_counts() -> None:
+    moved = {"role": "feature", "moved": [{"cell": "EU", "reference": 0.1, "current": 0.4}]}
+    drifting = [
+        MetricValue("psi", ResultKind.DATA_DRIFT, direction_of("psi"), 0.5, column=c, primary=True, details=moved)
+        for c in "ab"
+    ]
+    rule = ModelScore(rule=ModelRule.DRIFT_SHARE, excluded_features=("b",))
+    values = [*drifting, psi("c", 0.0), value("missing_columns", 1.0)]
+
+    assert (
+        "1 column of the baseline is missing.",
+        "50 % of the features drifted (1 of 2).",
+        "a: EU rose from 10 % to 40 %.",
+    ) == tuple(sorted(findings(evaluate(values, Rules(model=rule)))))
 
 
 def test_a_limited_drift_share_is_explained() -> None:

@@ -152,7 +152,7 @@ def test_a_quality_result_is_one_sentence(expected: str, found: MetricValue) -> 
     ("expected", "found"),
     [
         (
-            "accuracy fell from 0.91 to 0.84 (95 % interval 0.82 to 0.86).",
+            "accuracy fell from 0.91 to 0.84 (95 % interval 0.82 to 0.86), limit 0.7.",
             value("accuracy", 0.84, PERFORMANCE, low=0.82, high=0.86, details={"baseline_value": 0.91}),
         ),
         (
@@ -160,7 +160,7 @@ def test_a_quality_result_is_one_sentence(expected: str, found: MetricValue) -> 
             value("roc_auc", 0.6231, PERFORMANCE, low=0.6, high=0.65),
         ),
         (
-            "plan=a: rmse rose from 1,234.5 to 1,234.6.",
+            "plan=a: rmse rose from 1,234.5 to 1,234.6, limit 0.7.",
             value("rmse", 1234.6, PERFORMANCE, segment="plan=a", details={"baseline_value": 1234.5}),
         ),
         (
@@ -173,7 +173,10 @@ def test_a_quality_result_is_one_sentence(expected: str, found: MetricValue) -> 
                 details={"nominal": 0.9, "below": 12, "above": 7, "rows": 100, "baseline_value": 0.9},
             ),
         ),
-        ("mse rose from 1e-09 to 2.5e-09.", value("mse", 2.5e-9, PERFORMANCE, details={"baseline_value": 1e-9})),
+        (
+            "mse rose from 1e-09 to 2.5e-09, limit 0.7.",
+            value("mse", 2.5e-9, PERFORMANCE, details={"baseline_value": 1e-9}),
+        ),
         (
             "60 % of the features drifted (3 of 5).",
             value("drift_share", 0.6, ResultKind.DATA_DRIFT, details={"detected": 3, "judged": 5}),
