@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from airflow_monitoring_provider.definitions.drift import ColumnDrift, Drift, Missing, Scheme, ZeroCells
+from airflow_monitoring_provider.definitions.metric_terms import DRIFT_METRICS
 from airflow_monitoring_provider.definitions.parity import PARITY, ParityMode
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.metrics.binning import BinningRule, rows_by_level, values_of
@@ -62,23 +63,35 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class DriftChoices:
-    """What a definition says of drift; ``columns`` where it says otherwise for one."""
+    """What a definition says of drift; ``columns`` where it says otherwise for one.
+
+    ``limited`` are metrics that ``thresholds`` name, which are measured whatever else is, and the columns they are
+    named for (None: all that have no metrics of their own).
+    """
 
     all_columns: ColumnDrift = dataclasses.field(default_factory=Drift)
     columns: Mapping[str, ColumnDrift] = dataclasses.field(default_factory=dict)
     parity: ParityMode | None = None
+    limited: Mapping[str, frozenset[str] | None] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_definition(cls, definition: JobDefinition) -> DriftChoices:
         """The choices that a definition's ``drift`` makes."""
         drift = definition.drift
-        return cls(drift, drift.columns, PARITY[drift.parity] if drift.parity is not None else None)
+        limited = {
+            name: None if said.warning is not None or said.critical is not None else frozenset(said.columns)
+            for name, said in definition.thresholds.items()
+            if name in DRIFT_METRICS
+        }
+        return cls(drift, drift.columns, PARITY[drift.parity] if drift.parity is not None else None, limited)
 
     def of(self, reference: ColumnProfile, current: ColumnProfile | None = None) -> Choice:
         """What is measured for a column, decided on the baseline (in Evidently's way, on both sides)."""
         own = self.columns.get(reference.name)
         parts = [self.all_columns] if own is None else [own, self.all_columns]
-        metrics = _metrics(reference, current, parts, self.parity)
+        chosen = own is not None and own.metrics is not None
+        limited = [n for n, of in self.limited.items() if (not chosen if of is None else reference.name in of)]
+        metrics = _metrics(reference, current, parts, self.parity, limited)
         mode = self.parity
         binning = _said(parts, "binning") or (mode.binning if mode is not None else None)
         missing = _said(parts, "missing") or (mode.missing if mode is not None else Missing.BIN)
@@ -108,7 +121,11 @@ def by_size(reference: ColumnProfile, current: ColumnProfile | None) -> str:
 
 
 def _metrics(
-    reference: ColumnProfile, current: ColumnProfile | None, parts: list[ColumnDrift], mode: ParityMode | None
+    reference: ColumnProfile,
+    current: ColumnProfile | None,
+    parts: list[ColumnDrift],
+    mode: ParityMode | None,
+    limited: Iterable[str],
 ) -> tuple[str, ...]:
     numeric = isinstance(values_of(reference), Histogram)
     if reference.kind is ColumnKind.TIMESTAMP:
@@ -120,9 +137,10 @@ def _metrics(
     named = named or (NUMERIC_DEFAULT if numeric else DISCRETE_DEFAULT)
     has = tuple(name for name in named if numeric or name not in ON_NUMBERS)
     primary = next((part.primary for part in parts if part.primary is not None), None)
-    if primary is None or (not numeric and primary in ON_NUMBERS):
-        return has
-    return (primary, *(name for name in has if name != primary))
+    deciding = () if primary is None or (not numeric and primary in ON_NUMBERS) else (primary,)
+    has = tuple(dict.fromkeys((*deciding, *has)))
+    more = (name for name in limited if numeric or name not in ON_NUMBERS)
+    return tuple(dict.fromkeys((*has, *more))) if has else ()  # a limit alone makes no metric decide
 
 
 def _said(parts: list[ColumnDrift], field: str) -> Any:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from scipy.special import chdtri, ndtri
+from scipy.special import chdtri, ndtri, stdtrit
 
 from airflow_monitoring_provider.metrics import contingency, distances, rank_tests
 from airflow_monitoring_provider.metrics.cells import Cells
@@ -225,10 +225,18 @@ def _energy(sides: Sides) -> Found:
 def _mannwhitney(sides: Sides) -> Found:
     found, (n, m) = rank_tests.mannwhitney(*sides.buckets), (int(side.sum()) for side in sides.buckets)
     effect = 2 * (found.statistic or 0.0) / (n * m) - 1
-    return Found(abs(effect), found.p_value, details={"test": found.test, "statistic": found.statistic})
+    critical = rank_tests.mannwhitney_critical_value(*sides.buckets, sides.alpha)
+    return Found(abs(effect), found.p_value, critical, details={"test": found.test, "statistic": found.statistic})
 
 
-def _tested(function: Callable[..., TestResult], what: str) -> Callable[[Sides], Found]:
+def _tested(
+    function: Callable[..., TestResult], what: str, chance: Callable[[Sides, int], float | None]
+) -> Callable[[Sides], Found]:
+    """A test of ``rank_tests``.
+
+    :param what: the form of both sides that it takes. :param chance: its critical value, from the degrees of freedom.
+    """
+
     def compute(sides: Sides) -> Found:
         try:
             found = function(*getattr(sides, what))
@@ -239,9 +247,25 @@ def _tested(function: Callable[..., TestResult], what: str) -> Callable[[Sides],
         if found.degrees is not None:
             details["degrees"] = found.degrees
         value = abs(statistic) if function is rank_tests.welch else statistic
-        return Found(value, found.p_value, details=details)
+        return Found(value, found.p_value, chance(sides, found.degrees or 0), details=details)
 
     return compute
+
+
+def _cvm_critical(sides: Sides, _: int) -> float:
+    return rank_tests.cvm_critical_value(*sides.buckets, sides.alpha)
+
+
+def _anderson_critical(sides: Sides, _: int) -> float | None:
+    return rank_tests.anderson_k_critical_value(sides.alpha)
+
+
+def _chi_critical(sides: Sides, degrees: int) -> float | None:
+    return float(chdtri(degrees, sides.alpha)) if degrees else None
+
+
+def _t_critical(sides: Sides, degrees: int) -> float | None:
+    return float(-stdtrit(degrees, sides.alpha / 2)) if degrees else None
 
 
 _CELLS: tuple[DriftMetric, ...] = (
@@ -270,10 +294,10 @@ _VALUES: tuple[DriftMetric, ...] = (
     DriftMetric("wasserstein_norm", Needs.VALUES, _wasserstein_norm),
     DriftMetric("energy", Needs.VALUES, _energy),
     DriftMetric("mannwhitney", Needs.VALUES, _mannwhitney),
-    DriftMetric("cvm", Needs.VALUES, _tested(rank_tests.cvm, "buckets")),
-    DriftMetric("anderson_k", Needs.VALUES, _tested(rank_tests.anderson_k, "buckets")),
-    DriftMetric("epps_singleton", Needs.VALUES, _tested(rank_tests.epps_singleton, "positions")),
-    DriftMetric("t_test", Needs.VALUES, _tested(rank_tests.welch, "moments")),
+    DriftMetric("cvm", Needs.VALUES, _tested(rank_tests.cvm, "buckets", _cvm_critical)),
+    DriftMetric("anderson_k", Needs.VALUES, _tested(rank_tests.anderson_k, "buckets", _anderson_critical)),
+    DriftMetric("epps_singleton", Needs.VALUES, _tested(rank_tests.epps_singleton, "positions", _chi_critical)),
+    DriftMetric("t_test", Needs.VALUES, _tested(rank_tests.welch, "moments", _t_critical)),
 )
 
 DRIFT_METRICS: Mapping[str, DriftMetric] = MappingProxyType({metric.name: metric for metric in (*_CELLS, *_VALUES)})

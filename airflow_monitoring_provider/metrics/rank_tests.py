@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import chdtrc, gammaln, kv, ndtr, stdtr
+from scipy.special import chdtrc, gammaln, kve, ndtr, ndtri, stdtr
 
 from airflow_monitoring_provider.metrics.distances import Counts, Shares, totals
 from airflow_monitoring_provider.metrics.significance import TestResult
@@ -33,6 +33,7 @@ _AD_LEVELS = np.array([0.25, 0.1, 0.05, 0.025, 0.01, 0.005, 0.001])
 _AD_B0 = np.array([0.675, 1.281, 1.645, 1.96, 2.326, 2.573, 3.085])
 _AD_B1 = np.array([-0.245, 0.25, 0.678, 1.149, 1.822, 2.364, 3.615])
 _AD_B2 = np.array([-0.105, -0.305, -0.362, -0.391, -0.396, -0.345, -0.154])
+_AD_CRITICAL = _AD_B0 + _AD_B1 + _AD_B2  # k - 1 is 1
 
 
 def mannwhitney(reference: Counts, current: Counts) -> TestResult:
@@ -48,13 +49,17 @@ def mannwhitney(reference: Counts, current: Counts) -> TestResult:
 
         a, b = _rows(reference), _rows(current)
         return TestResult("mannwhitney", u, float(mannwhitneyu(b, a, method="exact").pvalue))
-    total = n + m
-    ties = float(np.sum(together**3 - together)) / (total * (total - 1)) if total > 1 else 0.0
-    deviation = math.sqrt(max(n * m / 12 * (total + 1 - ties), 0.0))
+    deviation = _rank_deviation(reference, current)
     if deviation == 0:
         return TestResult("mannwhitney", u, 1.0)
     z = (max(u, n * m - u) - n * m / 2 - 0.5) / deviation
     return TestResult("mannwhitney", u, float(min(2 * ndtr(-z), 1.0)))
+
+
+def mannwhitney_critical_value(reference: Counts, current: Counts, alpha: float) -> float:
+    """What ``abs(2 U / (n m) - 1)`` exceeds by chance with probability alpha: normal, ties and continuity corrected."""
+    n, m = totals(reference, current)
+    return min((-2 * float(ndtri(alpha / 2)) * _rank_deviation(reference, current) + 1) / (n * m), 1.0)
 
 
 def cvm(reference: Counts, current: Counts) -> TestResult:
@@ -75,11 +80,20 @@ def cvm(reference: Counts, current: Counts) -> TestResult:
 
         found = cramervonmises_2samp(_rows(reference), _rows(current), method="exact")
         return TestResult("cvm", float(found.statistic), float(found.pvalue))
-    mean = (1 + 1 / total) / 6
-    variance = (total + 1) * (4 * product * total - 3 * (n * n + m * m) - 2 * product) / (45 * total**2 * 4 * product)
-    standard = 1 / 6 + (statistic - mean) / math.sqrt(45 * variance)
+    mean, spread = _cvm_moments(n, m)
+    standard = 1 / 6 + (statistic - mean) / spread
     p_value = 1.0 if standard < 0.003 else min(max(1 - _cvm_cdf(standard), 0.0), 1.0)
     return TestResult("cvm", statistic, p_value)
+
+
+def cvm_critical_value(reference: Counts, current: Counts, alpha: float) -> float:
+    """What T exceeds by chance with probability alpha, from the limiting distribution."""
+    mean, spread = _cvm_moments(*totals(reference, current))
+    low, high = 0.003, 10.0  # p is 1 below and 0 beyond
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if 1 - _cvm_cdf(middle) > alpha else (low, middle)
+    return mean + (high - 1 / 6) * spread
 
 
 def anderson_k(reference: Counts, current: Counts) -> TestResult:
@@ -107,11 +121,17 @@ def anderson_k(reference: Counts, current: Counts) -> TestResult:
         statistic += float(np.sum(gaps)) / size
     statistic *= (total - 1) / total
     standard = (statistic - 1) / _ad_deviation(n, m)
-    critical = _AD_B0 + _AD_B1 + _AD_B2  # k - 1 is 1
-    if not critical[0] <= standard <= critical[-1]:
-        return TestResult("anderson_k", standard, float(_AD_LEVELS[0 if standard < critical[0] else -1]))
-    fit = np.polyfit(critical, np.log(_AD_LEVELS), 2)
+    if not _AD_CRITICAL[0] <= standard <= _AD_CRITICAL[-1]:
+        return TestResult("anderson_k", standard, float(_AD_LEVELS[0 if standard < _AD_CRITICAL[0] else -1]))
+    fit = np.polyfit(_AD_CRITICAL, np.log(_AD_LEVELS), 2)
     return TestResult("anderson_k", standard, float(math.exp(np.polyval(fit, standard))))
+
+
+def anderson_k_critical_value(alpha: float) -> float | None:
+    """What the standardised statistic exceeds by chance with probability alpha; None outside the table's levels."""
+    if not _AD_LEVELS[-1] <= alpha <= _AD_LEVELS[0]:
+        return None
+    return float(np.interp(-math.log(alpha), -np.log(_AD_LEVELS), _AD_CRITICAL))
 
 
 def epps_singleton(reference: Counts, current: Counts, positions: Shares) -> TestResult:
@@ -178,6 +198,21 @@ def _rank_sum(reference: Counts, current: Counts) -> float:
     return float(np.sum(current * ranks))
 
 
+def _rank_deviation(reference: Counts, current: Counts) -> float:
+    """Standard deviation of U by chance, corrected for ties."""
+    n, m = totals(reference, current)
+    total, together = n + m, _together(reference, current)
+    ties = float(np.sum(together**3 - together)) / (total * (total - 1)) if total > 1 else 0.0
+    return math.sqrt(max(n * m / 12 * (total + 1 - ties), 0.0))
+
+
+def _cvm_moments(n: int, m: int) -> tuple[float, float]:
+    """Mean of T by chance, and its standard deviation in units of the limiting one (Anderson 1962)."""
+    total, product = n + m, n * m
+    variance = (total + 1) * (4 * product * total - 3 * (n * n + m * m) - 2 * product) / (45 * total**2 * 4 * product)
+    return (1 + 1 / total) / 6, math.sqrt(45 * variance)
+
+
 def _rank_gap(own: Counts, together: Counts) -> float:
     """Sum over a side's rows, in order, of the squared gap between pooled middle rank and place within the side."""
     ranks = np.cumsum(together) - (together - 1) / 2
@@ -191,8 +226,8 @@ def _cvm_cdf(x: float) -> float:
     k = np.arange(60)
     step = (4 * k + 1) ** 2 / (16 * x)
     weight = np.exp(gammaln(k + 0.5) - gammaln(k + 1) - 2 * step)
-    terms = weight * np.sqrt(4 * k + 1) * np.exp(step) * kv(0.25, step)
-    return float(np.nansum(terms) / (math.pi**1.5 * math.sqrt(x)))
+    terms = weight * np.sqrt(4 * k + 1) * kve(0.25, step)  # kve is kv(0.25, step) exp(step), which overflows by itself
+    return float(np.sum(terms) / (math.pi**1.5 * math.sqrt(x)))
 
 
 def _ad_deviation(n: int, m: int) -> float:

@@ -32,7 +32,6 @@ from airflow_monitoring_provider.metrics.values import Direction, MetricValue, R
 from airflow_monitoring_provider.monitors import model_score
 from airflow_monitoring_provider.monitors.model_score import DRIFT_SHARE
 from airflow_monitoring_provider.monitors.thresholds import Limits, Rules, neutral_of, severity
-from airflow_monitoring_provider.profiles.plan import ColumnRole
 
 LEVELS = frozenset({"rejected_rate", "type_mismatch_share"})
 """Rates with default limits and without a p-value, as they are not compared with the baseline's."""
@@ -161,7 +160,7 @@ def judge(value: MetricValue, rules: Rules) -> Result:
 
 def _late(value: MetricValue) -> Limits | None:
     """No limits by default for how many actuals are missing: most come late, and ``label_coverage`` counts them."""
-    actual = value.name == "missing_rate_change" and value.details.get("role") == ColumnRole.ACTUAL.value
+    actual = value.name == "missing_rate_change" and value.details.get("role") == "actual"
     return Limits() if actual else None
 
 

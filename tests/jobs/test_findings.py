@@ -89,7 +89,7 @@ def test_missing_values_and_accuracy_are_told_from_the_raw_rows(
         known = [row for row in day if row["churned"] is not None]
         hits.append(sum((row["score"] >= 0.5) == (row["churned"] == "yes") for row in known) / len(known))
     told = re.fullmatch(
-        r"accuracy fell from ([\d.]+) to ([\d.]+) \(95 % interval ([\d.]+) to ([\d.]+)\)\.",
+        r"accuracy fell from ([\d.]+) to ([\d.]+) \(95 % interval ([\d.]+) to ([\d.]+)\), limit [\d.]+\.",
         str(said["accuracy", None]),
     )
     assert told is not None

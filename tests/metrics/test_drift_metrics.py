@@ -17,9 +17,16 @@ from airflow_monitoring_provider.definitions.drift import Parity
 from airflow_monitoring_provider.definitions.metric_terms import DRIFT_METRICS as IDS
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
 from airflow_monitoring_provider.definitions.terms import ColumnKind
-from airflow_monitoring_provider.metrics.choice import ON_NUMBERS, by_size
+from airflow_monitoring_provider.metrics.choice import (
+    DISCRETE_DEFAULT,
+    NUMERIC_DEFAULT,
+    ON_NUMBERS,
+    DriftChoices,
+    by_size,
+)
 from airflow_monitoring_provider.metrics.drift import column_drift
 from airflow_monitoring_provider.metrics.drift_metrics import DRIFT_METRICS, Needs
+from airflow_monitoring_provider.metrics.rank_tests import anderson_k_critical_value, cvm_critical_value
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
 from airflow_monitoring_provider.metrics.values import MetricValue
@@ -39,16 +46,24 @@ def levels(counts: dict[str | None, int]) -> ColumnProfile:
 
 
 def settings(**drift: Any) -> ComparisonSettings:
+    limit = {"critical": 0.5}
+    limits: dict[str, Any] = dict.fromkeys((*(drift.get("metrics") or ()), *_primary(drift)), limit)
+    for column, said in drift.get("columns", {}).items():
+        limits |= {name: {"columns": {column: limit}} for name in (*said.get("metrics", ()), *_primary(said))}
     definition = load_definition(
         {
             "deploymentId": "d",
             "monitoringColumns": {"predictionsColumns": "p"},
             "drift": drift,
-            "thresholds": {name: {"critical": 0.5} for name in EVERY},
+            "thresholds": limits,
             "minimums": {"referenceRows": 1, "currentRows": 1},
         }
     )
     return ComparisonSettings.from_definition(definition)
+
+
+def _primary(said: dict[str, Any]) -> list[str]:
+    return [said["primary"]] if "primary" in said else []
 
 
 def drift(reference: ColumnProfile, current: ColumnProfile, **said: Any) -> dict[str, MetricValue]:
@@ -176,6 +191,52 @@ def test_tests_agree_with_scipy(seed: int, sizes: tuple[int, int], draw: str) ->
     for name, pair in expected.items():
         assert pair == pytest.approx((found[name].value, found[name].p_value), rel=1e-7, abs=1e-8), name
     assert rank.statistic == found["mannwhitney"].details["statistic"]
+
+
+@pytest.mark.parametrize("draw", ["normal", "ties"])
+def test_a_test_exceeds_its_critical_value_where_its_p_value_is_below_alpha(draw: str) -> None:
+    rng = np.random.default_rng(4)
+    for step in range(40):
+        a, b = (
+            rng.normal(shift, 1, size) if draw == "normal" else rng.poisson(6 + 3 * shift, size).astype(float)
+            for shift, size in ((0, 300), (step / 150, 200))
+        )
+        found = drift(numbers(a), numbers(b), metrics=["mannwhitney", "cvm", "anderson_k", "epps_singleton", "t_test"])
+        for name in ("mannwhitney", "cvm", "anderson_k", "epps_singleton", "t_test"):
+            value = found[name]
+            assert value.value is not None
+            assert value.critical_value is not None
+            assert value.p_value is not None
+            if abs(value.p_value - 0.05) > 0.005:
+                assert (value.p_value < 0.05) is (value.value > value.critical_value), (name, step)
+
+
+def test_critical_values_are_those_of_the_tables() -> None:
+    counts = np.ones(100_000, np.int64)
+
+    assert 0.46136 == pytest.approx(cvm_critical_value(counts, counts, 0.05), abs=2e-5)  # Anderson, Darling (1952)
+    assert [1.961, 6.546] == pytest.approx([anderson_k_critical_value(level) for level in (0.05, 0.001)])
+    assert anderson_k_critical_value(0.5) is None
+
+
+def test_a_metric_with_a_threshold_is_measured_beside_what_decides() -> None:
+    def measured(thresholds: dict[str, Any], column: ColumnProfile, **said: Any) -> tuple[str, ...]:
+        definition = load_definition(
+            {
+                "deploymentId": "d",
+                "monitoringColumns": {"predictionsColumns": "p"},
+                "drift": said,
+                "thresholds": thresholds,
+            }
+        )
+        return DriftChoices.from_definition(definition).of(column).metrics
+
+    limit, column = {"critical": 0.5}, numbers(range(50))
+    assert (*NUMERIC_DEFAULT, "energy") == measured({"energy": limit, "psi": limit}, column)
+    assert ("ks", "energy") == measured({"energy": limit, "rmse": limit}, column, metrics=["ks"])
+    assert ("ks",) == measured({"energy": {"columns": {"other": limit}}}, column, metrics=["ks"])
+    assert DISCRETE_DEFAULT == measured({"energy": limit}, levels({"a": 5}))
+    assert () == measured({"psi": limit}, levels({"a": 5}), metrics=["ks"])
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.05, 0.12, 0.2, 1.0])
