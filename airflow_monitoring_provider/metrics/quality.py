@@ -233,7 +233,7 @@ def _levels_gained_and_lost(current: ColumnProfile, reference: ColumnProfile) ->
     """``new_values`` and ``vanished_values`` (levels), ``new_values_share`` (rows)."""
     ours, theirs = reference.levels, current.levels
     blanks = [_blank(name, current, reference) for name in ("new_values", "new_values_share", "vanished_values")]
-    if ours is None or theirs is None or ours.names != theirs.names:
+    if ours is None or theirs is None or ours.names != theirs.names or theirs.names == "drop":
         return [dataclasses.replace(blank, reason=Reason.NOT_RECORDED) for blank in blanks]
     if ours.truncated or theirs.truncated:
         return [dataclasses.replace(blank, reason=Reason.LEVELS_TRUNCATED) for blank in blanks]

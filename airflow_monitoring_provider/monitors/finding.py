@@ -36,7 +36,7 @@ _SHARES: Mapping[str, str] = {
     "label_coverage": "rows with an actual",
 }
 _COUNTS: Mapping[str, tuple[str, str]] = {
-    "missing_columns": ("column of the baseline is missing", "columns of the baseline are missing"),
+    "missing_columns": ("column is missing", "columns are missing"),
     "new_columns": ("column is new", "columns are new"),
     "retyped_columns": ("column has another type", "columns have another type"),
     "empty_columns": ("column is empty", "columns are empty"),

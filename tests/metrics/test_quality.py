@@ -109,6 +109,17 @@ def test_levels_past_the_cap_say_so() -> None:
     assert 8.0 == values["distinct"].value
 
 
+def test_levels_without_names_are_neither_new_nor_gone() -> None:
+    current, reference = (
+        ColumnProfile.of(list(text), kind=ColumnKind.CATEGORICAL, level_names="drop") for text in ("abx", "abc")
+    )
+    values = quality(current, reference)
+
+    assert {Reason.NOT_RECORDED} == {
+        values[name].reason for name in ("new_values", "new_values_share", "vanished_values")
+    }
+
+
 def test_values_out_of_the_baselines_range_are_a_share_of_finite_ones() -> None:
     values = quality(numbers([-1, 0, 5, 9, 11, 12, np.inf, np.nan]), numbers(range(10)))
 

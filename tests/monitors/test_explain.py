@@ -66,7 +66,7 @@ def test_a_rule_for_the_whole_model_is_followed_by_what_moved_in_the_columns_it_
     values = [*drifting, psi("c", 0.0), value("missing_columns", 1.0)]
 
     assert (
-        "1 column of the baseline is missing.",
+        "1 column is missing.",
         "50 % of the features drifted (1 of 2).",
         "a: EU rose from 10 % to 40 %.",
     ) == tuple(sorted(findings(evaluate(values, Rules(model=rule)))))

@@ -121,7 +121,7 @@ def test_a_columns_movement_is_one_sentence(expected: str, found: MetricValue) -
             value("rejected_rate", 0.1, details={"by_reason": {"missing_actual": 10, "bad_type": 30}}),
         ),
         (
-            "4 columns of the baseline are missing: a, b, c, d.",
+            "4 columns are missing: a, b, c, d.",
             value("missing_columns", 4.0, details={"columns": [{"column": name} for name in "abcd"]}),
         ),
         ("1 column is new: a.", value("new_columns", 1.0, details={"columns": [{"column": "a"}]})),

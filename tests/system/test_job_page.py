@@ -125,7 +125,7 @@ def test_whatever_columns_are_called_the_page_shows_them_apart_and_runs_nothing(
         assert {printable(name, 1000) for name in NAMES} | {"score", ""} == {cells[2] for cells in rows}
         assert browser.read("document.documentElement.scrollWidth <= window.innerWidth")
         assert 200 <= browser.read("Math.min(...[...document.querySelectorAll('.note')].map(c => c.offsetWidth))")
-        assert any("1 column of the baseline is missing: amount." in cells[-1] for cells in rows)
+        assert any("1 column is missing: amount." in cells[-1] for cells in rows)
         assert any("0 to 0.00636" == cells[5] for cells in rows if cells[1] == "missing_rate")
         edges = browser.read(EDGES % (TABLE, "שלום: "))
         assert ["25 %", "50 %", "25 %", "0 %"] == [text for text, _, _ in edges]
