@@ -130,7 +130,7 @@ def test_actuals_alone_have_no_target_yet() -> None:
 
 
 def test_stated_features_are_taken_as_they_are() -> None:
-    plan = build_plan(definition(features=["extra", "amount"]), SCHEMA)
+    plan = build_plan(definition(features=["extra", "amount"], columnTypes=None), SCHEMA)
     assert ["amount", "extra"] == [c.name for c in plan.columns if c.role is ColumnRole.FEATURE]
 
 
@@ -140,7 +140,7 @@ def test_every_lacking_column_is_named_at_once() -> None:
     with pytest.raises(SourceError, match=expected):
         build_plan(definition(), schema, "table rows of connection db")
     with pytest.raises(SourceError, match=r"^Column gone is not in the source; it has: id"):
-        build_plan(definition(features=["gone"]), SCHEMA)
+        build_plan(definition(features=["gone"], columnTypes=None), SCHEMA)
     with pytest.raises(SourceError, match=r"^Column id is more than once in the source"):
         build_plan(definition(), pa.schema([*SCHEMA, pa.field("id", pa.int64())]))
 
