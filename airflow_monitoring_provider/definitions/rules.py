@@ -284,7 +284,6 @@ def _engine(definition: JobDefinition) -> Problems:
             m.source == "rows" for m in definition.custom_metrics.values()
         ),
         "parts are read row by row (`partitions`)": definition.partitions,
-        "rows are told apart one by one (`segments`)": definition.segments,
         "rows are ranked one by one (`ranking`)": definition.ranking,
         "rows are put in the order of their times (`naive_forecast`)": naive is not None and naive.learnt,
         "predictions are kept for actuals that come later (`association_id_column`)": columns.association_id_column,

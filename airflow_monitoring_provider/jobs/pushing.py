@@ -37,7 +37,7 @@ import pyarrow as pa
 from airflow_monitoring_provider.definitions import JobDefinition
 from airflow_monitoring_provider.engines.sql import check_plan, profile_in_database
 from airflow_monitoring_provider.engines.sql_rows import ProfiledRows, SelectedRows
-from airflow_monitoring_provider.exceptions import ConfigurationError
+from airflow_monitoring_provider.exceptions import ConfigurationError, SourceError
 from airflow_monitoring_provider.intake.source import CannotPushDown, RowSource, Selection, TimeFilter, select_in
 from airflow_monitoring_provider.intake.words import PROVEN
 from airflow_monitoring_provider.jobs.custom import row_metric_columns
@@ -103,6 +103,11 @@ def pushed_profile(
                 f"engine: the database cannot profile {source.label}: {reason}; use engine: arrow, which reads the "
                 "rows, or auto"
             ) from None
+        return None
+    except SourceError as reason:  # a decimal that no double of the database holds: read, it is infinite
+        if definition.engine == "sql":
+            raise type(reason)(f"{reason}; where it is no fault of the rows, engine: arrow reads them") from None
+        progress.note(f"rows are read, because {reason}")
         return None
 
 

@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from airflow_monitoring_provider.exceptions import ConfigurationError, SourceUnavailable
+from airflow_monitoring_provider.exceptions import ConfigurationError, SourceError, SourceUnavailable
+from airflow_monitoring_provider.jobs import pushing
 from airflow_monitoring_provider.outputs.tables import JOB_COLUMN
 from job_world import COLUMNS, World, open_world
 
@@ -48,12 +50,36 @@ def test_both_engines_commit_the_same_profile_and_values(world: Any, define: Any
         assert expected == pytest.approx(world.value(pushed.job_id, name).value, rel=1e-9)
 
 
+def test_segments_are_counted_where_their_rows_are(world: Any, define: Any, tools: Any) -> None:
+    world.table("scores", tools.day_rows(0, dirty=False))
+    counted = ONLY_COUNTED | {"segments": ["region", {"column": "amount", "edges": [0]}]}
+    read = world.run(define(**counted, name="read", engine="arrow"))
+    pushed = world.run(define(**counted, name="pushed", engine="sql"))
+
+    assert any("computes the profile" in line.line for line in world.store.job(pushed.job_id).log)
+    assert read.content_hash == pushed.content_hash
+
+
 def test_repeated_identifiers_are_read_by_auto_and_an_error_of_sql(world: Any, define: Any, tools: Any) -> None:
     world.table("scores", tools.day_rows(0))
 
     assert 1 == world.run(define(**ONLY_COUNTED)).status_counts["rejected:duplicate_identifier"]
     with pytest.raises(ConfigurationError, match=r"engine: the database cannot profile .*identifiers repeat"):
         world.run(define(**ONLY_COUNTED, name="pushed", engine="sql"))
+
+
+def test_decimals_that_no_double_holds_are_read_by_auto_and_an_error_of_sql(
+    postgres_world: Any, define: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushing, "SLOW", 0.0)
+    columns = tools.COLUMNS | {"amount": sa.Numeric()}
+    postgres_world.table(
+        "scores", [dict.fromkeys(columns) | {"id": 1, "amount": Decimal("1e400"), "score": 0.5}], columns
+    )
+
+    assert {"monitored": 1} == postgres_world.run(define(**ONLY_COUNTED, engine="auto")).status_counts
+    with pytest.raises(SourceError, match=r"SQLSTATE 22003\); .* engine: arrow reads them"):
+        postgres_world.run(define(**ONLY_COUNTED, name="pushed", engine="sql"))
 
 
 # What both databases can copy by themselves, with everything that is odd in it.
