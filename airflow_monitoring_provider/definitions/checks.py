@@ -1,9 +1,9 @@
 """What the values of a column must be, whatever the baseline holds: their kind, bounds, a closed list.
 
-Each check is a metric of the column: ``out_of_bounds_share``, ``not_allowed_share``, and for ``kind`` the count of
-``retyped_columns``; a checked column that is not there counts in ``missing_columns``. A broken check is critical from
-the first row on, unless the check or ``thresholds`` says otherwise. What needs no more than a limit (missing values,
-repeated keys, rows, freshness) is no check: ``thresholds`` names its metric.
+Each check is a metric of the column: ``out_of_bounds_share``, ``not_allowed_share``, and for ``kind`` (and bounds of
+what is no number) the count of ``retyped_columns``; a checked column that is not there counts in ``missing_columns``. A
+broken check is critical from the first row on, unless the check or ``thresholds`` says otherwise. What needs no more
+than a limit (missing values, repeated keys, rows, freshness) is no check: ``thresholds`` names its metric.
 """
 
 from __future__ import annotations
@@ -73,6 +73,11 @@ class ColumnCheck(Limits):
     def bounded(self) -> bool:
         """There are bounds."""
         return self.minimum is not None or self.maximum is not None
+
+    @property
+    def asked_kind(self) -> ColumnKind | None:
+        """The kind that the column must be of: bounds ask for numbers."""
+        return ColumnKind.NUMERIC if self.kind is None and self.bounded else self.kind
 
     @property
     def limited(self) -> bool:

@@ -129,13 +129,16 @@ def schema_changes(definition: JobDefinition, plan: ProfilePlan, schema: pa.Sche
 def checked_columns(definition: JobDefinition, schema: pa.Schema) -> SchemaChanges:
     """What the definition says of the columns, with or without a baseline: checks, and whatever else names one."""
     there = frozenset(schema.names)
-    asked = {name: check.kind for name, check in definition.checks.items() if check.kind is not None and name in there}
+    asked = {name: check for name, check in definition.checks.items() if name in there}
+    declared = {*definition.column_types, *role_columns(definition)}
     return SchemaChanges(
         missing=tuple(sorted(awaited_columns(definition) - there)),
         retyped=tuple(
-            (name, kind.value, str(schema.field(name).type))
-            for name, kind in sorted(asked.items())
-            if not _suits(kind, schema.field(name).type, declared=False)
+            (name, check.asked_kind.value, str(schema.field(name).type))
+            for name, check in sorted(asked.items())
+            if check.asked_kind is not None
+            # What is read as numbers whatever its type can be held to bounds.
+            and not _suits(check.asked_kind, schema.field(name).type, declared=check.kind is None and name in declared)
         ),
     )
 

@@ -90,7 +90,7 @@ def _changes(profile: Profile, baseline: Profile, definition: JobDefinition, mis
         for side in (profile, baseline)
     )
     then = {name: kind for name, kind in then.items() if definition.features is None or name in definition.features}
-    checks = {name: check.kind for name, check in definition.checks.items()}
+    checks = {name: check.asked_kind for name, check in definition.checks.items()}
     expected = then | {name: kind for name, kind in checks.items() if kind is not None and name in profile.columns}
     found = {name: column.kind for name, column in profile.columns.items()}
     return SchemaChanges(

@@ -142,7 +142,7 @@ def _seen(
     def typed(name: str) -> bool:
         column, before = current.columns.get(name), None if baseline is None else baseline.columns.get(name)
         check = settings.checks.get(name)
-        checked = check is not None and check.kind is not None
+        checked = check is not None and check.asked_kind is not None
         return not _without_values(column) and (checked or not _without_values(before))
 
     return dataclasses.replace(changes, retyped=tuple(change for change in changes.retyped if typed(change[0])))

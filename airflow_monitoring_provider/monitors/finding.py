@@ -79,7 +79,7 @@ def finding(
 
 def place(column: str | None, segment: str | None) -> str:
     """A column, a segment or a column in a segment, fit to be shown."""
-    names = [printable(name, _LONGEST) for name in (column, segment) if name is not None]
+    names = [printable(name, _LONGEST) or '""' for name in (column, segment) if name is not None]
     return " in ".join(names)
 
 

@@ -212,6 +212,22 @@ def test_checks_of_values_need_no_baseline(small_world: Any, define: Any, tools:
     assert f": {', '.join(strange)})" in page
 
 
+def test_bounds_of_what_is_no_number_are_told(small_world: Any, define: Any, tools: Any) -> None:
+    world = small_world
+    checks = {"region": {"minimum": 0}, "amount": {"minimum": -100}, "code": {"maximum": 9}, "score": {"maximum": 1}}
+    definition = define(checks=checks, column_types={"code": "numeric"}, features=None, passthrough_columns=None)
+    rows = [row | {"code": "7"} for row in tools.day_rows(0, dirty=False) + tools.day_rows(1, dirty=False)]
+    world.table("scores", rows, {**tools.COLUMNS, "code": sa.String()})
+    early, first = world.run(definition, 1), world.run(definition)
+    world.evaluate(definition, first)  # compares the earlier job anew
+
+    for job in (early.job_id, first.job_id):
+        (retyped,) = world.value(job, "retyped_columns").details["columns"]
+        assert ("region", "numeric") == (retyped["column"], retyped["from"])
+        assert "not_applicable" == world.value(job, "out_of_bounds_share", "region").reason
+        assert 0.0 == world.value(job, "out_of_bounds_share", "code").value
+
+
 def test_bounds_added_after_the_baseline_are_counted_exactly(small_world: Any, define: Any, tools: Any) -> None:
     world = small_world
     chance = random.Random(5)

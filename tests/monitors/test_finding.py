@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_monitoring_provider.definitions.terms import ResultStatus
 from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind, direction_of
-from airflow_monitoring_provider.monitors.finding import finding
+from airflow_monitoring_provider.monitors.finding import finding, place
 
 DETECTED = ResultStatus.DETECTED
 QUALITY, PERFORMANCE = ResultKind.DATA_QUALITY, ResultKind.MODEL_PERFORMANCE
@@ -198,6 +198,11 @@ def test_performance_and_the_models_score_are_one_sentence(expected: str, found:
 @pytest.mark.parametrize("status", [None, ResultStatus.IRRELEVANT, ResultStatus.NO_DETECTION])
 def test_what_reached_no_limit_has_no_sentence(status: ResultStatus | None) -> None:
     assert finding(psi(("EU", 0.4, 0.2)), status) is None
+
+
+def test_a_column_without_a_name_is_shown_as_quotes() -> None:
+    assert '""' == place("", None)
+    assert '"" in region=' == place("", "region=")
 
 
 def test_a_column_has_one_sentence_whatever_the_number_of_its_distances() -> None:
