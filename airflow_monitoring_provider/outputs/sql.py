@@ -1,9 +1,10 @@
 """Row results into a table of any database that an Airflow connection leads to, exactly once.
 
 Step 4 of the protocol that :mod:`airflow_monitoring_provider.jobs.run` tells, in the output's own database (SQLite and
-PostgreSQL are tested; others are best effort); :class:`_Writing` holds its transactions. The marker tables are made
-once, and so is a missing output table if the definition asks for it, in a transaction of its own that takes the marker
-and remembers who made the table: a worker killed after it leaves an empty table that the retry knows as its own.
+PostgreSQL are tested, others are best effort, and DuckDB is refused: its dialect cannot look tables up);
+:class:`_Writing` holds its transactions. The marker tables are made once, and so is a missing output table if the
+definition asks for it, in a transaction of its own that takes the marker and remembers who made the table: a worker
+killed after it leaves an empty table that the retry knows as its own.
 """
 
 from __future__ import annotations
@@ -67,6 +68,11 @@ class SqlWriter:
 
     def last_token(self, attempt: Attempt) -> int:
         """See :meth:`RowWriter.last_token`."""
+        if self._database.dialect == "duckdb":
+            raise ConfigurationError(
+                f"{self.label}: row results cannot be written to DuckDB, which is read only; name another database "
+                "or files in output_settings"
+            )
         check_names(self._output, (), self._database.engine.dialect)
         with self._database.looking() as connection, faults.translated(self.label):
             schema = table_schema(connection, self._output)

@@ -352,3 +352,11 @@ def test_what_another_store_wrote_is_taken_over_only_by_one_that_continues_it(
     with pytest.raises(ConfigurationError, match="another monitoring store"):
         writer.write(rows([3]), attempt(token=9))
     assert [(2,)] == read("id")
+
+
+def test_an_output_in_duckdb_is_refused_before_anything_is_read(
+    writer_on: Callable[..., SqlWriter], attempt: Attempts
+) -> None:
+    writer = writer_on(sa.create_engine("duckdb://"), create_table_if_not_exists=True)
+    with pytest.raises(ConfigurationError, match=r"cannot be written to DuckDB.*another database or files"):
+        writer.last_token(attempt())
