@@ -33,7 +33,7 @@ def test_a_metric_from_its_making_to_its_history(command: Callable[..., Any]) ->
     )
     (shown,) = json.loads(command("custom-metrics", "show", "dep", "cost", "-o", "json").out)
     assert (10.0, 150.0, "detected") == (shown["value"], shown["percent_change"], shown["status"])
-    assert "cost rose from 4 to 10." == shown["finding"]
+    assert "cost rose from 4 to 10, limit 9." == shown["finding"]
     (of_batch,) = json.loads(command("custom-metrics", "history", "dep", "cost", "-o", "json").out)
     assert (batch_id, 7.5) == (of_batch["of"], of_batch["value"])
     days = json.loads(command("custom-metrics", "history", "dep", "cost", "--by", "day", "-o", "json").out)

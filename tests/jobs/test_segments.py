@@ -11,7 +11,7 @@ import pytest
 
 import job_world
 from airflow_monitoring_provider.definitions import JobDefinition, ResultStatus
-from airflow_monitoring_provider.exceptions import DefinitionError, SourceError
+from airflow_monitoring_provider.exceptions import SourceError
 from airflow_monitoring_provider.jobs.judging import _monitor_id
 from airflow_monitoring_provider.metrics.distances import psi
 from airflow_monitoring_provider.metrics.reasons import Reason
@@ -27,8 +27,6 @@ SEGMENTS = [
         "where": [{"column": "score", "op": "ge", "value": 0.5}, {"column": "region", "op": "not_null"}],
     },
 ]
-
-NOT_LOGGED = {"monitoring_columns": {"predictions_columns": [{"class_name": "yes", "column_name": "score"}]}}
 
 
 def results(world: job_world.World, job: str, column: str, name: str = "psi") -> dict[str | None, Any]:
@@ -194,11 +192,6 @@ def test_a_column_that_is_gone_is_an_error_that_names_it(
     small_world.table("scores", tools.day_rows(0, 100))
     with pytest.raises(SourceError, match="column 'country', which segments name, is not in table"):
         small_world.run(define(segments=["country"]), 0)
-
-
-def test_a_profile_with_segments_is_not_left_to_the_database(define: Define) -> None:
-    with pytest.raises(DefinitionError, match="engine: cannot be sql: rows are told apart one by one"):
-        define(segments=["region"], engine="sql", output_settings=None, **NOT_LOGGED)
 
 
 def test_psi_of_a_segment_is_that_of_its_counts(
