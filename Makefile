@@ -18,6 +18,7 @@ BENCH_ARGS ?=
 
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+KERNELS := $(wildcard airflow_monitoring_provider/kernels/*.c airflow_monitoring_provider/kernels/*.h)
 
 $(foreach name,$(filter AIRFLOW_% _AIRFLOW_%,$(.VARIABLES)),$(eval unexport $(name)))
 unexport PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE PYTHONWARNINGS PYTHONOPTIMIZE PYTEST_ADDOPTS MYPYPATH
@@ -45,10 +46,12 @@ faults: $(STAMP) ## Inject 1200 faults, which takes an hour with those in a whol
 	@$(RUN) -m pytest --sweep --numprocesses 0 -q tests/system/test_exactly_once.py tests/faults
 	@PYTHONPATH=tests $(RUN) -m faults.sweep $(FAULTS_ARGS)
 
-lint: $(STAMP) ## Check style, formatting and types
+lint: $(STAMP) ## Check style, formatting, types and C
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
+	@if command -v $${CC:-cc} >/dev/null; then $(RUN) hatch_build.py --check; \
+		else echo "There is no C compiler, so the kernels were not checked"; fi
 
 up: $(STAMP) ## Start Airflow with the demo's DAGs in the background
 	@$(RUN) dags_examples/demo/instance.py up
@@ -87,7 +90,7 @@ CHECK_VERSION := import sys; v = sys.version_info; \
 HASHED := --quiet --require-hashes --no-build-isolation
 PIP := $(RUN) -m pip --disable-pip-version-check install
 
-$(STAMP): pyproject.toml requirements.lock requirements-bootstrap.lock
+$(STAMP): pyproject.toml requirements.lock requirements-bootstrap.lock hatch_build.py $(KERNELS)
 	@rm -f $(STAMP)
 	@if ! $(RUN) -c '$(CHECK_VERSION)' 2>/dev/null; then \
 		command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11, 3.12 or 3.13, or name it, as in make test PYTHON=python3.11" >&2; exit 1; }; \
@@ -100,4 +103,6 @@ $(STAMP): pyproject.toml requirements.lock requirements-bootstrap.lock
 	@$(VENV)/bin/uv pip install --python $(RUN) $(HASHED) --compile-bytecode --requirement requirements.lock || \
 		{ echo "uv could not install; trying pip, which takes longer"; $(PIP) $(HASHED) --use-pep517 --requirement requirements.lock; }
 	@$(PIP) --quiet --no-deps --no-build-isolation --no-index --editable .
+	@ls airflow_monitoring_provider/kernels/*.so >/dev/null 2>&1 || \
+		echo "There is no C compiler (CC=$${CC:-cc}), so NumPy will count in place of the compiled kernels, at half the speed"
 	@touch $@

@@ -17,6 +17,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import textwrap
 import tomllib
 import zipfile
@@ -26,6 +27,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from airflow_monitoring_provider.kernels.library import library_path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "airflow_monitoring_provider"
@@ -340,7 +343,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for names, destination in _copied_from_context(build):
         for name in names:
             if (ROOT / name).is_dir():
-                ignored = shutil.ignore_patterns("__pycache__")
+                ignored = shutil.ignore_patterns("__pycache__", "*.so")
                 shutil.copytree(ROOT / name, source / destination, ignore=ignored)
             else:
                 shutil.copy(ROOT / name, source / destination)
@@ -361,6 +364,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
     assert expected == names
     assert f"{PACKAGE}/py.typed" in names
+    assert f"{PACKAGE}/kernels/{library_path().name}" in names
+    assert f"-py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}.whl" in wheel.name
     assert any(name.startswith(f"{PACKAGE}/store/migrations/versions/") for name in names)
 
 

@@ -18,11 +18,13 @@ PACKAGE = "airflow_monitoring_provider"
 ROOT = Path(__file__).parents[1] / PACKAGE
 # Rooms that may load what they need; every other one, known or new, is a skin.
 BELOW_THE_SKINS = {
-    "definitions", "profiles", "metrics", "monitors", "engines", "intake", "outputs", "store", "jobs", "applications"
+    "kernels", "definitions", "profiles", "metrics", "monitors", "engines", "intake", "outputs", "store", "jobs",
+    "applications",
 }  # fmt: skip
 HEAVY = {
     "adbc_driver_manager",
     "alembic",
+    "ctypes",
     "matplotlib",
     "numpy",
     "pandas",

@@ -17,6 +17,7 @@ PACKAGE = "airflow_monitoring_provider"
 ROOT = Path(__file__).parents[1] / PACKAGE
 
 LAYERS = {
+    "kernels": 0,
     "definitions": 0,
     "profiles": 1,
     "metrics": 1,

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.engines.instants import read_instants
 from airflow_monitoring_provider.engines.numbers import read_doubles, whole_dtype
+from airflow_monitoring_provider.kernels.counting import count_codes
 from airflow_monitoring_provider.profiles.arrays import (
     BoolArray,
     fixed_width,
@@ -31,6 +32,7 @@ from airflow_monitoring_provider.profiles.arrays import (
     from_truth,
     from_values,
     is_text,
+    valid_bits,
     valid_flags,
     valid_rows,
 )
@@ -83,12 +85,14 @@ class ColumnCounter:
             self._dictionary = array.dictionary
             self._counts = np.zeros(len(array.dictionary), np.int64)
         codes = fixed_width(array.indices, whole_dtype(array.indices.type))
-        chosen = _both(valid_rows(array.indices), keep)
-        if chosen is not None:
-            codes = codes[chosen]
+        counted = count_codes(codes, valid_bits(array.indices), keep, self._counts)
+        if counted is None:
+            chosen = _both(valid_rows(array.indices), keep)
+            codes = codes if chosen is None else codes[chosen]
+            self._counts += np.bincount(codes, minlength=self._counts.size)
+            counted = codes.size
         rows = len(array) if keep is None else int(np.count_nonzero(keep))
-        self._builder.add_missing(rows - codes.size)
-        self._counts += np.bincount(codes, minlength=self._counts.size)
+        self._builder.add_missing(rows - counted)
 
     def _write_out(self) -> None:
         if self._dictionary is None:

@@ -28,6 +28,15 @@ def valid_rows(array: pa.Array) -> BoolArray | None:
     return _bits(bitmap, array.offset, len(array)) if bitmap is not None else None
 
 
+def valid_bits(array: pa.Array) -> tuple[npt.NDArray[np.uint8], int] | None:
+    """The packed flags of :func:`valid_rows`, lowest bit of a byte first, and the number of the first row's bit.
+
+    None when there is no null; the array is not of Arrow's null type.
+    """
+    bitmap = array.buffers()[0] if array.null_count else None
+    return None if bitmap is None else (np.frombuffer(bitmap, np.uint8), array.offset)
+
+
 def valid_flags(array: pa.Array) -> BoolArray:
     """(n,), True where the array holds a value: :func:`valid_rows` for callers who need the flags in any case."""
     valid = valid_rows(array)
