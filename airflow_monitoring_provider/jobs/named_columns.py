@@ -19,9 +19,6 @@ from airflow_monitoring_provider.profiles.plan import ProfilePlan
 from airflow_monitoring_provider.store.records import Claim
 from airflow_monitoring_provider.store.store import MonitoringStore
 
-_LOOKED_AT = 100
-"""Newest jobs that are asked for one of the same revision."""
-
 
 def check_named_columns(
     definition: JobDefinition,
@@ -42,8 +39,7 @@ def check_named_columns(
     if wrong is None:
         return
     revision = store.job(claim.job_id).definition_revision
-    jobs = store.jobs(definition_id=definition.id, limit=_LOOKED_AT)
-    if not any(job.snapshot is not None and job.snapshot.definition_revision == revision for job in jobs):
+    if not store.has_committed(definition.id, revision):
         raise wrong
     note(f"without effect on this batch: {wrong}")
 

@@ -88,6 +88,13 @@ def jobs_page(
     return Page(tuple(_job(row._mapping) for row in rows), total, offset)
 
 
+def has_committed(connection: sa.Connection, definition_id: str, revision: int) -> bool:
+    """Whether any job of a definition has committed a snapshot of this revision."""
+    of_revision = snapshots.c.definition_revision == revision
+    found = sa.exists().where(jobs.c.definition_id == definition_id, snapshots.c.job_id == jobs.c.id, of_revision)
+    return bool(connection.scalar(sa.select(found)))
+
+
 def job(connection: sa.Connection, job_id: str) -> JobRecord:
     """One job with the newest lines of its log."""
     arguments.identity(job_id, "job_id", "job")

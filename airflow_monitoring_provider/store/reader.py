@@ -115,6 +115,11 @@ class StoreReader:
         with self._reading() as connection:
             return queries.job(connection, job_id)
 
+    def has_committed(self, definition_id: str, revision: int) -> bool:
+        """Whether any job of a definition has committed results of this revision of it, however many others failed."""
+        with self._reading() as connection:
+            return queries.has_committed(connection, definition_id, revision)
+
     def attempts(self, job_id: str) -> tuple[AttemptRecord, ...]:
         """Every attempt at a job, oldest first."""
         with self._reading() as connection:

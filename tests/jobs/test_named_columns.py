@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import job_world
-from airflow_monitoring_provider.definitions import JobDefinition
+from airflow_monitoring_provider.definitions import JobDefinition, JobState
 from airflow_monitoring_provider.exceptions import DefinitionError, SourceError
 
 Define = Callable[..., JobDefinition]
@@ -94,6 +94,23 @@ def test_a_later_revision_is_held_against_its_own_first_rows(
     small_world.run(define(**OPEN))
     with pytest.raises(DefinitionError, match="did you mean amount"):
         small_world.run(define(**OPEN, **NAMED), 1)
+
+
+def test_failed_jobs_do_not_hide_that_a_revision_ran_before(
+    small_world: job_world.World, define: Define, tools: ModuleType
+) -> None:
+    world, store = small_world, small_world.store
+    definition = define(**OPEN, baseline=None, thresholds={"missing_rate": {"columns": {"amount": {"critical": 0.5}}}})
+    world.table("scores", tools.day_rows(0, 60, dirty=False))
+    world.run(definition, 0)
+    record, _ = store.definition(definition.id)
+    for day in range(2, 103):
+        store.fail(store.claim(record, tools.window(day), batch_name=f"day {day}"), JobState.FAILED, "no rows yet")
+    kept = {name: kind for name, kind in tools.COLUMNS.items() if name != "amount"}
+    world.table("scores", [{n: row[n] for n in kept} for row in tools.day_rows(1, 60, dirty=False)], kept)
+    assert 1.0 == world.value(world.run(definition, 1).job_id, "missing_columns").value
+    assert [True, False] == [store.has_committed(definition.id, revision) for revision in (1, 2)]
+    assert not store.has_committed("another", 1)
 
 
 def test_without_a_baseline_a_named_column_is_missed(
