@@ -113,7 +113,7 @@ def show_job(args: Namespace) -> None:
 
     with open_store(args) as store:
         job = store.job(args.job_id)
-        found, provisional = _found(store, args.job_id), _provisional(store, args.job_id)
+        found, (provisional, actuals) = _found(store, args.job_id), _coverage(store, args.job_id)
     facts = _job_row(job) | {
         "reason": job.reason or "",
         "percent": job.percent,
@@ -126,6 +126,7 @@ def show_job(args: Namespace) -> None:
         "null_timestamps": job.snapshot.null_timestamps if job.snapshot else 0,
         "incomplete": str(is_incomplete(job.snapshot)).lower(),
         "provisional": provisional,
+        "actuals": actuals,
         "late_rows": late_rows_of(job.snapshot) if job.snapshot else None,
         "findings": found,
         "content_hash": job.snapshot.content_hash if job.snapshot else "",
@@ -267,11 +268,15 @@ def _found(store: MonitoringStore, job_id: str) -> list[str]:
     return [sentence for page in pages for result in page if (sentence := sentence_of(result)) is not None]
 
 
-def _provisional(store: MonitoringStore, job_id: str) -> str:
-    """Whether actuals may still change the job's scores, and until when: every job with scores has its coverage."""
-    from airflow_monitoring_provider.ui.findings import provisional_notes
+def _coverage(store: MonitoringStore, job_id: str) -> tuple[str, str]:
+    """Whether actuals may still change the scores of a job, and until when; and how many are expected, where known.
 
-    return ", ".join(provisional_notes(store.results(job_id, name="label_coverage", segment="", limit=1)))
+    Every job with scores has its coverage.
+    """
+    from airflow_monitoring_provider.ui.findings import coverage_notes, provisional_notes
+
+    found = store.results(job_id, name="label_coverage", segment="", limit=1)
+    return ", ".join(provisional_notes(found)), ", ".join(coverage_notes(found))
 
 
 _AT_LENGTH = (

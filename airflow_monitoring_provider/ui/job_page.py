@@ -10,7 +10,7 @@ from airflow_monitoring_provider.definitions import ResultStatus
 from airflow_monitoring_provider.definitions.printing import printable
 from airflow_monitoring_provider.monitors.amounts import numbers
 from airflow_monitoring_provider.monitors.naming import named
-from airflow_monitoring_provider.ui.findings import notes_of, provisional_notes, sentence_of
+from airflow_monitoring_provider.ui.findings import coverage_notes, notes_of, provisional_notes, sentence_of
 
 if TYPE_CHECKING:
     from airflow_monitoring_provider.store.records import JobRecord, ResultRecord
@@ -94,6 +94,7 @@ def _facts(job: JobRecord, results: Sequence[ResultRecord]) -> Iterable[Sequence
     if snapshot is not None:
         rows += [(status, f"{count:,} rows") for status, count in sorted(snapshot.status_counts.items())]
         rows += [("results", note) for note in provisional_notes(results)]
+        rows += [("actuals", note) for note in coverage_notes(results)]
     return [(f"<th>{escape(name)}</th>", f'<td class="text">{escape(str(value))}</td>') for name, value in rows]
 
 

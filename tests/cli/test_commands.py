@@ -183,6 +183,17 @@ def test_scores_that_actuals_may_still_change_say_until_when(
     assert any(line.startswith("label_coverage, accuracy, ") and line.endswith(left_out) for line in lines)
 
 
+def test_the_deviation_of_a_score_stands_beside_it(
+    command: Callable[..., Any], run_day: Callable[[int], str], churn_payload: dict[str, Any]
+) -> None:
+    churn_payload["significance"] = {"deviation": "sagemaker"}
+    rows = {row["metric"]: row for row in json.loads(command("results", "show", run_day(0), "-o", "json").out)}
+    deviation = rows["accuracy"]["details"]["standard_deviation"]
+    said = re.fullmatch(r"standard deviation ([\d.]+) over draws of 80 % of the rows", rows["accuracy"]["note"])
+    assert said is not None
+    assert deviation == pytest.approx(float(said[1]), rel=0.01)
+
+
 def test_what_moved_is_said_of_a_drifted_column_and_in_the_job(
     command: Callable[..., Any], run_day: Callable[[int], str]
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from airflow_monitoring_provider.ui.job_page import render_job
 from job_world import FIRST_DAY
 
 ACTUALS = {"key": sa.BigInteger(), "paid": sa.String(), "known": sa.DateTime()}
@@ -48,6 +49,14 @@ def test_a_window_is_held_to_what_mature_windows_reached(small_world: Any, defin
     nothing = (None, None)  # fewer than three days are mature when the first four end
     assert [nothing, nothing, nothing, nothing, (0.6, 3), (0.6, 4), (0.6, 5)] == learnt
     assert [True, True, True, True, True, None, True] == [v.details.get("provisional") for v in coverage]
+    for job, value in zip(jobs[3:], coverage[3:], strict=True):
+        found = small_world.store.results(job, limit=1000).items
+        page = render_job(small_world.store.job(job), found)
+        said = (
+            f"60 % is expected in the end, the median of {value.details.get('final_coverage_windows')} mature windows"
+        )
+        assert (2 if "final_coverage" in value.details else 0) == page.count(said)  # at its head and beside the value
+        assert page.count("of the rows have an actual") == page.count(said) / 2
     accuracy = small_world.value(jobs[-1], "accuracy").details
     assert (True, coverage[-1].details["provisional_until"]) == (accuracy["provisional"], accuracy["provisional_until"])
 
