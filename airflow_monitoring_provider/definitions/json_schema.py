@@ -27,8 +27,19 @@ def json_schema() -> dict[str, Any]:
                 field.pop("default", None)
             if name not in required:
                 part["properties"][name] = _or_null(field)
+    _limit_items(schema)
     schema["properties"]["schedule"]["anyOf"].append({"type": "string", "description": "A cron expression or preset."})
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _limit_items(part: Any) -> None:
+    """Limit lists by their items: where a validator comes first, pydantic writes the limit as that of a text."""
+    if isinstance(part, dict):
+        for ours, theirs in (("minItems", "minLength"), ("maxItems", "maxLength")):
+            if part.get("type") == "array" and theirs in part:
+                part[ours] = part.pop(theirs)
+    for each in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _limit_items(each)
 
 
 def _or_null(field: dict[str, Any]) -> dict[str, Any]:

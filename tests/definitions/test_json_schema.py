@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -27,6 +27,18 @@ def test_the_schema_is_valid_and_made_without_a_warning() -> None:
     Draft202012Validator.check_schema(schema)
     assert "https://json-schema.org/draft/2020-12/schema" == schema["$schema"]
     assert json_schema() == schema
+
+
+def test_lists_are_limited_by_their_items() -> None:
+    def arrays(part: Any) -> Iterator[dict[str, Any]]:
+        if isinstance(part, dict):
+            yield from (each for value in part.values() for each in arrays(value))
+            if part.get("type") == "array":
+                yield part
+        elif isinstance(part, list):
+            yield from (each for value in part for each in arrays(value))
+
+    assert [] == [each for each in arrays(json_schema()) if {"minLength", "maxLength"} & each.keys()]
 
 
 def test_the_seed_definitions_are_valid(seed: dict[str, Any], schema: Draft202012Validator) -> None:
