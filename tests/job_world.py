@@ -17,6 +17,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions import JobDefinition, load_definition, with_partitions
+from airflow_monitoring_provider.definitions.embeddings import vector_columns
 from airflow_monitoring_provider.definitions.window import Window
 from airflow_monitoring_provider.intake.source import open_source
 from airflow_monitoring_provider.jobs.evaluate import EvaluationSummary, evaluate_job
@@ -74,6 +75,7 @@ class World:
                     filesystem=files,
                     root=root,
                     csv=definition.csv_settings,
+                    vectors=vector_columns(definition),
                     order_by=order_by,
                 )
             )

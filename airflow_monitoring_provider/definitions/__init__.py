@@ -30,6 +30,7 @@ from airflow_monitoring_provider.definitions.columns import (
     RetentionPolicy,
 )
 from airflow_monitoring_provider.definitions.duration import Duration
+from airflow_monitoring_provider.definitions.embeddings import Embedding
 from airflow_monitoring_provider.definitions.identifiers import check_column, check_identifier
 from airflow_monitoring_provider.definitions.intake import (
     FileFormat,
@@ -84,6 +85,7 @@ __all__ = [
     "ColumnKind",
     "CsvSettings",
     "Duration",
+    "Embedding",
     "ExpandingBaseline",
     "FileFormat",
     "FileIntake",

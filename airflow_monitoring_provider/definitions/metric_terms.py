@@ -65,6 +65,8 @@ _DRIFT = {
     **_tests("cvm", "anderson_k", low=-math.inf),
 }
 
+_EMBEDDINGS = {**_lower("centroid_euclidean"), **_lower("centroid_cosine", high=2.0)}
+
 _QUALITY = {
     **_lower("missing_rate", "inf_rate", "new_values_share", "out_of_range_share", "type_mismatch_share", high=1.0),
     **_lower("rejected_rate", "drift_share", "out_of_bounds_share", "not_allowed_share", high=1.0),
@@ -128,11 +130,17 @@ OF_RANKINGS = ("ndcg", "map", "recall", "precision")
 
 _RANKINGS = _higher("mrr", *(f"{name}_at_{k}" for name in OF_RANKINGS for k in range(1, MOST_K + 1)))
 
-OF_HISTORY = tuple(
-    name
-    for name in _QUALITY
-    if name not in ("drift_share", "drift_score", "drifted_features", "label_coverage")
-    and not name.startswith("label_lag")
+OF_EMBEDDINGS = tuple(_EMBEDDINGS)
+"""Ids whose column is one of a definition's ``embeddings``."""
+
+OF_HISTORY = (
+    *OF_EMBEDDINGS,
+    *(
+        name
+        for name in _QUALITY
+        if name not in ("drift_share", "drift_score", "drifted_features", "label_coverage")
+        and not name.startswith("label_lag")
+    ),
 )
 """Ids that a definition's ``history`` may name: what neither an evaluation makes nor actuals that come later change."""
 
@@ -146,5 +154,5 @@ OF_BATCHES = frozenset((*_OF_ROWS, *_CLASSIFICATION, *_REGRESSION, *_RANKINGS)) 
 """Ids of values that no column has."""
 
 METRICS: Mapping[str, MetricTerm] = MappingProxyType(
-    {**_DRIFT, **_QUALITY, **_CLASSIFICATION, **_REGRESSION, **_GROUPS, **_RANKINGS}
+    {**_DRIFT, **_EMBEDDINGS, **_QUALITY, **_CLASSIFICATION, **_REGRESSION, **_GROUPS, **_RANKINGS}
 )

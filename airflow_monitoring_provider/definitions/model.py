@@ -20,6 +20,7 @@ from airflow_monitoring_provider.definitions.columns import (
 )
 from airflow_monitoring_provider.definitions.custom import CustomMetrics
 from airflow_monitoring_provider.definitions.drift import Drift
+from airflow_monitoring_provider.definitions.embeddings import Embeddings
 from airflow_monitoring_provider.definitions.history import Histories
 from airflow_monitoring_provider.definitions.instants import in_utc
 from airflow_monitoring_provider.definitions.intake import INTAKES, IntakeSettings, UnservedIntake
@@ -115,6 +116,9 @@ class JobDefinition(PredictionMembers):
     segments: Segments = Field(default=(), description="Groups of rows that get results of their own.")
     ranking: Ranking | None = Field(
         default=None, description="Rows of one query are ranked by their score, and actuals are their relevance."
+    )
+    embeddings: Embeddings = Field(
+        default=FrozenDict(), description="Vectors whose mean is held against the baseline's, by name."
     )
     features: Columns | None = Field(default=None, description="Columns to watch; absent: every column without a role.")
     column_types: Annotated[dict[Column, ColumnKind], AfterValidator(FrozenDict)] = Field(

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from airflow_monitoring_provider.definitions.drift import ColumnDrift, Scheme
+from airflow_monitoring_provider.definitions.embeddings import embedding_paths
 from airflow_monitoring_provider.definitions.metric_terms import OF_GROUPS
 from airflow_monitoring_provider.definitions.part import PartPath, did_you_mean
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
@@ -46,6 +47,7 @@ def role_paths(definition: JobDefinition) -> Iterator[tuple[PartPath, str]]:
         yield ("prediction_interval", "lower_column"), interval.lower_column
         if interval.upper_column != interval.lower_column:
             yield ("prediction_interval", "upper_column"), interval.upper_column
+    yield from embedding_paths(definition)
 
 
 def said_of(definition: JobDefinition) -> Iterator[tuple[PartPath, str]]:
@@ -70,9 +72,9 @@ def said_of(definition: JobDefinition) -> Iterator[tuple[PartPath, str]]:
 
 def awaited_columns(definition: JobDefinition) -> frozenset[str]:
     """The columns that rows have to bring for what the definition says of them; their absence is a finding."""
-    return frozenset(column for path, column in said_of(definition) if "excluded_features" not in path) | {
-        column for segment in definition.segments for column in _segment_columns(segment)
-    }
+    said = {column for path, column in said_of(definition) if "excluded_features" not in path}
+    grouped = {column for segment in definition.segments for column in _segment_columns(segment)}
+    return frozenset(said.difference(definition.embeddings) | grouped)
 
 
 def misnamed_columns(definition: JobDefinition) -> Problems:
@@ -86,12 +88,15 @@ def misnamed_columns(definition: JobDefinition) -> Problems:
     for path, name in said_of(definition):
         if (features is not None and name in features) or (name in grouped and OF_GROUPS.intersection(path[:2])):
             continue
+        if name in definition.embeddings:
+            continue
         if path[0] == "model_score" and name in judged:
             yield path, f"names the column of `{roles[name]}`, which decides by itself: a score is made of features"
         elif name in roles and name not in judged:
             yield path, f"names the column of `{roles[name]}`, whose values are not profiled"
         elif name not in judged and (features is not None or name in aside):
-            hint = did_you_mean(name, [*(features or ()), *(column for column in judged if column is not None)])
+            named = [*(features or ()), *definition.embeddings, *(column for column in judged if column is not None)]
+            hint = did_you_mean(name, named)
             yield path, f"is not profiled: name the column in `features`, too{hint}"
     if features is not None and definition.passthrough_columns_set is None:
         known = set(_everything(definition, roles))
@@ -122,7 +127,7 @@ def unknown_columns(definition: JobDefinition, known: Collection[str]) -> Proble
     """Names that no column has, of the rows or of what they are compared with; a check's own finding is that its column
     is missing.
     """
-    there = frozenset(known)
+    there = frozenset(known) | definition.embeddings.keys()
     for path, name in (*said_of(definition), *((("column_types", name), name) for name in definition.column_types)):
         if name not in there and path[0] != "checks":
             hint = did_you_mean(name, there) or f"; there are {_listed(there)}"

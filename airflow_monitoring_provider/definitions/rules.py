@@ -16,6 +16,7 @@ from airflow_monitoring_provider.definitions.baseline import (
 )
 from airflow_monitoring_provider.definitions.checks import NOT_ALLOWED, OUT_OF_BOUNDS
 from airflow_monitoring_provider.definitions.drift import DEFAULT_LIMITS
+from airflow_monitoring_provider.definitions.embeddings import embedding_problems
 from airflow_monitoring_provider.definitions.identifiers import IDENTIFIER_BYTES, fault
 from airflow_monitoring_provider.definitions.intake import FileIntake, SqlIntake
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
@@ -45,7 +46,7 @@ Problems = Iterator[tuple[PartPath, str]]
 def broken_rules(definition: JobDefinition) -> list[tuple[PartPath, str]]:
     """Every rule the definition breaks, in the order of its fields."""
     rules = (_job, _aggregation, _roles, _target, _output_columns, _output_place, _times, _partitions, _drift)
-    of_columns = (misnamed_columns, _cells, _checks, _segments)
+    of_columns = (misnamed_columns, _cells, _checks, _segments, embedding_problems)
     return [
         problem
         for rule in (*rules, *of_columns, ranking_problems, interval_problems, naive_problems, _custom, _engine)
@@ -285,6 +286,7 @@ def _engine(definition: JobDefinition) -> Problems:
         ),
         "parts are read row by row (`partitions`)": definition.partitions,
         "rows are ranked one by one (`ranking`)": definition.ranking,
+        "vectors are read row by row (`embeddings`)": definition.embeddings,
         "rows are put in the order of their times (`naive_forecast`)": naive is not None and naive.learnt,
         "predictions are kept for actuals that come later (`association_id_column`)": columns.association_id_column,
     }

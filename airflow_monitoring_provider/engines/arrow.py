@@ -21,11 +21,13 @@ from airflow_monitoring_provider.engines.columns import ColumnCounter
 from airflow_monitoring_provider.engines.instants import read_instants
 from airflow_monitoring_provider.engines.segments import CodeArray, SegmentReader, Sorted, sorted_array
 from airflow_monitoring_provider.engines.targets import TargetBuilder, queries_of, series_of
+from airflow_monitoring_provider.engines.vectors import add_vectors
 from airflow_monitoring_provider.engines.whole_rows import RowHashes
 from airflow_monitoring_provider.exceptions import SourceUnavailable
 from airflow_monitoring_provider.intake.source import BatchStretch, Stretch, column_of
 from airflow_monitoring_provider.profiles.arrays import BoolArray, is_text
 from airflow_monitoring_provider.profiles.column import ColumnBuilder
+from airflow_monitoring_provider.profiles.embeddings import EmbeddingBuilder
 from airflow_monitoring_provider.profiles.histogram import HistogramBuilder
 from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan, SegmentPlan
 from airflow_monitoring_provider.profiles.profile import Profile
@@ -75,6 +77,7 @@ class ProfileBuilder:
         self._repeated = WholeRowsBuilder() if plan.whole_rows else None
         self._ranking = RankingBuilder(plan.ranking) if plan.ranking and self._target is not None else None
         self._series = SeriesBuilder(plan.series.lag) if plan.series is not None else None
+        self._embeddings = {each.name: EmbeddingBuilder(each.dimensions) for each in plan.embeddings}
         self._pool = concurrent.futures.ThreadPoolExecutor(threads) if threads > 1 else None
         self._counted: tuple[Stretch, RowHashes | None, list[concurrent.futures.Future[None]]] | None = None
 
@@ -89,6 +92,7 @@ class ProfileBuilder:
             columns.append(self._plan.ranking.query_column)
         if self._plan.series is not None:
             columns += self._plan.series.columns
+        columns += [name for embedding in self._plan.embeddings for name in embedding.columns]
         # A segment's builder sees the same rows and knows of no column but these.
         own = [name for name in columns if name is not None] or [column.name for column in self._plan.columns[:1]]
         return tuple(dict.fromkeys([*own, *(name for segment in self._plan.segments for name in segment.columns)]))
@@ -119,8 +123,10 @@ class ProfileBuilder:
             self._target.update(batch, scored)
             if self._ranking is not None:
                 self._ranking.update(*queries_of(batch, self._plan, scored))
+        present = _where(statuses, EXCLUDED, inside=False)
+        for embedding in self._plan.embeddings:
+            add_vectors(self._embeddings[embedding.name], batch, embedding, present)
         if self._plan.timestamp_column is not None:
-            present = _where(statuses, EXCLUDED, inside=False)
             self._see_times(batch, self._plan.timestamp_column, present)
         for segments in self._segments:
             segments.see(batch, statuses)
@@ -181,6 +187,7 @@ class ProfileBuilder:
             whole_rows=self._repeated.finish() if self._repeated is not None else None,
             ranking=self._ranking.finish() if self._ranking is not None else None,
             series=self._series.finish() if self._series is not None else None,
+            embeddings={name: builder.finish() for name, builder in sorted(self._embeddings.items())},
         )
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from airflow_monitoring_provider.definitions.named_columns import awaited_column
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
 from airflow_monitoring_provider.exceptions import SourceError
 from airflow_monitoring_provider.profiles.arrays import is_text
+from airflow_monitoring_provider.profiles.embeddings import EmbeddingPlan
 from airflow_monitoring_provider.profiles.levels import LevelCounts
 from airflow_monitoring_provider.profiles.plan import (
     ColumnPlan,
@@ -73,6 +74,7 @@ def build_plan(definition: JobDefinition, schema: pa.Schema, source: str = "the 
         actual_time_column=_actual_time(definition),
         ranking=_ranking(definition),
         series=_series(definition),
+        embeddings=_embeddings(definition, schema, source),
         whole_rows=not {*definition.thresholds, *definition.history}.isdisjoint(OF_WHOLE_ROWS),
     )
 
@@ -157,6 +159,7 @@ def restrict_plan(plan: ProfilePlan, schema: pa.Schema, source: str = "the sourc
         needed.append(plan.ranking.query_column)
     if plan.series is not None:
         needed += [name for name in plan.series.columns if name not in there]
+    needed += [name for embedding in plan.embeddings for name in embedding.columns if name not in there]
     if plan.target is not None:
         needed += [name for name in plan.target.interval_columns or () if name not in there]
     if needed:
@@ -193,6 +196,7 @@ def read_columns(
         extra.append(plan.ranking.query_column)
     if plan.series is not None:
         extra += plan.series.columns
+    extra += [name for embedding in plan.embeddings for name in embedding.columns]
     if plan.target is not None:
         extra += plan.target.read_columns
     return tuple(dict.fromkeys([*(column.name for column in plan.columns), *(name for name in extra if name)]))
@@ -213,6 +217,19 @@ def _ranking(definition: JobDefinition) -> RankingPlan | None:
 def _series(definition: JobDefinition) -> SeriesPlan | None:
     own, actual = definition.naive_forecast, definition.monitoring_columns.actuals_value_column
     return None if own is None or not own.learnt or actual is None else SeriesPlan(actual, own.lag, own.series_column)
+
+
+def _embeddings(definition: JobDefinition, schema: pa.Schema, source: str) -> tuple[EmbeddingPlan, ...]:
+    there = frozenset(schema.names)
+    for name, own in definition.embeddings.items():
+        if name in there.difference(own.read_columns(name)):
+            raise SourceError(
+                f"embedding {name!r} has the name of a column of {source} that it is not made of; name it otherwise"
+            )
+    return tuple(
+        EmbeddingPlan(name, own.read_columns(name), own.length, split=own.columns is not None)
+        for name, own in sorted(definition.embeddings.items())
+    )
 
 
 def _target(definition: JobDefinition) -> TargetPlan | None:
@@ -304,7 +321,9 @@ def _suits(kind: ColumnKind, arrow_type: pa.DataType, *, declared: bool) -> bool
 
 
 def role_columns(definition: JobDefinition) -> list[str]:
-    """Columns that the definition gives a role other than feature: predictions, identifiers, times, actuals."""
+    """Columns that the definition gives a role other than feature: predictions, identifiers, times, actuals, and those
+    that embeddings are made of.
+    """
     columns = definition.monitoring_columns
     optional = (
         definition.ranking.query_column if definition.ranking is not None else None,
@@ -319,7 +338,9 @@ def role_columns(definition: JobDefinition) -> list[str]:
     identifiers = definition.monitoring_output_settings.unique_row_identifier_columns
     interval = definition.prediction_interval
     ends = () if interval is None else (interval.lower_column, interval.upper_column)
-    return [*columns.prediction_column_names, *ends, *identifiers, *(name for name in optional if name is not None)]
+    vectors = (column for name, own in definition.embeddings.items() for column in own.read_columns(name))
+    others = (name for name in optional if name is not None)
+    return [*columns.prediction_column_names, *ends, *identifiers, *vectors, *others]
 
 
 def _named_columns(definition: JobDefinition) -> list[str]:

@@ -42,6 +42,7 @@ def reference_plan(definition: JobDefinition, schema: pa.Schema, source: str) ->
         target=target,
         series=full.series if timed and full.series is not None and there.issuperset(full.series.columns) else None,
         ranking=full.ranking if full.ranking is not None and full.ranking.query_column in there else None,
+        embeddings=tuple(each for each in full.embeddings if there.issuperset(each.columns)),
         timestamp_column=full.timestamp_column if timed else None,
         actual_time_column=full.actual_time_column if timed and full.actual_time_column in there else None,
     )

@@ -62,6 +62,8 @@ def check_plan(plan: ProfilePlan, selection: Selection) -> None:
         raise CannotPushDown("the rows of a query are ranked one by one")
     if plan.series is not None:
         raise CannotPushDown("the rows of a series are put in the order of their times")
+    if plan.embeddings:
+        raise CannotPushDown("the vectors of embeddings are read row by row")
     for column in plan.columns:
         arrives = selection.types.field(column.name).type
         if column.kind is ColumnKind.NUMERIC and not is_numeric(arrives):

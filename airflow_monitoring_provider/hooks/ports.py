@@ -51,6 +51,7 @@ def _open_source(
     cancelled: Callable[[], bool],
 ) -> RowSource:
     from airflow_monitoring_provider.definitions import FileIntake, SqlIntake
+    from airflow_monitoring_provider.definitions.embeddings import vector_columns
     from airflow_monitoring_provider.intake.source import open_source
 
     if isinstance(intake, SqlIntake):
@@ -61,7 +62,13 @@ def _open_source(
         return open_source(intake, engine=engine, order_by=order_by)
     if isinstance(intake, FileIntake):
         files = open_files(intake.url, intake.connection_id, purpose="intakeSettings.dataStoreId")
-        return open_source(intake, filesystem=files.filesystem, root=files.root, csv=definition.csv_settings)
+        return open_source(
+            intake,
+            filesystem=files.filesystem,
+            root=files.root,
+            csv=definition.csv_settings,
+            vectors=vector_columns(definition),
+        )
     return open_source(intake)
 
 

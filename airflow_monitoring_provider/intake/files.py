@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import IO, cast
 
@@ -63,12 +63,21 @@ class FileSource:
 
     :param root: folder of ``filesystem`` that no path leaves.
     :param csv: delimiter, quote and encoding of CSV files.
+    :param vectors: columns of Parquet files whose lists of numbers are delivered as they are.
     """
 
-    def __init__(self, filesystem: fsspec.AbstractFileSystem, root: str, intake: FileIntake, csv: CsvSettings) -> None:
+    def __init__(
+        self,
+        filesystem: fsspec.AbstractFileSystem,
+        root: str,
+        intake: FileIntake,
+        csv: CsvSettings,
+        vectors: Collection[str] = (),
+    ) -> None:
         self._files = Files(filesystem, root, intake.url)
         self._declared_format = intake.format
         self._csv = csv
+        self._vectors = frozenset(vectors)
         self._paths: list[str] = []
         self._survey: Survey | None = None
         self._format = FileFormat.CSV
@@ -133,7 +142,7 @@ class FileSource:
             if self._format is FileFormat.CSV:
                 self._survey = survey_csv(self._files, self._paths, self._csv)
             elif self._format is FileFormat.PARQUET:
-                self._survey = survey_parquet(self._files, self._paths)
+                self._survey = survey_parquet(self._files, self._paths, self._vectors)
             else:
                 self._survey = survey_json(self._files, self._paths)
         return self._survey

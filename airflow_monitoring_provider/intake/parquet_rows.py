@@ -1,6 +1,7 @@
 """Rows of one Parquet file, without the row groups that its statistics place outside a window.
 
-Text is delivered as it is stored, also where it is not UTF-8; a nested value as its canonical JSON text.
+Text is delivered as it is stored, also where it is not UTF-8; a nested value as its canonical JSON text, but lists of
+numbers as they are where a definition reads them as vectors.
 """
 
 from __future__ import annotations
@@ -167,15 +168,28 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type a column is delivered in: dictionaries decoded, nested values as JSON text."""
+def plain_type(kind: pa.DataType, *, vectors: bool = False) -> pa.DataType:
+    """The type a column is delivered in: dictionaries decoded, nested values as JSON text.
+
+    :param vectors: lists of numbers are delivered as they are.
+    """
     if pa.types.is_dictionary(kind):
-        return plain_type(kind.value_type)
+        return plain_type(kind.value_type, vectors=vectors)
+    if vectors and is_vector(kind):
+        return kind
     if pa.types.is_nested(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return pa.string()
     if pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind) or pa.types.is_binary_view(kind):
         return pa.binary()
     return pa.float64() if pa.types.is_float16(kind) else kind
+
+
+def is_vector(kind: pa.DataType) -> bool:
+    """A type of lists of numbers."""
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+        return False
+    inner = kind.value_type
+    return bool(pa.types.is_floating(inner) or pa.types.is_integer(inner) or pa.types.is_decimal(inner))
 
 
 def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
@@ -184,6 +198,9 @@ def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
         return one
     if pa.types.is_null(one):
         return other
+    vectors = [is_vector(one), is_vector(other)]
+    if any(vectors):
+        return pa.list_(pa.float64()) if all(vectors) else pa.string() if pa.string() in (one, other) else None
     if pa.types.is_integer(one) and pa.types.is_integer(other):
         return pa.int64()
     numeric = [pa.types.is_integer(k) or pa.types.is_floating(k) or pa.types.is_decimal(k) for k in (one, other)]
@@ -203,7 +220,7 @@ def conformed(column: pa.Array, kind: pa.DataType) -> pa.Array:
         return column
     if pa.types.is_dictionary(column.type):
         return conformed(column.dictionary_decode(), kind)
-    if pa.types.is_nested(column.type):
+    if pa.types.is_nested(column.type) and not is_vector(kind):
         return canonical_array(column).cast(pa.string())
     if pa.types.is_timestamp(column.type) and pa.types.is_timestamp(kind):
         return instants(column).view(kind)

@@ -8,7 +8,7 @@ to one window and to the same one wherever it is stored.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -331,12 +331,14 @@ def open_source(
     filesystem: fsspec.AbstractFileSystem | None = None,
     root: str = "",
     csv: CsvSettings | None = None,
+    vectors: Collection[str] = (),
     order_by: tuple[str, ...] = (),
 ) -> RowSource:
     """The row source of an intake.
 
     :param engine: for SQL intake.
     :param filesystem: for file intake, with ``root``, the folder in it that no path may leave.
+    :param vectors: columns of files that hold vectors: lists of numbers come as lists, where elsewhere they are texts.
     :param order_by: columns to sort SQL rows by; files keep their order.
     :raises ConfigurationError: the intake's connection was not given, or no job can read this type.
     """
@@ -351,7 +353,7 @@ def open_source(
 
         if filesystem is None:
             raise ConfigurationError(f"intake of type {intake.type} needs a file connection; set dataStoreId")
-        return FileSource(filesystem, root, intake, csv or CsvSettings.model_validate({}))
+        return FileSource(filesystem, root, intake, csv or CsvSettings.model_validate({}), vectors)
     raise ConfigurationError(f"intake of type {intake.type} is known but not served; use a database or file type")
 
 

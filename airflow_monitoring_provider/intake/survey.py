@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import pyarrow as pa
 
@@ -83,9 +83,10 @@ def survey_json(files: Files, paths: list[str]) -> Survey:
     return Survey({name: member.type() for name, member in found.items()}, {})
 
 
-def survey_parquet(files: Files, paths: list[str]) -> Survey:
+def survey_parquet(files: Files, paths: list[str], vectors: Collection[str] = ()) -> Survey:
     """Read every footer.
 
+    :param vectors: columns whose lists of numbers are delivered as they are.
     :raises SourceError: a file is no Parquet, or stores a column in a type that has nothing in common with another's.
     """
     types: dict[str, pa.DataType] = {}
@@ -95,7 +96,7 @@ def survey_parquet(files: Files, paths: list[str]) -> Survey:
             schema = ParquetRows(stream, files.name(path)).schema
         _keep(headers, path, schema.names)
         for field in schema:
-            kind = plain_type(field.type)
+            kind = plain_type(field.type, vectors=field.name in vectors)
             common = common_type(types.get(field.name, kind), kind)
             if common is None:
                 raise SourceError(

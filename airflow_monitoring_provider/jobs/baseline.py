@@ -66,9 +66,10 @@ _DECIDING_FIELDS = {
     "ranking",
     "prediction_interval",
     "naive_forecast",
+    "embeddings",
     "segments",
 }
-_YOUNGER_FIELDS = ("segments", "ranking", "prediction_interval", "naive_forecast", "negative_class")
+_YOUNGER_FIELDS = ("segments", "ranking", "prediction_interval", "naive_forecast", "negative_class", "embeddings")
 """Left out where they are empty, so that the keys of baselines that were made before them are kept."""
 
 

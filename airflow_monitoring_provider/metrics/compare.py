@@ -1,8 +1,9 @@
 """The whole comparison of one batch: two profiles in, metric values in long form out. Pure, and in a fixed order.
 
 Order: the batch's quality; then each column by role (features, predictions, actuals) and name, drift before quality;
-then the shares of predicted classes; then performance; then how alike groups are treated; then the same of each segment
-by its id, of columns the primary drift value only. No result depends on the order of rows, columns or levels.
+then embeddings by name, likewise; then the shares of predicted classes; then performance; then how alike groups are
+treated; then the same of each segment by its id, of columns and embeddings the primary drift value only. No result
+depends on the order of rows, columns or levels.
 
 p-values are adjusted over the batch (:mod:`.multiplicity`): features, predictions and actuals together, because any of
 them can turn the batch's verdict.
@@ -17,6 +18,7 @@ from datetime import datetime
 from airflow_monitoring_provider.metrics.batch_quality import batch_quality, label_lags, row_counts
 from airflow_monitoring_provider.metrics.checks import column_checks
 from airflow_monitoring_provider.metrics.drift import column_drift
+from airflow_monitoring_provider.metrics.embeddings import embedding_values
 from airflow_monitoring_provider.metrics.groups import group_values
 from airflow_monitoring_provider.metrics.labels import has_actuals
 from airflow_monitoring_provider.metrics.multiplicity import adjusted
@@ -63,6 +65,7 @@ def compare(
     values = batch_quality(current, baseline, changes, null_timestamps, identified=settings.identified, as_of=as_of)
     for name in _columns(current, baseline, changes):
         values += _column(name, current, baseline, settings, changes)
+    values += embedding_values(current, baseline, settings)
     values += _target(current, baseline, settings)
     values += group_values(current, baseline, settings)
     comparable = _comparable_segments(current, baseline)
@@ -107,9 +110,10 @@ def _segment(
     rows, before = _segment_sides(segment, current, baseline)
     empty = not rows.rows or (before is not None and not before.rows)
     values: list[MetricValue] = []
+    reason = Reason.NO_DATA if empty else None
     for name in _columns(rows, before, changes):
-        reason = Reason.NO_DATA if empty else None
         values += [value for value in _column(name, rows, before, settings, changes, reason) if value.primary]
+    values += [value for value in embedding_values(rows, before, settings, reason=reason) if value.primary]
     values += _target(rows, before, settings)
     if rows.rows < settings.segment_rows:
         values = [_unsupported(value, settings.segment_rows) for value in values]

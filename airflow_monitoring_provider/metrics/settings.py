@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_monitoring_provider.definitions.embeddings import primary_of
 from airflow_monitoring_provider.definitions.verdict import Adjustment
 from airflow_monitoring_provider.definitions.window import Window, matures_at
 from airflow_monitoring_provider.metrics.choice import DriftChoices
@@ -42,6 +43,7 @@ class ComparisonSettings:
     :param checks: column -> what the definition says of its values.
     :param quantile: of the actuals, that a regression's predictions aim at.
     :param interval_level: share of the actuals that predicted intervals are to cover; None: there are none.
+    :param embeddings: name -> the distance that decides.
     :param drift: what is measured for each column, and in which cells.
     """
 
@@ -64,6 +66,7 @@ class ComparisonSettings:
     final_coverage: FinalCoverage | None = None
     identified: bool = False
     checks: Mapping[str, ColumnCheck] = dataclasses.field(default_factory=dict)
+    embeddings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     drift: DriftChoices = dataclasses.field(default_factory=DriftChoices)
 
     @classmethod
@@ -89,6 +92,7 @@ class ComparisonSettings:
             mature_at=None if window is None else matures_at(definition, window),
             identified=bool(definition.monitoring_output_settings.unique_row_identifier_columns),
             checks=definition.checks,
+            embeddings={name: primary_of(definition, name) for name in definition.embeddings},
             drift=DriftChoices.from_definition(definition),
         )
 

@@ -182,6 +182,24 @@ def _covered(value: MetricValue, amount: float) -> str:
     return f"{where}, which are to hold {aim} ({sides}, of {number(details['rows'])})"
 
 
+def _centroid(value: MetricValue, amount: float) -> str:
+    """How far the mean vector moved, beside what chance brings, and the dimensions that moved most."""
+    details = value.details
+    if value.name == "centroid_cosine":
+        moved = f"the mean vector turned by a cosine distance of {number(amount)}"
+    else:
+        now, chance = numbers(amount, details["expected_by_chance"])
+        moved = f"the mean vector moved by {now}, where chance alone brings about {chance}"
+    clauses = []
+    for each in details.get("moved_dimensions", ())[:_NAMED]:
+        named = each["dimension"]
+        what = f"dimension {named}" if isinstance(named, int) else printable(str(named), _LONGEST)
+        then, now = numbers(each["reference"], each["current"])
+        verb = _verb(each["reference"], each["current"])
+        clauses.append(f"{what} {verb} from {then} to {now} ({percents(each['share'])[0]} of it)")
+    return "; ".join([moved, ", ".join(clauses)]) if clauses else moved
+
+
 def _drift_share(value: MetricValue, amount: float) -> str:
     detected, judged = value.details.get("detected"), value.details.get("judged")
     of = f" ({detected} of {judged})" if detected is not None and judged is not None else ""
@@ -207,6 +225,8 @@ _OWN: Mapping[str, Callable[[MetricValue, float], str]] = {
     "row_count_ratio": _rows,
     "freshness": _fresh,
     "interval_coverage": _covered,
+    "centroid_euclidean": _centroid,
+    "centroid_cosine": _centroid,
     "label_lag_p50": _late,
     "label_lag_p95": _late,
     "drift_share": _drift_share,

@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow_monitoring_provider.definitions.metric_terms import OF_RANKINGS
 from airflow_monitoring_provider.definitions.terms import ColumnKind, TargetType
+from airflow_monitoring_provider.profiles.embeddings import EmbeddingPlan
 
 
 class ColumnRole(StrEnum):
@@ -189,6 +190,7 @@ class ProfilePlan:
     :param whole_rows: repetitions of whole rows are counted, and rows without any value.
     :param ranking: how the rows of a query are ranked; in a segment, those of its rows that are in it.
     :param series: how far actuals lie from those before them; of all rows only.
+    :param embeddings: vectors of which the mean is kept, by name; in a segment, those of its rows.
     """
 
     columns: tuple[ColumnPlan, ...]
@@ -203,6 +205,7 @@ class ProfilePlan:
     whole_rows: bool = False
     ranking: RankingPlan | None = None
     series: SeriesPlan | None = None
+    embeddings: tuple[EmbeddingPlan, ...] = ()
 
     def of_segment(self) -> ProfilePlan:
         """The plan of the profile that a segment of the rows has."""
@@ -215,11 +218,12 @@ class ProfilePlan:
 
     def to_dict(self) -> dict[str, object]:
         """The plan as JSON-ready data; :meth:`from_dict` reads it back. Without segments, a time of actuals,
-        whole rows, ranking, series or intervals it is what it was before there were any.
+        whole rows, ranking, series, embeddings or intervals it is what it was before there were any.
         """
         data: dict[str, object] = json.loads(json.dumps(dataclasses.asdict(self)))
-        if not self.segments:
-            del data["segments"]
+        for name in ("segments", "embeddings"):
+            if not data[name]:
+                del data[name]
         if self.actual_time_column is None:
             del data["actual_time_column"]
         if not self.whole_rows:
@@ -251,9 +255,11 @@ class ProfilePlan:
         segments = tuple(_segment(data) for data in raw.pop("segments", ()))  # type: ignore[attr-defined]
         ranking: Any = raw.pop("ranking", None)
         series: Any = raw.pop("series", None)
+        embeddings: Any = raw.pop("embeddings", ())
         return cls(
             segments=segments,
             columns=columns,
+            embeddings=tuple(EmbeddingPlan(**{**each, "columns": tuple(each["columns"])}) for each in embeddings),
             series=None if series is None else SeriesPlan(**series),
             ranking=None if ranking is None else RankingPlan(**{**ranking, "k": tuple(ranking["k"])}),
             target=None
@@ -306,7 +312,7 @@ class SchemaChanges:
 
 def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
     """One plan with the columns of both, sorted by name; the plans of merged profiles must agree in all else,
-    but whole rows, ranking, series and intervals are known only where both profiles know them (and alike).
+    but whole rows, ranking, series, embeddings and intervals are known only where both profiles know them (and alike).
 
     Of a shared column those edges and named levels are kept that both have: what was counted on one side only is not
     known of all rows.
@@ -329,6 +335,7 @@ def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
         "whole_rows": a.whole_rows and b.whole_rows,
         "ranking": a.ranking if a.ranking == b.ranking else None,
         "series": a.series if a.series == b.series else None,
+        "embeddings": tuple(each for each in a.embeddings if each in b.embeddings),
     }
     if dataclasses.replace(a, **shared) != dataclasses.replace(b, **shared):
         raise ValueError("the plans of both profiles differ")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from airflow_monitoring_provider.profiles.classification import ClassificationProfile
 from airflow_monitoring_provider.profiles.column import ColumnProfile
+from airflow_monitoring_provider.profiles.embeddings import EmbeddingProfile
 from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, merge_plans
 from airflow_monitoring_provider.profiles.ranking import RankingProfile
@@ -40,6 +41,7 @@ class Profile:
         actuals have changed what is relevant.
     :param series: how far actuals lie from those before them; None where the plan does not ask, or where late ones have
         been joined.
+    :param embeddings: name -> profile of the vectors, of all that the plan has.
     """
 
     plan: ProfilePlan
@@ -54,6 +56,7 @@ class Profile:
     whole_rows: WholeRows | None = None
     ranking: RankingProfile | None = None
     series: SeriesProfile | None = None
+    embeddings: dict[str, EmbeddingProfile] = dataclasses.field(default_factory=dict)
 
     def merge(self, *others: Profile) -> Profile:
         """The profile of all sets of rows; columns that only some of them have are merged of those.
@@ -88,6 +91,7 @@ class Profile:
             whole_rows=repeated[0].merge(*repeated[1:]) if len(repeated) == len(parts) else None,
             ranking=ranked[0].merge(*ranked[1:]) if len(ranked) == len(parts) else None,
             series=ordered[0].merge(*ordered[1:]) if len(ordered) == len(parts) else None,
+            embeddings=_merge_embeddings(plan, parts),
         )
 
     def content_hash(self) -> str:
@@ -105,6 +109,12 @@ def merge(a: Profile, b: Profile) -> Profile:
 def merge_all(first: Profile, *others: Profile) -> Profile:
     """The profile of all sets of rows."""
     return first.merge(*others)
+
+
+def _merge_embeddings(plan: ProfilePlan, parts: Sequence[Profile]) -> dict[str, EmbeddingProfile]:
+    found = {each.name: [part.embeddings.get(each.name) for part in parts] for each in plan.embeddings}
+    known = {name: [side for side in sides if side is not None] for name, sides in found.items()}
+    return {name: sides[0].merge(*sides[1:]) for name, sides in sorted(known.items()) if sides}
 
 
 def _merge_segments(parts: Sequence[Profile]) -> dict[str, Profile]:

@@ -28,10 +28,13 @@ from airflow_monitoring_provider.profiles.plan import ColumnRole, ProfilePlan
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.profiles.regression import ErrorSums, IntervalCounts, RegressionProfile
 from airflow_monitoring_provider.profiles.stored_rows import (
+    read_embeddings,
     read_ranking,
     read_series,
     read_whole_rows,
+    write_embeddings,
     write_ranking,
+    write_rounded_embeddings,
     write_series,
     write_whole_rows,
 )
@@ -163,6 +166,8 @@ def _write_rows(profile: Profile, packer: Packer) -> dict[str, Any]:
         content["ranking"] = write_ranking(profile.ranking)
     if profile.series is not None:
         content["series"] = write_series(profile.series, packer)
+    if profile.embeddings:
+        content["embeddings"] = write_embeddings(profile.embeddings)
     return content
 
 
@@ -254,6 +259,8 @@ def _write_rounded_rows(profile: Profile) -> dict[str, Any]:
         content["ranking"] = {name: _write_moments(moments) for name, moments in profile.ranking.scores.items()}
     if profile.series is not None:
         content["series"] = _write_moments(profile.series.errors)
+    if profile.embeddings:
+        content["embeddings"] = write_rounded_embeddings(profile.embeddings)
     return content
 
 
@@ -303,6 +310,7 @@ def _read_rows(exact: Any, rounded: Any, plan: ProfilePlan, unpacker: Unpacker) 
         whole_rows=read_whole_rows(exact.get("whole_rows"), unpacker),
         ranking=read_ranking(exact.get("ranking"), rounded.get("ranking", {})),
         series=read_series(exact.get("series"), rounded.get("series"), unpacker),
+        embeddings=read_embeddings(exact.get("embeddings", {}), rounded.get("embeddings", {})),
         earliest=exact["earliest"],
         latest=exact["latest"],
     )

@@ -1,4 +1,4 @@
-"""The stored form of what a profile keeps of rows as such: their repetitions, rankings and series."""
+"""The stored form of what a profile keeps of rows as such: their repetitions, rankings, series and vectors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from airflow_monitoring_provider.profiles.embeddings import EmbeddingProfile
 from airflow_monitoring_provider.profiles.moments import Moments
 from airflow_monitoring_provider.profiles.ranking import RankingProfile
 from airflow_monitoring_provider.profiles.series import SeriesProfile
@@ -14,6 +15,8 @@ from airflow_monitoring_provider.profiles.varints import Packer, Unpacker
 from airflow_monitoring_provider.profiles.whole_rows import WholeRows
 
 _EXACT_RANKING = ("rows", "without_query", "queries", "negative", "beyond")
+_EXACT_EMBEDDING = ("rows", "missing", "invalid", "other_length")
+_ROUNDED_EMBEDDING = ("mean_high", "mean_low", "squares", "cubes")
 _EXACT_SERIES = ("lag", "rows", "incomplete", "unordered", "beyond")
 
 
@@ -45,6 +48,28 @@ def write_series(series: SeriesProfile, packer: Packer) -> Any:
         "heads": series.heads[there].tolist() if series.keys.size else [],
         "tails": series.tails[there[:, ::-1]].tolist() if series.keys.size else [],
     }
+
+
+def write_embeddings(embeddings: dict[str, EmbeddingProfile]) -> dict[str, Any]:
+    """Counts of vectors; their means and spreads are written beside what merges to 1e-9."""
+    return {name: {field: getattr(each, field) for field in _EXACT_EMBEDDING} for name, each in embeddings.items()}
+
+
+def write_rounded_embeddings(embeddings: dict[str, EmbeddingProfile]) -> dict[str, Any]:
+    """Means and spreads, dimension by dimension."""
+    return {
+        name: {field: getattr(each, field).tolist() for field in _ROUNDED_EMBEDDING}
+        for name, each in embeddings.items()
+    }
+
+
+def read_embeddings(raw: dict[str, Any], rounded: dict[str, Any]) -> dict[str, EmbeddingProfile]:
+    """What both wrote."""
+    found = {}
+    for name, counts in raw.items():
+        arrays: dict[str, Any] = {field: np.array(rounded[name][field], np.float64) for field in _ROUNDED_EMBEDDING}
+        found[name] = EmbeddingProfile(**counts, **arrays)
+    return found
 
 
 def read_whole_rows(raw: Any, unpacker: Unpacker) -> WholeRows | None:
