@@ -6,8 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # More options for pytest, for example: make test PYTEST_ARGS="-k drift -x"
 PYTEST_ARGS ?=
-# Many tests wait for processes, so one more of them than there are processors keeps these busy
-WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+# Many tests wait for processes, so two more workers than there are processors keep these busy
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2)))
 # More options for the fault sweep; see tests/faults/README.md
 FAULTS_ARGS ?=
 # More options for the simulations; see benchmarks/calibration.py and benchmarks/coverage_of_intervals.py

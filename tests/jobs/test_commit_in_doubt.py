@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+import store_tables
 from airflow_monitoring_provider.definitions import JobState, job_id
 from airflow_monitoring_provider.exceptions import OutcomeUnknown, OutputUnavailable
-from airflow_monitoring_provider.store import schema
 from airflow_monitoring_provider.store.engine import open_engine
 from airflow_monitoring_provider.store.store import MonitoringStore
 
@@ -18,8 +18,8 @@ from airflow_monitoring_provider.store.store import MonitoringStore
 @pytest.fixture
 def engine(postgres_url: str, small_world: Any) -> Iterator[sa.Engine]:
     """The engine of a store on PostgreSQL, which the small world uses from now on."""
+    store_tables.make(postgres_url)
     made = open_engine(postgres_url)
-    schema.migrate(made)
     with MonitoringStore(made, storage=small_world.storage) as store:
         small_world.store = store
         yield made

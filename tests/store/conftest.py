@@ -12,11 +12,11 @@ from typing import IO, Any
 
 import pytest
 
+import store_tables
 from airflow_monitoring_provider.definitions.load import load_definition
 from airflow_monitoring_provider.definitions.model import JobDefinition
 from airflow_monitoring_provider.definitions.window import Window
 from airflow_monitoring_provider.metrics.values import Direction, MetricValue, ResultKind
-from airflow_monitoring_provider.store import schema
 from airflow_monitoring_provider.store.engine import open_engine
 from airflow_monitoring_provider.store.records import DefinitionRecord, Snapshot
 from airflow_monitoring_provider.store.storage import Storage
@@ -28,9 +28,7 @@ CHILD = Path(__file__).with_name("child.py")
 @pytest.fixture
 def store_url(database_url: str) -> str:
     """URL of a database that has the store's tables, on SQLite and on PostgreSQL."""
-    engine = open_engine(database_url)
-    schema.migrate(engine)
-    engine.dispose()
+    store_tables.make(database_url)
     return database_url
 
 

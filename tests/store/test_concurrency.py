@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+import store_tables
 from airflow_monitoring_provider.definitions.terms import JobState
 from airflow_monitoring_provider.definitions.window import Window
 from airflow_monitoring_provider.exceptions import OutcomeUnknown, StoreUnavailable
@@ -95,9 +96,7 @@ def test_a_frozen_commit_gives_others_a_clear_error_and_then_the_window(
     child: Child,
     said: Said,
 ) -> None:
-    engine = open_engine(postgres_url)
-    schema.migrate(engine)
-    engine.dispose()
+    store_tables.make(postgres_url)
     store = open_store(postgres_url, wait=0.5)
     record = store.register_definition(definition)
     frozen = child(
@@ -217,8 +216,8 @@ def test_a_commit_whose_answer_is_lost_is_told_apart_and_found(
     snapshot: Any,
 ) -> None:
     url, armed = swallowing_proxy
+    store_tables.make(postgres_url)
     engine = open_engine(postgres_url)
-    schema.migrate(engine)
     store = open_store(url)
     claim = store.claim(store.register_definition(definition), day(1), batch_name="b")
     armed.set()
