@@ -64,7 +64,7 @@ clean: ## Stop Airflow; remove its files, builds and caches (not .venv)
 	@rm -rf .airflow build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -path './.venv*' -prune -o -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
-bench: $(STAMP) ## Run the benchmarks, which takes 40 minutes; BENCH_ARGS="--small", "--only scan job" or "--update"
+bench: $(STAMP) ## Run the benchmarks, which takes half an hour; BENCH_ARGS="--small", "--missing", "--only scan job" or "--update"
 	@$(RUN) benchmarks/run.py $(BENCH_ARGS)
 
 calibration: $(STAMP) ## Simulate how often the default verdict is wrong; CALIBRATION_ARGS="--batches 20 --only sizes" for less

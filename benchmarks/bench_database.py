@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3, help="the tables show medians")
     parser.add_argument("--line-runs", type=int, default=1, help="the same behind a slow line")
+    parser.add_argument("--line-rows", type=int, default=300_000, help="of them at most, behind a slow line")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     options = parser.parse_args()
     rows, runs = options.rows, options.runs
@@ -57,6 +58,7 @@ def main() -> None:
             names = dict.fromkeys(("drain", "adbc_read", "copy_read", "copy_profile"), url)
             section("PostgreSQL: reading", names, runs, "drain", {"copy_profile": 1.5})
         if "push-down" in options.only:
+            measure.run(measure.child("note_buckets", url))
             names = dict.fromkeys(("hand_written", "hand_each", "pushed"), url)
             section("PostgreSQL: push-down", names, runs, "hand_written", {"pushed": 1.5})
         if "write" in options.only:
@@ -65,12 +67,19 @@ def main() -> None:
         if "sqlite" in options.only:
             names = dict.fromkeys(("fetch_arrow", "adbc_read", "lite_read", "lite_profile"), lite)
             section("SQLite", names, runs, "fetch_arrow", {"lite_profile": 1.3})
-        for bandwidth in BANDWIDTHS if "line" in options.only else ():
-            with throttled(directory, Path(folder) / "line", bandwidth) as line:
-                slow = f"postgresql+psycopg://postgres:@/postgres?host={line}"
-                names = {"copy_profile": slow, "pushed": slow}
-                title = f"PostgreSQL over {bandwidth / 1e6:.0f} MB/s"
-                section(title, names, options.line_runs, "copy_profile", {})
+        if "line" in options.only:
+            slow_lines(directory, Path(folder) / "line", min(rows, options.line_rows), options.line_runs)
+
+
+def slow_lines(directory: str, place: Path, rows: int, runs: int) -> None:
+    """Read and push down through lines of several widths; from fewer rows, as reading waits for the bytes."""
+    behind = "postgresql+psycopg://postgres:@/line?host={}".format
+    measure.run(measure.child("create_line", f"postgresql+psycopg://postgres:@/postgres?host={directory}"))
+    measure.run(measure.child("load", behind(directory), workload.current(rows)))
+    for bandwidth in BANDWIDTHS:
+        with throttled(directory, place, bandwidth) as line:
+            names = dict.fromkeys(("copy_profile", "pushed"), behind(line))
+            section(f"PostgreSQL over {bandwidth / 1e6:.0f} MB/s, {rows:,} rows", names, runs, "copy_profile", {})
 
 
 def section(title: str, children: dict[str, str], runs: int, peer: str, limits: dict[str, float]) -> None:
@@ -172,6 +181,14 @@ def load(url: str, parquet: str) -> None:
             connection.exec_driver_sql("VACUUM ANALYZE rows")
 
 
+def create_line(url: str) -> None:
+    """The database ``line``."""
+    import sqlalchemy as sa
+
+    with sa.create_engine(url).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("CREATE DATABASE line")
+
+
 def _plan() -> Any:
     from airflow_monitoring_provider.definitions.terms import ColumnKind
     from airflow_monitoring_provider.profiles.plan import ColumnPlan, ProfilePlan
@@ -269,6 +286,26 @@ def pushed(url: str) -> dict[str, Any]:
     return {**_timed(work, url), "hash": found[0].content_hash()}
 
 
+def note_buckets(url: str) -> None:
+    """The buckets of a profile, which tell queries by hand how fine they are to be, and what they have to find."""
+    import numpy as np
+
+    from airflow_monitoring_provider.engines.sql import profile_in_database
+
+    with _source(url).selection(None) as selection:
+        profile = profile_in_database(_plan(), selection)
+    noted: dict[str, Any] = {}
+    for name in workload.NUMERIC:
+        found = profile.columns[name].histogram
+        noted |= {f"{name} shift": found.shift, f"{name} codes": found.codes, f"{name} counts": found.counts}
+    np.savez(_noted(url), **noted)
+
+
+def _noted(url: str) -> Path:
+    """Where they are noted: beside the server's folder."""
+    return Path(url.partition("?host=")[2]).with_name("buckets.npz")
+
+
 def hand_written(url: str) -> dict[str, Any]:
     """One statement for all moments, the buckets and levels of four columns in each of the others."""
     return _by_hand(url, at_once=4)
@@ -282,17 +319,16 @@ def hand_each(url: str) -> dict[str, Any]:
 def _by_hand(url: str, *, at_once: int) -> dict[str, Any]:
     """What a profile holds of buckets, levels, bounds and sums of powers, with no regard to NaN and infinities.
 
-    A value's square is computed once. How far to shift the bits of a double is what the profile came to.
+    A value's square is computed once. How far to shift the bits of a double is what a profile came to before.
     """
     import numpy as np
     import psycopg
 
-    from airflow_monitoring_provider.engines.sql import profile_in_database
     from airflow_monitoring_provider.engines.sql_bits import order_codes
 
-    with _source(url).selection(None) as selection:
-        profile = profile_in_database(_plan(), selection)
-    shifts = {name: profile.columns[name].histogram.shift for name in workload.NUMERIC}
+    with np.load(_noted(url)) as noted:
+        buckets = {name: [noted[f"{name} {what}"] for what in ("codes", "counts")] for name in workload.NUMERIC}
+        shifts = {name: int(noted[f"{name} shift"]) for name in workload.NUMERIC}
     power = "count({0}), min({0}), max({0}), sum({0}), sum({0}_2), sum({0}*{0}_2), sum({0}_2*{0}_2)"
     squares = ", ".join(f"{name}, {name} * {name} AS {name}_2" for name in workload.NUMERIC)
     sums = f"SELECT {', '.join(map(power.format, workload.NUMERIC))} FROM (SELECT {squares} FROM rows OFFSET 0) AS x"
@@ -320,9 +356,9 @@ def _by_hand(url: str, *, at_once: int) -> dict[str, Any]:
         figures = _timed(work, url)
     for name, shift in shifts.items():
         keys, counts = np.array([pair for pair in found[name] if pair[0] is not None], np.int64).T
-        codes, histogram = order_codes(keys, shift), profile.columns[name].histogram
+        codes = order_codes(keys, shift)
         order = np.argsort(codes)
-        if not (np.array_equal(codes[order], histogram.codes) and np.array_equal(counts[order], histogram.counts)):
+        if not all(map(np.array_equal, (codes[order], counts[order]), buckets[name])):
             raise AssertionError(f"the buckets of {name} are not those of the profile")
     return figures
 
@@ -427,6 +463,8 @@ CHILDREN = {
     function.__name__: function
     for function in (
         load,
+        create_line,
+        note_buckets,
         drain,
         copy_read,
         copy_profile,

@@ -3,7 +3,7 @@
 Every batch of the log has a million predictions. In the first scene the actuals name one batch, in the second a share
 of every batch, so that all are restated. ``scan`` reads the log's files once, all columns, and does nothing: the least
 that a join which reads everything could take. ``memory`` joins the same columns with pyarrow's own hash join, which
-holds both sides. Set BATCHES (default ``5 20``) for other sizes; 100 million predictions are ``BATCHES=100``.
+holds both sides. Set BATCHES (default ``2 10``) for other sizes; 100 million predictions are ``BATCHES=100``.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def main() -> None:
     """Two scenes at each size; the join of a scene can run once only, since the second changes nothing."""
     if measure.work(CHILDREN):
         return
-    for batches in map(int, os.environ.get("BATCHES", "5 20").split()):
+    for batches in map(int, os.environ.get("BATCHES", "2 10").split()):
         for scattered in ("no", "yes"):
             where = "every batch" if scattered == "yes" else "one batch"
             print(f"{ACTUAL_ROWS:,} actuals of {where}, {batches * BATCH_ROWS:,} logged predictions")

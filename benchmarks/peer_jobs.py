@@ -57,6 +57,18 @@ def nannyml(reference: str, current: str) -> dict[str, Any]:
     return {**watch.figures(), "values": int(result.size)}
 
 
+def whylogs_reference(reference: str) -> None:
+    """Store whylogs' profile of the reference, unless it is there."""
+    kept = Path(reference).with_suffix(".whylogs")
+    if kept.exists():
+        return
+    import pandas as pd
+    import whylogs as why
+
+    frame = pd.read_parquet(reference, columns=list(workload.MONITORED))
+    kept.write_bytes(why.log(frame).profile().view().serialize())
+
+
 def whylogs(reference: str, current: str) -> dict[str, Any]:
     """whylogs: log the current rows, and compare the sketches with those of a stored reference profile.
 
@@ -69,9 +81,6 @@ def whylogs(reference: str, current: str) -> dict[str, Any]:
     from whylogs.core.view.dataset_profile_view import DatasetProfileView
 
     kept = Path(reference).with_suffix(".whylogs")
-    if not kept.exists():
-        frame = pd.read_parquet(reference, columns=list(workload.MONITORED))
-        kept.write_bytes(why.log(frame).profile().view().serialize())
     watch = measure.Stopwatch()
     now = why.log(pd.read_parquet(current, columns=list(workload.MONITORED))).profile().view()
     before = DatasetProfileView.deserialize(kept.read_bytes())
@@ -149,6 +158,7 @@ CHILDREN = {
     "evidently": evidently,
     "nannyml": nannyml,
     "whylogs": whylogs,
+    "whylogs_reference": whylogs_reference,
     "by_hand": by_hand,
     "duckdb_scan": duckdb_scan,
     "duckdb_scan_all": duckdb_scan_all,
