@@ -65,7 +65,7 @@ def cannot(dialect: Any) -> str | None:
         return "this is a MariaDB, whose collations have other names; let its connection begin with mariadb"
     least = _LEAST_VERSION.get(name, ())
     if least and dialect.server_version_info < least:
-        return f"{name} casts to doubles from version {'.'.join(map(str, least))} on"
+        return f"SQLAlchemy writes casts to doubles for {name} from version {'.'.join(map(str, least))} on"
     return None
 
 

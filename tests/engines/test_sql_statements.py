@@ -179,8 +179,8 @@ def test_a_whole_profile_is_that_of_rows_that_are_read(name: str, target: str, s
 @pytest.mark.parametrize(
     ("kind", "version", "reason"),
     [
-        (mysql.dialect, (5, 7, 44), r"mysql casts to doubles from version 8\.0\.17 on"),
-        (mariadb.MariaDBDialect, (10, 3, 39), r"mariadb casts to doubles from version 10\.4\.5 on"),
+        (mysql.dialect, (5, 7, 44), r"casts to doubles for mysql from version 8\.0\.17 on"),
+        (mariadb.MariaDBDialect, (10, 3, 39), r"casts to doubles for mariadb from version 10\.4\.5 on"),
     ],
 )
 def test_servers_that_cannot_cast_to_doubles_are_refused(kind: Any, version: tuple[int, ...], reason: str) -> None:
