@@ -23,8 +23,9 @@ import pyarrow.compute as pc
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.engines.instants import read_instants
-from airflow_monitoring_provider.engines.numbers import read_doubles, whole_dtype
+from airflow_monitoring_provider.engines.numbers import plain_dtype, read_doubles, whole_dtype
 from airflow_monitoring_provider.kernels.counting import count_codes
+from airflow_monitoring_provider.kernels.gathering import Rows, can_gather
 from airflow_monitoring_provider.profiles.arrays import (
     BoolArray,
     fixed_width,
@@ -132,13 +133,17 @@ def distinct_texts(array: pa.Array) -> tuple[pa.Array, IntArray]:
 
 
 def _add_numbers(builder: ColumnBuilder, array: pa.Array, keep: BoolArray | None) -> None:
+    rows = len(array) if keep is None else int(np.count_nonzero(keep))
+    dtype = plain_dtype(array.type)
+    if dtype is not None and can_gather(dtype):
+        builder.add_missing(rows - builder.add_rows(Rows(fixed_width(array, dtype), valid_bits(array), keep)))
+        return
     numbers = read_doubles(array)
     chosen = _both(numbers.valid, keep)
     values, integers = numbers.values, numbers.integers
     if chosen is not None:
         values = values[chosen]
         integers = None if integers is None else integers[chosen]
-    rows = len(array) if keep is None else int(np.count_nonzero(keep))
     invalid = _count(numbers.invalid, keep)
     builder.add_invalid(invalid)
     builder.add_missing(rows - invalid - values.size)

@@ -68,12 +68,11 @@ class Doubles:
 def read_doubles(array: pa.Array) -> Doubles:
     """Read an array of any type, see the table above."""
     types, kind = pa.types, array.type
-    if types.is_floating(kind):
-        dtype = {16: np.float16, 32: np.float32, 64: np.float64}[kind.bit_width]
-        return Doubles(fixed_width(array, dtype).astype(np.float64, copy=False), valid_rows(array))
-    if types.is_integer(kind):
-        whole = fixed_width(array, whole_dtype(kind))
-        return Doubles(whole.astype(np.float64), valid_rows(array), None, whole if kind.bit_width == 64 else None)
+    dtype = plain_dtype(kind)
+    if dtype is not None:
+        plain = fixed_width(array, dtype)
+        wide = dtype.kind != "f" and dtype.itemsize == 8
+        return Doubles(plain.astype(np.float64, copy=False), valid_rows(array), None, plain if wide else None)
     if types.is_boolean(kind):
         return Doubles(truth_values(array).astype(np.float64), valid_rows(array))
     if types.is_decimal(kind):
@@ -112,6 +111,13 @@ def _dictionary(array: pa.DictionaryArray) -> Doubles:
 def whole_dtype(kind: pa.DataType) -> np.dtype[Any]:
     """NumPy's type of an Arrow integer type: same width, same sign."""
     return np.dtype(f"{'i' if pa.types.is_signed_integer(kind) else 'u'}{kind.bit_width // 8}")
+
+
+def plain_dtype(kind: pa.DataType) -> np.dtype[Any] | None:
+    """NumPy's type of what lies in memory as a number; None for other types."""
+    if pa.types.is_floating(kind):
+        return np.dtype(f"f{kind.bit_width // 8}")
+    return whole_dtype(kind) if pa.types.is_integer(kind) else None
 
 
 def _texts(array: pa.Array) -> Doubles:

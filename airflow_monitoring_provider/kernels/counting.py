@@ -33,7 +33,7 @@ def count_codes(codes: npt.NDArray[Any], valid: Bitmap | None, keep: BoolArray |
     found = library()
     if found is None:
         return None
-    bitmap, offset = _packed(valid, codes.size)
+    bitmap, offset = packed(valid, codes.size)
     codes, keep = laid_out(codes), None if keep is None else laid_out(keep)
     counted = _count_codes(found, codes.dtype.str[-2:])(
         address(codes, codes.dtype, codes.size),
@@ -67,7 +67,11 @@ def address(array: npt.NDArray[Any], dtype: np.dtype[Any], size: int, *, writeab
     return int(array.ctypes.data)
 
 
-def _packed(valid: Bitmap | None, rows: int) -> tuple[int | None, int]:
+def packed(valid: Bitmap | None, rows: int) -> tuple[int | None, int]:
+    """Where the bitmap of so many rows lies, and the first row's bit; None where all are valid.
+
+    :raises ValueError: it holds fewer.
+    """
     if valid is None:
         return None, 0
     bits, offset = valid

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from airflow_monitoring_provider.kernels.gathering import Table
+
 IntArray = npt.NDArray[np.int64]
 
 UInt64Array = npt.NDArray[np.uint64]
@@ -151,6 +153,10 @@ class DenseCounts:
             heights += below
         self._counts += np.bincount(heights, minlength=self._counts.size)
         return outside
+
+    def table(self, shift: int) -> Table:
+        """The table for a compiled kernel, which counts in it codes that have lost ``shift`` bits."""
+        return Table(self._counts, self._low, self._width, shift, self._folded)
 
     def occupied(self) -> tuple[IntArray, IntArray]:
         """The increasing codes that were counted, and how often."""

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from airflow_monitoring_provider.kernels.gathering import Table
 from airflow_monitoring_provider.profiles import buckets as kernel
 from airflow_monitoring_provider.profiles import scratch
 
@@ -249,6 +250,14 @@ class HistogramBuilder:
             rest = values[outside]
         elif not self._mirrored and low <= 0.0 <= high:
             self.zeros += int(np.count_nonzero(values == 0.0))
+        self.update_rest(rest, values.size)
+
+    def table(self) -> Table | None:
+        """Where a compiled kernel may count codes for this builder until the next call; None where it may not."""
+        return None if self._dense is None else self._dense.table(self._shift)
+
+    def update_rest(self, rest: FloatArray, size: int) -> None:
+        """Count values of a block of ``size`` whose others the table holds already; zeros are the caller's business."""
         codes = _encode(rest, self._mirrored)
         codes >>= self._shift
         if self._dense is None and self._codes.size:
@@ -257,7 +266,7 @@ class HistogramBuilder:
             counts, codes = self._known.count(codes)
             self._counts = self._counts + counts
         if codes.size:
-            many = 8 * codes.size > values.size
+            many = 8 * codes.size > size
             self._add(*kernel.count(codes))
             if self._dense is None or many or self._codes.size > self._limit:
                 self._settle()

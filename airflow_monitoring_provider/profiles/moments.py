@@ -143,20 +143,23 @@ class MomentsBuilder:
         self._count = 0
         self._powers = (0.0, 0.0, 0.0, 0.0)
 
-    def update(self, values: FloatArray) -> None:
-        """Add at most :data:`~.scratch.BLOCK` finite values."""
+    @property
+    def pivot(self) -> float:
+        """What :meth:`update` takes differences from."""
+        return self._pivot
+
+    def update(self, values: FloatArray, powers: tuple[float, float, float, float] | None = None) -> None:
+        """Add at most :data:`~.scratch.BLOCK` finite values.
+
+        :param powers: sums of the first four powers of their differences from :attr:`pivot`, where they are known.
+        """
         n = values.size
         if not n:
             return
         if not self._apart.count:
             self._begin(Moments.of(values))
             return
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            deviations = np.subtract(values, self._pivot, out=scratch.doubles(0, n))
-            power1 = float(deviations.sum())
-            squares = np.square(deviations, out=scratch.doubles(1, n))
-            power2 = _products(deviations, deviations)
-            power3, power4 = _products(deviations, squares), _products(squares, squares)
+        power1, power2, power3, power4 = _powers(values, self._pivot) if powers is None else powers
         if not (_LEAST_SQUARE < power2 / n < 1 / _LEAST_SQUARE and _NEAR * power1 * power1 < power2 * n):
             self._begin(self.finish().merge(Moments.of(values)))
             return
@@ -186,6 +189,15 @@ class MomentsBuilder:
         """Sum around another mean from here on."""
         self._apart, self._pivot = moments, moments.mean_high
         self._count, self._powers = 0, (0.0, 0.0, 0.0, 0.0)
+
+
+def _powers(values: FloatArray, pivot: float) -> tuple[float, float, float, float]:
+    """Sums of the first four powers of the differences from the pivot."""
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        deviations = np.subtract(values, pivot, out=scratch.doubles(0, values.size))
+        squares = np.square(deviations, out=scratch.doubles(1, values.size))
+        power2, power3 = _products(deviations, deviations), _products(deviations, squares)
+        return float(deviations.sum()), power2, power3, _products(squares, squares)
 
 
 def _products(a: FloatArray, b: FloatArray) -> float:

@@ -17,16 +17,16 @@ BLOCK = 1 << 15
 
 class _Arrays(threading.local):
     def __init__(self) -> None:
-        self.whole = np.empty((2, BLOCK), np.int64)
+        self.whole = np.empty((4, BLOCK), np.int64)
 
 
 _arrays = _Arrays()
 
 
 def doubles(number: int, size: int) -> npt.NDArray[np.float64]:
-    """One of two float64 arrays (the memory is that of :func:`wholes`).
+    """One of four float64 arrays (the memory is that of :func:`wholes`).
 
-    :param number: 0 or 1.
+    :param number: 0 or 1; 2 and 3 are for what a compiled kernel gathers.
     :param size: at most :data:`BLOCK`.
     """
     view: npt.NDArray[Any] = _arrays.whole[number, :size].view(np.float64)
@@ -34,6 +34,6 @@ def doubles(number: int, size: int) -> npt.NDArray[np.float64]:
 
 
 def wholes(number: int, size: int) -> npt.NDArray[np.int64]:
-    """One of two int64 arrays; see :func:`doubles`."""
+    """One of four int64 arrays; see :func:`doubles`."""
     view: npt.NDArray[np.int64] = _arrays.whole[number, :size]
     return view
