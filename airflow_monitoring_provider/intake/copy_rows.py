@@ -4,9 +4,10 @@ Numbers, times and bytes cross the wire as PostgreSQL holds them, so neither sid
 else arrives as the text of the type's own output function. Format: PostgreSQL documentation, COPY, "Binary Format":
 a row is its number of fields, then for each its length (-1 is null) and its bytes, all big-endian.
 
-A row's fields begin where the ones before them end, so one column of a block is read for all rows at once: twelve bytes
-from each place, a length and what may be a number, by an index into an array of overlapping windows, which has no
-alignment to keep. A block of 4096 rows stays in the processor's cache.
+Where there are compiled kernels they do it in one pass. Where there are none, NumPy does: a row's fields begin where the
+ones before them end, so one column of a block is read for all rows at once: twelve bytes from each place, a length and
+what may be a number, by an index into an array of overlapping windows, which has no alignment to keep. A block of 4096
+rows stays in the processor's cache.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from airflow_monitoring_provider.profiles.arrays import BoolArray, from_truth, from_values
+from airflow_monitoring_provider.kernels.copying import FieldKind, copy_bytes, copy_fields
+from airflow_monitoring_provider.profiles.arrays import BoolArray, from_offsets, from_truth, from_values
 from airflow_monitoring_provider.profiles.instants import FIRST, INSTANT, LAST
 
 IntArray = npt.NDArray[np.int64]
@@ -50,47 +52,90 @@ def parsed(rows: Sequence[bytes], schema: pa.Schema) -> pa.RecordBatch:
     A bool is one byte, an int64 field 2, 4 or 8 bytes (the same in all rows), a float64 one 8 bytes; a string or binary
     field is its bytes, which may not be UTF-8.
     """
-    block = _Block(rows)
-    columns = [_READERS.get(kind, _texts)(block, kind) for kind in schema.types]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    columns = [_COLUMNS.get(kind, _TEXTS) for kind in schema.types]
+    data = b"".join(rows)
+    fields = copy_fields(data, len(rows), [kind for kind, _ in columns])
+    block = _Block(data, rows) if fields is None else _CompiledBlock(data, *fields)
+    arrays = [made(block, kind) for (_, made), kind in zip(columns, schema.types, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+class _CompiledBlock:
+    """The fields of some rows as the kernel found them; each call is about the next column."""
+
+    def __init__(self, data: bytes, values: IntArray, lengths: npt.NDArray[np.int32]) -> None:
+        self._data = data
+        self._columns = zip(values, lengths, strict=True)
+
+    def bits(self) -> tuple[IntArray, BoolArray | None]:
+        """The next field: whole numbers, the bits of doubles or the bytes of truths; and where it is valid."""
+        values, lengths = next(self._columns)
+        valid = lengths >= 0
+        return values, None if valid.all() else valid
+
+    wholes = doubles = truths = bits
+
+    def texts(self) -> pa.Array:
+        """The next field, as its bytes."""
+        starts, lengths = next(self._columns)
+        offsets, data = copy_bytes(self._data, starts, lengths)
+        return from_offsets(offsets, data, lengths >= 0)
 
 
 class _Block:
-    """The bytes of some rows, and where in each the next field starts."""
+    """The same in NumPy: the bytes of some rows, and where in each the next field starts."""
 
-    def __init__(self, rows: Sequence[bytes]) -> None:
+    def __init__(self, data: bytes, rows: Sequence[bytes]) -> None:
         self.count = len(rows)
         lengths = np.fromiter(map(len, rows), np.int64, self.count)
-        data = b"".join([*rows, bytes(_WINDOW)])  # a window to look ahead into
-        self.memory = pa.py_buffer(data)
+        data += bytes(_WINDOW)  # a window to look ahead into
+        self._memory = pa.py_buffer(data)
         self._windows = _overlapping(data, np.dtype(f"V{_WINDOW}"))
         self._lengths = _overlapping(data, np.dtype(">i4"))
         self._at = np.cumsum(lengths) - lengths + 2  # past the number of fields
 
-    def fixed(self, kind: str) -> tuple[npt.NDArray[Any], int, BoolArray | None]:
-        """The next field, of one width in all rows: what begins with it as 8 bytes of a kind, the width (0: all null),
-        and where it is valid (None: everywhere); what is not valid is any value.
+    def wholes(self) -> tuple[IntArray, BoolArray | None]:
+        """The next field, of one width in all rows, as whole numbers; and where it is valid (None: everywhere)."""
+        values, width, valid = self._fixed()
+        return (values >> (64 - 8 * width) if width else np.zeros_like(values)), valid
+
+    def doubles(self) -> tuple[IntArray, BoolArray | None]:
+        """The bits of the next field."""
+        values, _, valid = self._fixed()
+        return values, valid
+
+    def truths(self) -> tuple[IntArray, BoolArray | None]:
+        """The one byte of the next field."""
+        values, _, valid = self._fixed()
+        return values >> 56, valid
+
+    def texts(self) -> pa.Array:
+        """The next field, as its bytes: every second piece of the block's memory, which Arrow copies out of it."""
+        lengths = self._lengths[self._at].astype(np.int64)
+        valid = lengths >= 0
+        pieces = np.empty((self.count, 2), np.int32)
+        pieces[:, 0] = self._at + 4
+        self._at = self._at + 4 + lengths
+        self._at[np.flatnonzero(~valid)] += 1  # the length of a null is -1
+        pieces[:, 1] = self._at
+        between = pa.Array.from_buffers(pa.binary(), 2 * self.count - 1, [None, pa.py_buffer(pieces), self._memory])
+        return between.take(from_values(np.arange(0, 2 * self.count, 2), pa.int64(), valid))
+
+    def _fixed(self) -> tuple[IntArray, int, BoolArray | None]:
+        """The 8 bytes that begin with the next field, of one width in all rows; the width (0: all null), and where it is
+        valid (None: everywhere); what is not valid is any value.
         """
-        fields = self._windows[self._at].view([("sign", "i1"), ("length", "V3"), ("value", kind)])
+        fields = self._windows[self._at].view([("sign", "i1"), ("length", "V3"), ("value", ">i8")])
         valid = fields["sign"] >= 0  # a length's first byte is 255 for null and 0 for every width that a field has
         nulls = np.flatnonzero(~valid)
         if nulls.size == self.count:
             self._at = self._at + 4
-            return fields["value"], 0, valid
+            return fields["value"].astype(np.int64), 0, valid
         first = int(self._at[valid.argmax()])
         width = int(self._lengths[first])
         self._at = self._at + (4 + width)
         self._at[nulls] -= width
-        return fields["value"], width, valid if nulls.size else None
-
-    def variable(self) -> tuple[IntArray, IntArray, BoolArray]:
-        """The next field: where it starts and ends in the memory, and where it is valid."""
-        lengths = self._lengths[self._at].astype(np.int64)
-        valid = lengths >= 0
-        start = self._at + 4
-        self._at = start + lengths
-        self._at[np.flatnonzero(~valid)] += 1  # the length of a null is -1
-        return start, self._at, valid
+        return fields["value"].astype(np.int64), width, valid if nulls.size else None
 
 
 def _overlapping(data: bytes, kind: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -98,57 +143,48 @@ def _overlapping(data: bytes, kind: np.dtype[Any]) -> npt.NDArray[Any]:
     return np.ndarray((len(data) - kind.itemsize + 1,), kind, buffer=data, strides=(1,))
 
 
-def _whole(block: _Block) -> tuple[IntArray, BoolArray | None]:
-    """Signed integers of 2, 4 or 8 bytes."""
-    values, width, valid = block.fixed(">i8")
-    if not width:
-        return np.zeros(block.count, np.int64), valid
-    return values.astype(np.int64) >> (64 - 8 * width), valid
-
-
-def _integers(block: _Block, kind: pa.DataType) -> pa.Array:
-    values, valid = _whole(block)
+def _integers(block: _AnyBlock, kind: pa.DataType) -> pa.Array:
+    values, valid = block.wholes()
     return from_values(values, kind, valid)
 
 
-def _doubles(block: _Block, kind: pa.DataType) -> pa.Array:
-    values, _, valid = block.fixed(">f8")
-    return from_values(values.astype(np.float64), kind, valid)
+def _doubles(block: _AnyBlock, kind: pa.DataType) -> pa.Array:
+    values, valid = block.doubles()
+    return from_values(values.view(np.float64), kind, valid)
 
 
-def _truths(block: _Block, _kind: pa.DataType) -> pa.Array:
-    values, _, valid = block.fixed(">u8")
-    return from_truth(values.astype(np.uint64) >> np.uint64(56) != 0, valid)
+def _truths(block: _AnyBlock, _kind: pa.DataType) -> pa.Array:
+    values, valid = block.truths()
+    return from_truth(values != 0, valid)
 
 
-def _timestamps(block: _Block, kind: pa.DataType) -> pa.Array:
+def _timestamps(block: _AnyBlock, kind: pa.DataType) -> pa.Array:
     """One that is outside the calendar, or infinite, is the first one after the year 9999."""
-    values, valid = _whole(block)
+    values, valid = block.wholes()
     inside = (values >= FIRST - _EPOCH) & (values <= LAST - _EPOCH)
     return from_values(np.where(inside, values + _EPOCH * inside, LAST + 1), kind, valid)
 
 
-def _dates(block: _Block, kind: pa.DataType) -> pa.Array:
-    values, valid = _whole(block)
+def _dates(block: _AnyBlock, kind: pa.DataType) -> pa.Array:
+    values, valid = block.wholes()
     days = values + _EPOCH_DAYS
     inside = (days >= _FIRST_DAY) & (days <= _LAST_DAY)
     return from_values(np.where(inside, days, (LAST + 1) // _DAY).astype(np.int32), kind, valid)
 
 
-def _texts(block: _Block, _kind: pa.DataType) -> pa.Array:
-    """Bytes: every second piece of the block's memory, which Arrow copies out of it."""
-    start, end, valid = block.variable()
-    pieces = np.empty((block.count, 2), np.int32)
-    pieces[:, 0], pieces[:, 1] = start, end
-    between = pa.Array.from_buffers(pa.binary(), 2 * block.count - 1, [None, pa.py_buffer(pieces), block.memory])
-    return between.take(from_values(np.arange(0, 2 * block.count, 2), pa.int64(), valid))
+def _texts(block: _AnyBlock, _kind: pa.DataType) -> pa.Array:
+    return block.texts()
 
 
-_READERS: dict[pa.DataType, Callable[[_Block, pa.DataType], pa.Array]] = {
-    pa.bool_(): _truths,
-    pa.int64(): _integers,
-    pa.float64(): _doubles,
-    pa.timestamp("us"): _timestamps,
-    INSTANT: _timestamps,
-    pa.date32(): _dates,
+_AnyBlock = _Block | _CompiledBlock
+_Column = tuple[FieldKind, Callable[[_AnyBlock, pa.DataType], pa.Array]]
+
+_TEXTS: _Column = (FieldKind.VARIABLE, _texts)
+_COLUMNS: dict[pa.DataType, _Column] = {
+    pa.bool_(): (FieldKind.TRUTH, _truths),
+    pa.int64(): (FieldKind.WHOLE, _integers),
+    pa.float64(): (FieldKind.EIGHT, _doubles),
+    pa.timestamp("us"): (FieldKind.WHOLE, _timestamps),
+    INSTANT: (FieldKind.WHOLE, _timestamps),
+    pa.date32(): (FieldKind.WHOLE, _dates),
 }

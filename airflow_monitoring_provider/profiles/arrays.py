@@ -117,6 +117,15 @@ def from_bytes(values: Sequence[bytes | None], arrow_type: pa.DataType) -> pa.Ar
     return pa.Array.from_buffers(arrow_type, len(values), [bitmap, pa.py_buffer(offsets), data])
 
 
+def from_offsets(offsets: npt.NDArray[np.int32], data: npt.NDArray[np.uint8], valid: BoolArray) -> pa.Array:
+    """A binary array over memory that is laid out as Arrow's: ``data`` and where in it each value begins (n + 1,).
+
+    :param valid: (n,), False where the value is null.
+    """
+    bitmap = None if valid.all() else _bitmap(valid)
+    return pa.Array.from_buffers(pa.binary(), valid.size, [bitmap, pa.py_buffer(offsets), pa.py_buffer(data)])
+
+
 def whole_texts(texts: pa.Array) -> pa.Array:
     """A string array as UTF-8, which readers that do not look at texts (Parquet's) may not deliver."""
     try:
