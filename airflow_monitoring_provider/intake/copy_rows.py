@@ -4,10 +4,10 @@ Numbers, times and bytes cross the wire as PostgreSQL holds them, so neither sid
 else arrives as the text of the type's own output function. Format: PostgreSQL documentation, COPY, "Binary Format":
 a row is its number of fields, then for each its length (-1 is null) and its bytes, all big-endian.
 
-Where there are compiled kernels they do it in one pass. Where there are none, NumPy does: a row's fields begin where the
-ones before them end, so one column of a block is read for all rows at once: twelve bytes from each place, a length and
-what may be a number, by an index into an array of overlapping windows, which has no alignment to keep. A block of 4096
-rows stays in the processor's cache.
+Where there are compiled kernels they do it in one pass. Where there are none, NumPy does: a row's fields begin where
+the ones before them end, so one column of a block is read for all rows at once: twelve bytes from each place, a length
+and what may be a number, by an index into an array of overlapping windows, which has no alignment to keep. A block of
+4096 rows stays in the processor's cache.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ class _Block:
         return between.take(from_values(np.arange(0, 2 * self.count, 2), pa.int64(), valid))
 
     def _fixed(self) -> tuple[IntArray, int, BoolArray | None]:
-        """The 8 bytes that begin with the next field, of one width in all rows; the width (0: all null), and where it is
-        valid (None: everywhere); what is not valid is any value.
+        """The 8 bytes that begin with the next field, of one width in all rows; the width (0: all null), and where it
+        is valid (None: everywhere); what is not valid is any value.
         """
         fields = self._windows[self._at].view([("sign", "i1"), ("length", "V3"), ("value", ">i8")])
         valid = fields["sign"] >= 0  # a length's first byte is 255 for null and 0 for every width that a field has

@@ -17,7 +17,7 @@ from airflow_monitoring_provider.intake.copy_rows import parsed
 from airflow_monitoring_provider.kernels.copying import FieldKind, copy_bytes, copy_fields
 from airflow_monitoring_provider.kernels.library import VARIABLE
 
-EPOCH = dt.datetime(2000, 1, 1)
+EPOCH = dt.datetime.combine(dt.date(2000, 1, 1), dt.time())
 MICROSECOND = dt.timedelta(microseconds=1)
 KINDS = {
     "bool": (pa.bool_(), st.booleans(), lambda value: struct.pack(">?", value)),
