@@ -23,11 +23,14 @@ _servers: set[str] = set()
 def make(url: str) -> None:
     """Give an empty database the tables of a store.
 
-    :param url: of a SQLite file that is not there yet, or of an empty PostgreSQL database, by a superuser, to which
-        nobody is connected: it is made anew.
+    :param url: of a SQLite file, which stays as it is where an earlier process has made it, or of an empty PostgreSQL
+        database, by a superuser, to which nobody is connected: it is made anew.
     """
     place = sa.make_url(url)
     if place.drivername.startswith("sqlite"):
+        if Path(str(place.database)).exists():
+            _migrate(url)
+            return
         _copy_file(Path(str(place.database)))
     else:
         _copy_database(place)
@@ -38,7 +41,6 @@ def make(url: str) -> None:
 
 
 def _copy_file(path: Path) -> None:
-    assert not path.exists()
     if not _files:
         _migrate(f"sqlite:///{path}")
         _files.append(path.read_bytes())
@@ -58,5 +60,5 @@ def _copy_database(place: sa.URL) -> None:
 
 def _migrate(url: str) -> None:
     engine = open_engine(url)
-    assert schema.migrate(engine)
+    schema.migrate(engine)
     engine.dispose()
