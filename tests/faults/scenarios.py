@@ -443,16 +443,23 @@ def cut_wires(bench: Bench, case: Case, part: str, *, seed: int, times: int) -> 
             _check_cut(bench, world)
 
 
-def lost_commits(bench: Bench, case: Case, part: str, *, lose: str, blackout: bool) -> None:
-    """F6: the answer to the 1st, 2nd, … COMMIT is lost (``after``), or the COMMIT itself (``before``)."""
+def lost_commits(
+    bench: Bench, case: Case, part: str, *, lose: str, blackout: bool, numbers: Iterable[int] | None = None
+) -> None:
+    """F6: the answer to the 1st, 2nd, … COMMIT is lost (``after``), or the COMMIT itself (``before``).
+
+    :param numbers: these and no others.
+    """
     bench.facts(case)
-    for number in itertools.count(1):
+    for number in itertools.count(1) if numbers is None else numbers:
         what = f"{part}: COMMIT {number} lost {lose} the server had it{', no reconnection' if blackout else ''}"
         with bench.world(case) as world, told(world, what):
             url = _part_url(world, part)
             with nemesis.Wire(url, lose_commit=lose, commit_number=number, blackout=blackout) as wire:
                 nemesis.run(world, "victim", urls=_through(wire, world, part), wait=2.0)
                 bench.faults += wire.cut
+            if numbers is not None and not wire.cut:
+                raise Violation("that COMMIT never came")
             _check_cut(bench, world)
         if not wire.cut:
             return
