@@ -1,9 +1,9 @@
 """64- and 128-bit hashes of whole Arrow columns, the same on every machine and version, without per-row Python.
 
-Texts are read as little-endian 8-byte words of their UTF-8 bytes and mixed word by word, all texts at once; texts of
-more than 1024 bytes, where that would be slow, go through BLAKE2b one by one. The mixer is the public-domain finaliser
-of SplitMix64 (a bijection with full avalanche). Not cryptographic: whoever may choose the texts could make them
-collide. An answer that must not be wrong takes 128 bits (two lanes).
+Texts are read as little-endian 8-byte words of their UTF-8 bytes and mixed word by word, by a compiled kernel or all
+texts at once in NumPy; texts of more than 1024 bytes, where that would be slow, go through BLAKE2b one by one. The
+mixer is the public-domain finaliser of SplitMix64 (a bijection with full avalanche). Not cryptographic: whoever may
+choose the texts could make them collide. An answer that must not be wrong takes 128 bits (two lanes).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from airflow_monitoring_provider.kernels import hashing as kernels
 from airflow_monitoring_provider.profiles.arrays import from_texts, text_bytes
 
 UInt64Array = npt.NDArray[np.uint64]
@@ -47,19 +48,28 @@ def hash_texts(texts: pa.Array, *, lane: int = 0) -> UInt64Array:
     :param texts: a ``string`` or ``large_string`` array.
     """
     data, offsets = text_bytes(texts)
-    starts, lengths = offsets[:-1], np.diff(offsets)
+    lengths = np.diff(offsets)
+    state = kernels.hash_texts(data, offsets, lane=lane, seed=int(_SEEDS[lane]), longest=_LONG)
+    if state is None:
+        state = _hashed(data, offsets, lengths, lane)
+    for row in np.flatnonzero(lengths > _LONG).tolist():
+        text = data[offsets[row] : offsets[row + 1]].tobytes()
+        digest = hashlib.blake2b(text, digest_size=8, salt=bytes([lane])).digest()
+        state[row] = int.from_bytes(digest, "little")
+    return state
+
+
+def _hashed(
+    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], lane: int
+) -> UInt64Array:
+    """What the kernel computes: the state of each text, of long ones that of their length alone."""
+    starts = offsets[:-1]
     state = hash_words(lengths.astype(np.uint64), lane=lane)
-    if not state.size or not lengths.any():
+    if not lengths.any():
         return state
     padded = np.zeros(data.size + 8, np.uint8)
     padded[: data.size] = data
     words = np.ndarray((data.size + 1,), "<u8", buffer=padded.data, strides=(1,))  # one word at every byte
-    long = np.flatnonzero(lengths > _LONG)
-    for row in long.tolist():
-        start = int(starts[row])
-        text = data[start : start + int(lengths[row])].tobytes()
-        digest = hashlib.blake2b(text, digest_size=8, salt=bytes([lane])).digest()
-        state[row] = int.from_bytes(digest, "little")
     rows = np.flatnonzero((lengths > 0) & (lengths <= _LONG))
     done = 0
     while rows.size:

@@ -1,0 +1,55 @@
+"""Hashing texts one after the other, where they lie."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from airflow_monitoring_provider.kernels.counting import address
+from airflow_monitoring_provider.kernels.library import library
+
+UInt64Array = npt.NDArray[np.uint64]
+
+
+def hash_texts(
+    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], *, lane: int, seed: int, longest: int
+) -> UInt64Array | None:
+    """The state of each text in one lane, as :mod:`profiles.hashing` defines it; None without compiled kernels.
+
+    :param data: the bytes of all texts.
+    :param offsets: (n + 1,), where in them each text begins, and where the last one ends.
+    :param seed: the lane's, below 2**64.
+    :param longest: bytes up to which a text is read; of a longer one the state is that of its length alone.
+    :raises ValueError: a text does not lie within the bytes.
+    """
+    found = library()
+    if found is None:
+        return None
+    rows = offsets.size - 1
+    states = np.empty(rows, np.uint64)
+    wrong = _hash_texts(found)(
+        address(data, np.dtype(np.uint8), data.size),
+        data.size,
+        address(offsets, np.dtype(np.int64), offsets.size),
+        rows,
+        lane,
+        seed,
+        longest,
+        states.ctypes.data,
+    )
+    if wrong >= 0:
+        raise ValueError(f"text {wrong} of {rows} does not lie within the {data.size} bytes of all")
+    return states
+
+
+@functools.cache
+def _hash_texts(found: ctypes.CDLL) -> Callable[..., int]:
+    pointer, whole = ctypes.c_void_p, ctypes.c_int64
+    function = found.hash_texts
+    function.argtypes = [pointer, whole, pointer, whole, whole, ctypes.c_uint64, whole, pointer]
+    function.restype = whole
+    return function  # type: ignore[no-any-return]
