@@ -52,4 +52,4 @@ def _hash_texts(found: ctypes.CDLL) -> Callable[..., int]:
     function = found.hash_texts
     function.argtypes = [pointer, whole, pointer, whole, whole, ctypes.c_uint64, whole, pointer]
     function.restype = whole
-    return function  # type: ignore[no-any-return]
+    return function
