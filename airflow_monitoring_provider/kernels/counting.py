@@ -64,7 +64,7 @@ def address(array: npt.NDArray[Any], dtype: np.dtype[Any], size: int, *, writeab
         raise ValueError(f"expected {size} contiguous {dtype}, not {array.size} {array.dtype}")
     if writeable and not flags.writeable:
         raise ValueError("the array cannot be written to")
-    return int(array.ctypes.data)
+    return int(array.__array_interface__["data"][0])  # array.ctypes makes an object with a type of its own
 
 
 def packed(valid: Bitmap | None, rows: int) -> tuple[int | None, int]:

@@ -1,14 +1,18 @@
 /* Gathering: the numbers of a block in one reading. What is null, unwanted or no finite number is left out and counted,
    and of the rest bounds, sums of powers and a table of codes are taken while they are in the first-level cache.
 
-   Sums are kept in four lanes that are added up at the end: the same order on every processor, and one that two lanes of
-   SSE2 or NEON follow. Wider ones (AVX2, AVX-512) were tried and are not faster: the table is what takes the time. */
+   Sums are kept in four lanes, two to a vector, that are added up at the end: the same order on every processor, and two
+   lanes are what any of x86-64 and ARM has. Wider ones (AVX2, AVX-512) were tried and are not faster: what takes the time
+   is the table. */
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-enum { LANES = 4, STRETCH = 1024 };
+enum { PAIRS = 2, STRETCH = 1024 };
+
+typedef double pair __attribute__((vector_size(16)));
+typedef int64_t masks __attribute__((vector_size(16)));
 
 static const uint64_t MAGNITUDE = 0x7FFFFFFFFFFFFFFFu;
 static const uint64_t HALF = 0x3FE0000000000000u; /* the bits of 0.5 */
@@ -92,18 +96,20 @@ static int64_t without_special(struct gathering *g, double *values, int64_t n)
 }
 
 struct lanes {
-    double least[LANES], greatest[LANES], power1[LANES], power2[LANES], power3[LANES], power4[LANES];
+    pair least[PAIRS], greatest[PAIRS], power1[PAIRS], power2[PAIRS], power3[PAIRS], power4[PAIRS];
 };
 
-static inline void sum_one(struct lanes *s, int lane, double value, double pivot)
+/* Compilers vectorise neither comparisons that are careful with NaN nor sums that may not be reordered. */
+static inline pair lesser(pair a, pair b)
 {
-    double away = value - pivot, square = away * away;
-    s->least[lane] = value < s->least[lane] ? value : s->least[lane];
-    s->greatest[lane] = value > s->greatest[lane] ? value : s->greatest[lane];
-    s->power1[lane] += away;
-    s->power2[lane] += square;
-    s->power3[lane] += away * square;
-    s->power4[lane] += square * square;
+    masks less = a < b;
+    return (pair)(((masks)a & less) | ((masks)b & ~less));
+}
+
+static inline pair greater(pair a, pair b)
+{
+    masks more = a > b;
+    return (pair)(((masks)a & more) | ((masks)b & ~more));
 }
 
 /* Bounds and sums of powers of n values; 0, and `sums` are as they were, where a value or a sum may not be finite. */
@@ -111,17 +117,36 @@ static inline int sum_up(struct lanes *sums, const double *values, int64_t n, do
 {
     struct lanes s = *sums;
     int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int lane = 0; lane < LANES; lane++)
-            sum_one(&s, lane, values[i + lane], pivot);
-    for (int lane = 0; i < n; i++, lane++)
-        sum_one(&s, lane, values[i], pivot);
+    for (; i + 2 * PAIRS <= n; i += 2 * PAIRS)
+        for (int k = 0; k < PAIRS; k++) {
+            pair value, away, square;
+            memcpy(&value, values + i + 2 * k, sizeof value);
+            away = value - pivot;
+            square = away * away;
+            s.least[k] = lesser(value, s.least[k]);
+            s.greatest[k] = greater(value, s.greatest[k]);
+            s.power1[k] += away;
+            s.power2[k] += square;
+            s.power3[k] += away * square;
+            s.power4[k] += square * square;
+        }
+    for (int k = 0; i < n; i++, k++) {
+        int at = k / 2, one = k % 2;
+        double value = values[i], away = value - pivot, square = away * away;
+        s.least[at][one] = value < s.least[at][one] ? value : s.least[at][one];
+        s.greatest[at][one] = value > s.greatest[at][one] ? value : s.greatest[at][one];
+        s.power1[at][one] += away;
+        s.power2[at][one] += square;
+        s.power3[at][one] += away * square;
+        s.power4[at][one] += square * square;
+    }
     double total = 0.0; /* NaN where a value is, which no comparison sees */
     int finite = 1;
-    for (int lane = 0; lane < LANES; lane++) {
-        total += s.power1[lane];
-        finite &= s.least[lane] != -INFINITY && s.greatest[lane] != INFINITY;
-    }
+    for (int k = 0; k < PAIRS; k++)
+        for (int one = 0; one < 2; one++) {
+            total += s.power1[k][one];
+            finite &= s.least[k][one] != -INFINITY && s.greatest[k][one] != INFINITY;
+        }
     if (!finite || isnan(total))
         return 0;
     *sums = s;
@@ -173,10 +198,21 @@ static inline void begin(struct gathering *g, struct lanes *sums)
     g->seen = g->count = g->outside = g->nan = g->positive_inf = g->negative_inf = g->invalid = g->zero = 0;
     g->overflown = 0;
     memset(sums, 0, sizeof *sums);
-    for (int lane = 0; lane < LANES; lane++) {
-        sums->least[lane] = INFINITY;
-        sums->greatest[lane] = -INFINITY;
+    for (int k = 0; k < PAIRS; k++) {
+        sums->least[k] = (pair){INFINITY, INFINITY};
+        sums->greatest[k] = (pair){-INFINITY, -INFINITY};
     }
+}
+
+static inline void bounds_of(const struct lanes *sums, double *least, double *greatest)
+{
+    *least = INFINITY;
+    *greatest = -INFINITY;
+    for (int k = 0; k < PAIRS; k++)
+        for (int one = 0; one < 2; one++) {
+            *least = sums->least[k][one] < *least ? sums->least[k][one] : *least;
+            *greatest = sums->greatest[k][one] > *greatest ? sums->greatest[k][one] : *greatest;
+        }
 }
 
 /* Takes in the n values at the end of g->values. */
@@ -185,8 +221,11 @@ static inline void take_in(struct gathering *g, struct lanes *sums, int64_t n)
     double *values = g->values + g->count;
     struct lanes before = *sums;
     int fine = sum_up(sums, values, n, g->pivot);
-    for (int lane = 0; g->mirrored && lane < LANES; lane++)
-        fine &= sums->least[lane] >= 0.0 && sums->greatest[lane] <= 1.0;
+    if (g->mirrored && n) {
+        double least, greatest;
+        bounds_of(sums, &least, &greatest);
+        fine &= least >= 0.0 && greatest <= 1.0;
+    }
     if (!fine) {
         *sums = before;
         n = without_special(g, values, n);
@@ -202,17 +241,15 @@ static inline void take_in(struct gathering *g, struct lanes *sums, int64_t n)
 
 static inline void finish(struct gathering *g, const struct lanes *sums)
 {
-    g->least = INFINITY;
-    g->greatest = -INFINITY;
+    bounds_of(sums, &g->least, &g->greatest);
     g->power1 = g->power2 = g->power3 = g->power4 = 0.0;
-    for (int lane = 0; lane < LANES; lane++) {
-        g->least = sums->least[lane] < g->least ? sums->least[lane] : g->least;
-        g->greatest = sums->greatest[lane] > g->greatest ? sums->greatest[lane] : g->greatest;
-        g->power1 += sums->power1[lane];
-        g->power2 += sums->power2[lane];
-        g->power3 += sums->power3[lane];
-        g->power4 += sums->power4[lane];
-    }
+    for (int k = 0; k < PAIRS; k++)
+        for (int one = 0; one < 2; one++) {
+            g->power1 += sums->power1[k][one];
+            g->power2 += sums->power2[k][one];
+            g->power3 += sums->power3[k][one];
+            g->power4 += sums->power4[k][one];
+        }
 }
 
 /* Gathers the n numbers at `data` that the bitmap (or NULL) and the flags `keep` (or NULL) have. WIDE is 1 for whole

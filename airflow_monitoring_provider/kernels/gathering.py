@@ -81,67 +81,64 @@ class Gathered:
     wholes: tuple[int, int] | None
 
 
+class Work:
+    """Two arrays of so many doubles that blocks are gathered into, one after another."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.values, self.rest = np.empty(size), np.empty(size)
+        self.places = tuple(address(a, a.dtype, size, writeable=True) for a in (self.values, self.rest))
+
+
 class Rows:
     """Numbers of one type as they lie in memory, for blocks to be gathered from.
 
     :param numbers: (n,) of a type that :func:`can_gather`.
     :param valid: says which rows hold a value; None when all do.
     :param keep: (n,), the rows wanted; None when all are.
+    :raises RuntimeError: there is no compiled library.
     :raises ValueError: the lengths do not fit.
     """
 
     def __init__(self, numbers: npt.NDArray[Any], valid: Bitmap | None, keep: BoolArray | None) -> None:
+        found = library()
+        if found is None:
+            raise RuntimeError("numbers cannot be gathered without a compiled library")
         self._held = numbers, keep = laid_out(numbers), None if keep is None else laid_out(keep)
         self.size = numbers.size
         self.dtype = numbers.dtype
+        self._function = _gather(found, self.dtype.str[-2:])
         self._start = address(numbers, numbers.dtype, self.size)
         self._valid = valid
         self._bitmap, self._offset = packed(valid, self.size)
         self._keep = None if keep is None else address(keep, np.dtype(np.bool_), self.size)
 
     def gather(
-        self,
-        start: int,
-        stop: int,
-        work: tuple[FloatArray, FloatArray],
-        *,
-        pivot: float,
-        mirrored: bool,
-        table: Table | None,
+        self, start: int, stop: int, work: Work, *, pivot: float, mirrored: bool, table: Table | None
     ) -> Gathered:
         """Gather the rows ``start`` to ``stop``.
 
-        :param work: two float64 arrays of at least that many elements; they hold ``values`` and ``rest`` afterwards.
+        :param work: holds ``values`` and ``rest`` afterwards.
         :param pivot: powers are of differences from it.
         :param mirrored: values outside [0, 1] are invalid, and codes are those of a mirrored histogram.
-        :raises RuntimeError: there is no compiled library.
-        :raises ValueError: the rows or the work arrays are not there.
+        :raises ValueError: the rows are not there, or too many for the work arrays.
         """
-        found, size = library(), stop - start
-        if found is None:
-            raise RuntimeError("numbers cannot be gathered without a compiled library")
+        size = stop - start
         if not 0 <= start <= stop <= self.size:
             raise ValueError(f"there are no rows {start} to {stop} among {self.size}")
-        places = [_work(array, size) for array in work]
-        block = _Block(pivot, mirrored, *_asked(table), *places)
-        keep = None if self._keep is None else self._keep + start
-        gather = _gather(found, self.dtype.str[-2:])
-        gather(
-            ctypes.byref(block),
-            self._start + start * self.dtype.itemsize,
-            self._bitmap,
-            self._offset + start,
-            keep,
-            size,
-        )
+        if work.size < size:
+            raise ValueError(f"work arrays of {work.size} are too small for {size} rows")
+        block = _Block(pivot, mirrored, *_asked(table), *work.places)
+        data, keep = self._start + start * self.dtype.itemsize, None if self._keep is None else self._keep + start
+        self._function(ctypes.byref(block), data, self._bitmap, self._offset + start, keep, size)
         return self._gathered(block, work, everything=table is None)
 
-    def _gathered(self, block: _Block, work: tuple[FloatArray, FloatArray], *, everything: bool) -> Gathered:
-        values = work[0][: block.count]
+    def _gathered(self, block: _Block, work: Work, *, everything: bool) -> Gathered:
+        values = work.values[: block.count]
         known = block.count > 0 and not block.overflown
         return Gathered(
             values,
-            values if everything else work[1][: block.outside],
+            values if everything else work.rest[: block.outside],
             block.seen,
             block.nan,
             block.positive_inf,
@@ -175,12 +172,6 @@ def _asked(table: Table | None) -> tuple[int, int, int, int, int | None]:
         raise ValueError(f"no table starts at {table.low}, is {table.width} wide and lost {table.shift} bits")
     counts = address(table.counts, np.dtype(np.int64), places, writeable=True)
     return table.shift, table.low, table.width, table.folded, counts
-
-
-def _work(array: FloatArray, size: int) -> int:
-    if array.size < size:
-        raise ValueError(f"a work array of {array.size} is too small for {size} rows")
-    return address(array, np.dtype(np.float64), array.size, writeable=True)
 
 
 @functools.cache

@@ -202,11 +202,12 @@ class ColumnBuilder:
         :returns: how many rows were counted; those that are null were not.
         """
         seen = 0
-        work = scratch.doubles(2, scratch.BLOCK), scratch.doubles(3, scratch.BLOCK)
         for start in range(0, rows.size, scratch.BLOCK):
             stop = min(start + scratch.BLOCK, rows.size)
             pivot, table = self._moments.pivot, self._histogram.table()
-            found = rows.gather(start, stop, work, pivot=pivot, mirrored=self._plan.mirrored, table=table)
+            found = rows.gather(
+                start, stop, scratch.gathering(), pivot=pivot, mirrored=self._plan.mirrored, table=table
+            )
             seen += found.seen
             self._add_gathered(found)
         self._rows += seen

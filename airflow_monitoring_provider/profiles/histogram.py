@@ -226,6 +226,7 @@ class HistogramBuilder:
         self._codes, self._counts = kernel.empty()
         self._dense: kernel.DenseCounts | None = None
         self._known: kernel.KnownCodes | None = None
+        self._waiting: list[IntArray] = []
         self.zeros = 0
 
     def update(self, values: FloatArray) -> None:
@@ -258,6 +259,8 @@ class HistogramBuilder:
 
     def update_rest(self, rest: FloatArray, size: int) -> None:
         """Count values of a block of ``size`` whose others the table holds already; zeros are the caller's business."""
+        if not rest.size:
+            return
         codes = _encode(rest, self._mirrored)
         codes >>= self._shift
         if self._dense is None and self._codes.size:
@@ -267,9 +270,18 @@ class HistogramBuilder:
             self._counts = self._counts + counts
         if codes.size:
             many = 8 * codes.size > size
-            self._add(*kernel.count(codes))
+            self._waiting.append(codes)
+            if self._dense is None or many or sum(each.size for each in self._waiting) > self._limit:
+                self._count_waiting()
             if self._dense is None or many or self._codes.size > self._limit:
                 self._settle()
+
+    def _count_waiting(self) -> None:
+        """A few codes at each block are sorted together later: sorting costs more than they do."""
+        if self._waiting:
+            codes = np.concatenate(self._waiting)
+            self._waiting = []
+            self._add(*kernel.count(codes))
 
     def _count_above(self, dense: kernel.DenseCounts, values: FloatArray, low: float, high: float) -> Outside:
         """Values above zero: their bits are their codes."""
@@ -312,6 +324,7 @@ class HistogramBuilder:
 
     def _settle(self) -> None:
         """Bring all counts together, coarsen them until they fit, and lay out a table for what comes next."""
+        self._count_waiting()
         if self._dense is not None:
             self._add(*self._dense.occupied())
         extra = kernel.surplus_bits(self._codes, self._limit)

@@ -11,22 +11,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from airflow_monitoring_provider.kernels.gathering import Work
+
 BLOCK = 1 << 15
 """Values worked on at a time: three arrays of so many numbers fit into a second-level cache of 1 MiB."""
 
 
 class _Arrays(threading.local):
     def __init__(self) -> None:
-        self.whole = np.empty((4, BLOCK), np.int64)
+        self.whole = np.empty((2, BLOCK), np.int64)
+        self.gathering: Work | None = None
 
 
 _arrays = _Arrays()
 
 
 def doubles(number: int, size: int) -> npt.NDArray[np.float64]:
-    """One of four float64 arrays (the memory is that of :func:`wholes`).
+    """One of two float64 arrays (the memory is that of :func:`wholes`).
 
-    :param number: 0 or 1; 2 and 3 are for what a compiled kernel gathers.
+    :param number: 0 or 1.
     :param size: at most :data:`BLOCK`.
     """
     view: npt.NDArray[Any] = _arrays.whole[number, :size].view(np.float64)
@@ -34,6 +37,13 @@ def doubles(number: int, size: int) -> npt.NDArray[np.float64]:
 
 
 def wholes(number: int, size: int) -> npt.NDArray[np.int64]:
-    """One of four int64 arrays; see :func:`doubles`."""
+    """One of two int64 arrays; see :func:`doubles`."""
     view: npt.NDArray[np.int64] = _arrays.whole[number, :size]
     return view
+
+
+def gathering() -> Work:
+    """The thread's arrays for a compiled kernel, of :data:`BLOCK`; they are other memory than :func:`wholes`."""
+    if _arrays.gathering is None:
+        _arrays.gathering = Work(BLOCK)
+    return _arrays.gathering

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind
 from airflow_monitoring_provider.engines.columns import ColumnCounter
-from airflow_monitoring_provider.kernels.gathering import Rows, Table, can_gather
+from airflow_monitoring_provider.kernels.gathering import Rows, Table, Work, can_gather
 from airflow_monitoring_provider.kernels.library import VARIABLE
 from airflow_monitoring_provider.profiles import scratch
 from airflow_monitoring_provider.profiles.arrays import from_values
@@ -27,7 +27,7 @@ ODD = [
     1.7976931348623157e308, math.inf, -math.inf, math.nan,
 ]  # fmt: skip
 WIDE = [0, 1, -1, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63)]
-work = np.empty(scratch.BLOCK), np.empty(scratch.BLOCK)
+work = Work(10)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -153,8 +153,8 @@ def test_rows_and_arrays_that_are_not_there_are_refused() -> None:
     rows = Rows(numbers, None, None)
     with pytest.raises(ValueError, match="there are no rows 5 to 11 among 10"):
         rows.gather(5, 11, work, pivot=0.0, mirrored=False, table=None)
-    with pytest.raises(ValueError, match="a work array of 9 is too small for 10 rows"):
-        rows.gather(0, 10, (np.empty(9), np.empty(10)), pivot=0.0, mirrored=False, table=None)
+    with pytest.raises(ValueError, match="work arrays of 9 are too small for 10 rows"):
+        rows.gather(0, 10, Work(9), pivot=0.0, mirrored=False, table=None)
     with pytest.raises(ValueError, match="expected 8 contiguous int64, not 4 int64"):
         rows.gather(0, 10, work, pivot=0.0, mirrored=False, table=Table(np.zeros(4, np.int64), 0, 4, 0, True))
     with pytest.raises(ValueError, match="no table starts at 0, is 4 wide and lost 64 bits"):
