@@ -2,9 +2,11 @@
 
 It draws rows; profiles keep counts, and rows drawn without putting them back are a multivariate hypergeometric draw of
 the counts. It says how much a score of 80 % of these rows differs from draw to draw, which is about half of its
-standard error: intervals are the better answer, this is for those who are used to it. Scores that a profile makes of
-sums have none, except ``r2``: its own is the one that such draws tend to, ``se sqrt((1 - 0.8) / 0.8)``, with the
-standard error of the delta method (a finite population's, Cochran 1977).
+standard error: intervals are the better answer, this is for those who are used to it. Of scores that a profile makes of
+sums (``r2``, ``mape``, deviances and others) there are no counts to draw: they have the one that such draws tend to,
+``se sqrt((1 - 0.8) / 0.8)``, with the standard error of their interval (a finite population's, Cochran 1977). There is
+none for ``max_error``, whose draws say nothing but whether they hold that one row, for the Brier score of more than two
+classes, of which a profile keeps the mean only, and for ``macro_roc_auc``, as no profile keeps how classes go together.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ from airflow_monitoring_provider.profiles.profile import ClassificationProfile, 
 DRAWS = 5
 SHARE = 0.8
 LEAST_ROWS = 200
+_DRAWN = ("mae", "mse", "rmse", "medae")
+_ROOTS = ("rmsle",)
 _MOST_ROWS = 10**9  # of NumPy's draws; of more, a score hardly differs
 
 
@@ -93,6 +97,7 @@ def _binary(target: ClassificationProfile) -> dict[str, Floats]:
     area = curves.roc_auc(n, p)
     own = probabilities(target)
     losses = _means(own[1], {"log_loss": log_losses(own[0]), "brier": squared_losses(own[0])})
+    found["ece"] = _calibration_errors(target)
     return {**found, "roc_auc": area, "gini": 2 * area - 1, **curve_scores(n, p), **losses}
 
 
@@ -102,10 +107,22 @@ def _multiclass(target: ClassificationProfile) -> dict[str, Floats]:
     right = tables.accuracy(drawn)
     found = dict.fromkeys(("accuracy", "micro_precision", "micro_recall", "micro_f1"), right)
     found |= class_table_scores(drawn)
+    if target.calibration_counts.any():
+        found["ece"] = _calibration_errors(target)
     if len(target.scores_when) < classes:
         return found
     own = probabilities(target)
     return found | _means(own[1], {"log_loss": log_losses(own[0])})
+
+
+def _calibration_errors(target: ClassificationProfile) -> Floats:
+    """``ece`` of each draw: of the rows of a tenth, hits and others, at the mean score that the tenth has."""
+    counts, hits = target.calibration_counts, target.calibration_positives
+    cells = np.concatenate((hits, counts - hits))
+    drawn = _drawn(cells)
+    right, rows = drawn[:, : hits.size], drawn[:, : hits.size] + drawn[:, hits.size :]
+    scores = rows * (target.calibration_scores / np.maximum(counts, 1))
+    return np.asarray(np.abs(scores - right).sum(axis=1) / rows.sum(axis=1))
 
 
 def _errors(target: RegressionProfile) -> dict[str, Floats]:
@@ -113,6 +130,9 @@ def _errors(target: RegressionProfile) -> dict[str, Floats]:
     with np.errstate(over="ignore", invalid="ignore"):
         sizes = histogram.representatives()
         found = _means(histogram.counts, {"mae": sizes, "mse": np.square(sizes)})
+        drawn = np.cumsum(_drawn(histogram.counts, sizes), axis=1)
+    middle = (drawn[:, -1:] + 1) // 2
+    found["medae"] = sizes[np.argmax(drawn >= middle, axis=1)]
     counts = target.intervals
     if counts is not None and counts.rows >= LEAST_ROWS:
         cells = np.array([counts.inside, counts.below + counts.above])
@@ -122,10 +142,15 @@ def _errors(target: RegressionProfile) -> dict[str, Floats]:
 
 def _of_numbers(target: RegressionProfile, settings: ComparisonSettings, mae: float | None) -> dict[str, float]:
     found: dict[str, float] = {}
-    ends = regression_intervals(target, settings.quantile).get("r2")
-    if ends is not None and all(map(math.isfinite, ends)):
-        error = (ends[1] - ends[0]) / 2 / float(stdtrit(target.labelled - 1, 0.5 + CONFIDENCE / 2))
-        found["r2"] = error * math.sqrt((1 - SHARE) / SHARE)
+    for name, ends in regression_intervals(target, settings.quantile).items():
+        if name not in _DRAWN and ends is not None and all(map(math.isfinite, ends)):
+            rows = target.percentage_errors.count if name == "mape" else target.labelled
+            low, high = (end * end for end in ends) if name in _ROOTS else ends
+            error = (high - low) / 2 / float(stdtrit(rows - 1, 0.5 + CONFIDENCE / 2))
+            if name in _ROOTS and ends[0] <= 0:
+                continue  # an end that was held at 0 says no error
+            error = error / (2 * math.sqrt((high + low) / 2)) if name in _ROOTS else error
+            found[name] = error * math.sqrt((1 - SHARE) / SHARE)
     unit = None if settings.scale is None else settings.scale.value
     if unit is not None and not isinstance(unit, Reason) and mae is not None:
         found["mase"] = mae / unit

@@ -46,6 +46,11 @@ def of_a_mean(values: np.ndarray) -> float:
     return float(values.var(ddof=1) / DRAWN * (1 - DRAWN / values.size))
 
 
+def calibration_error(scores: np.ndarray, actual: np.ndarray) -> float:
+    tenths = np.minimum((scores * 10).astype(int), 9)
+    return float(sum(abs(scores[tenths == k].sum() - actual[tenths == k].sum()) for k in range(10)) / scores.size)
+
+
 def test_means_vary_as_those_of_rows_drawn_without_putting_back() -> None:
     ratios: dict[str, list[float]] = {}
     for seed in range(SETS):
@@ -60,6 +65,7 @@ def test_means_vary_as_those_of_rows_drawn_without_putting_back() -> None:
         found |= deviations(RegressionProfile.of(predicted, truth))
         errors = np.abs(predicted - truth)
         expected |= {"mae": of_a_mean(errors), "mse": of_a_mean(errors**2), "mase": of_a_mean(errors / 2)}
+        expected |= {"mape": of_a_mean(errors / np.abs(truth)), "mean_error": of_a_mean(predicted - truth)}
         for name, variance in expected.items():
             ratios.setdefault(name, []).append(found[name] ** 2 / variance)
     # A variance of five draws over the true one is chi-square(4) / 4: sd 0.71 of one, 0.09 of the mean of sixty.
@@ -67,7 +73,7 @@ def test_means_vary_as_those_of_rows_drawn_without_putting_back() -> None:
 
 
 def test_curves_and_ratios_vary_as_those_of_rows_that_are_drawn() -> None:
-    ratios: dict[str, list[float]] = {"roc_auc": [], "r2": []}
+    ratios: dict[str, list[float]] = {name: [] for name in ("roc_auc", "r2", "rmsle", "gamma_deviance", "medae", "ece")}
     for seed in range(6):
         (scores, actual), (predicted, truth) = binary(seed), numbers(seed)
         chance = np.random.default_rng(1000 + seed)
@@ -75,12 +81,24 @@ def test_curves_and_ratios_vary_as_those_of_rows_that_are_drawn() -> None:
         raw = {
             "roc_auc": np.var([sk.roc_auc_score(actual[d], scores[d]) for d in draws], ddof=1),
             "r2": np.var([sk.r2_score(truth[d], predicted[d]) for d in draws], ddof=1),
+            "medae": np.var([sk.median_absolute_error(truth[d], predicted[d]) for d in draws], ddof=1),
+            "ece": np.var([calibration_error(scores[d], actual[d]) for d in draws], ddof=1),
         }
+        predicted, truth = np.abs(predicted) + 1, np.abs(truth) + 1
+        raw |= {
+            "rmsle": np.var([sk.root_mean_squared_log_error(truth[d], predicted[d]) for d in draws], ddof=1),
+            "gamma_deviance": np.var([sk.mean_gamma_deviance(truth[d], predicted[d]) for d in draws], ddof=1),
+        }
+        positive = deviations(RegressionProfile.of(predicted, truth))
+        predicted, truth = numbers(seed)
         found = deviations(of_binary(scores, actual)) | deviations(RegressionProfile.of(predicted, truth))
+        found |= {name: positive[name] for name in ("rmsle", "gamma_deviance")}
         for name, variance in raw.items():
             ratios[name].append(found[name] ** 2 / variance)
-    assert np.mean(ratios["r2"]) == pytest.approx(1.0, abs=0.35)
-    assert np.mean(ratios["roc_auc"]) == pytest.approx(1.0, abs=0.9)
+    for name in ("r2", "rmsle", "gamma_deviance"):
+        assert np.mean(ratios[name]) == pytest.approx(1.0, abs=0.35), name
+    for name in ("roc_auc", "medae", "ece"):
+        assert np.mean(ratios[name]) == pytest.approx(1.0, abs=0.9), name
 
 
 def test_there_is_none_below_two_hundred_rows_or_where_nobody_asked() -> None:
