@@ -62,7 +62,7 @@ _DRIFT = {
     **_lower("js_distance", "js_divergence", "hellinger", "tvd", "l_inf", "hellinger_tvd", high=1.0),
     **_tests("ks", "mannwhitney", high=1.0),
     **_tests("chi_square", "g_test", "z_test", "t_test", "epps_singleton"),
-    **_tests("cvm", "anderson_k", low=-math.inf),
+    **_tests("cvm", "anderson_k", "mmd2", low=-math.inf),
 }
 
 _EMBEDDINGS = {**_lower("centroid_euclidean"), **_lower("centroid_cosine", high=2.0)}

@@ -1,6 +1,12 @@
 """Both sides of a comparison counted in the cells of one binning.
 
 Columns share cells only at a precision that both have, so the baseline is cut at the coarser one of the two.
+
+Cells that hold "what the baseline does not have" are made by the baseline: it has no row in them, whatever the column
+does. A distance has to say so of new levels, but no test may be asked of it: of five thousand levels, as frequent as
+words are, a baseline of 10 000 rows misses some that make up a tenth of the next 10 000, and every test finds that
+impossible. So tests have cells of their own there (:attr:`Cells.tested`), one for each level or value of either side,
+which both sides make alike.
 """
 
 from __future__ import annotations
@@ -20,10 +26,12 @@ from airflow_monitoring_provider.metrics.binning import (
     values_of,
 )
 from airflow_monitoring_provider.metrics.distances import Counts
-from airflow_monitoring_provider.metrics.precision import common_precision, precision_of
+from airflow_monitoring_provider.metrics.precision import common_precision, precision_of, shared_buckets
 from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.levels import LevelCounts
 from airflow_monitoring_provider.profiles.profile import ColumnProfile
+
+_TESTED = 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,12 +41,15 @@ class Cells:
     :param reference, current: int64 of shape ``(B,)``.
     :param precision: ``{"shift", "largest_bucket"}`` of the histograms (share of the fullest bucket on either side),
         None for levels.
+    :param tested: both sides in the cells that tests are asked of: those where they are intervals, else one for each
+        level or value that either side has.
     """
 
     binning: Binning
     reference: Counts
     current: Counts
     precision: dict[str, float] | None
+    tested: tuple[Counts, Counts]
 
     @property
     def n(self) -> int:
@@ -77,24 +88,49 @@ def compare_cells(reference: ColumnProfile, current: ColumnProfile, rule: Binnin
         binning = cut(reference, rule, levels=left, current=dataclasses.replace(current, levels=right))
         missing = _keeps_missing(reference, current, rule)
         binning = binning if missing == binning.missing else _with_missing(binning, missing)
-        return Cells(
-            binning,
-            _with_missing_count(_count_levels(binning, left), reference, missing),
-            _with_missing_count(_count_levels(binning, right), current, missing),
-            None,
-        )
+        counted, tested = (_count_levels(binning, left), _count_levels(binning, right)), _levels_of_both(left, right)
+        return _cells(binning, counted, tested, (reference, current), None)
     if not (isinstance(ours, Histogram) and isinstance(theirs, Histogram)):
         raise ValueError("the two columns keep their values in different forms")
     a, b = common_precision(ours, theirs)
     binning = cut(reference, rule, shift=a.shift, current=current)
     missing = _keeps_missing(reference, current, rule)
     binning = binning if missing == binning.missing else _with_missing(binning, missing)
-    return Cells(
-        binning,
-        _with_missing_count(_count_values(binning, a, reference), reference, missing),
-        _with_missing_count(_count_values(binning, b, current), current, missing),
-        precision_of(a, b),
+    counted = _count_values(binning, a, reference), _count_values(binning, b, current)
+    tested = shared_buckets(a, b) if binning.edges is None else counted
+    return _cells(binning, counted, tested, (reference, current), precision_of(a, b))
+
+
+def _cells(
+    binning: Binning,
+    counted: tuple[Counts, Counts],
+    tested: tuple[Counts, Counts],
+    columns: tuple[ColumnProfile, ColumnProfile],
+    precision: dict[str, float] | None,
+) -> Cells:
+    """With the missing rows of both sides, where they are a cell."""
+    a, b = (_with_missing_count(own, column, binning.missing) for own, column in zip(counted, columns, strict=True))
+    most = _rarest_together(*tested) if binning.edges is None else tested
+    c, d = (_with_missing_count(own, column, binning.missing) for own, column in zip(most, columns, strict=True))
+    return Cells(binning, a, b, precision, (c, d))
+
+
+def _levels_of_both(left: LevelCounts, right: LevelCounts) -> tuple[Counts, Counts]:
+    ours, theirs = rows_by_level(left), rows_by_level(right)
+    levels = ours | theirs
+    return (
+        np.fromiter((ours.get(level, 0) for level in levels), np.int64, len(levels)),
+        np.fromiter((theirs.get(level, 0) for level in levels), np.int64, len(levels)),
     )
+
+
+def _rarest_together(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
+    """At most about a thousand cells, the rarest of both sides together in one; those with as many rows alike."""
+    together = reference + current
+    if together.size <= _TESTED:
+        return reference, current
+    kept = together > np.partition(together, together.size - _TESTED)[together.size - _TESTED]
+    return np.append(reference[kept], reference[~kept].sum()), np.append(current[kept], current[~kept].sum())
 
 
 def missing_share(column: ColumnProfile) -> float:

@@ -26,7 +26,10 @@ NUMERIC_DEFAULT = ("psi", "wasserstein_norm", "ks", "js_distance", "hellinger", 
 DISCRETE_DEFAULT = ("psi", "js_distance", "hellinger", "tvd", "chi_square")
 
 ON_NUMBERS = frozenset(
-    {"ks", "wasserstein", "wasserstein_norm", "energy", "mannwhitney", "cvm", "anderson_k", "epps_singleton", "t_test"}
+    {
+        *("ks", "wasserstein", "wasserstein_norm", "energy", "mannwhitney", "cvm", "anderson_k", "epps_singleton"),
+        *("t_test", "mmd2"),
+    }
 )
 """Metrics that compare the values themselves; every other one compares counts in cells."""
 
@@ -43,6 +46,7 @@ class Choice:
     :param zero_cells: what PSI and KL do with an empty cell.
     :param log_base: ``e`` or ``2`` of the Jensen-Shannon metrics; None: 2 for the distance, e for the divergence.
     :param gof: chi-square is the one-sample test.
+    :param asked: metrics that the definition names, whose critical values may take draws.
     """
 
     metrics: tuple[str, ...] = NUMERIC_DEFAULT
@@ -50,6 +54,7 @@ class Choice:
     zero_cells: ZeroCells = ZeroCells.ADD_ONE
     log_base: str | None = None
     gof: bool = False
+    asked: frozenset[str] = frozenset()
 
     @property
     def primary(self) -> str | None:
@@ -106,7 +111,8 @@ class DriftChoices:
         )
         zero_cells = _said(parts, "zero_cells") or (mode.zero_cells if mode is not None else ZeroCells.ADD_ONE)
         log_base = _said(parts, "log_base") or (mode.log_base if mode is not None else None)
-        return Choice(metrics, rule, zero_cells, log_base, mode is not None and mode.gof)
+        said = (*(_said(parts, "metrics") or ()), *(part.primary for part in parts if part.primary), *limited)
+        return Choice(metrics, rule, zero_cells, log_base, mode is not None and mode.gof, frozenset(said))
 
 
 def by_size(reference: ColumnProfile, current: ColumnProfile | None) -> str:

@@ -11,7 +11,7 @@ So four tests are made of the same counts, and combined:
 - *cells*: the likelihood-ratio test of the cells that the distance is computed from, levels and missing rows included.
 
 Levels without an order have cells only. The likelihood ratio is corrected as by Williams (1976) and its rare cells are
-merged: simulated with 100 current rows against 10 000, it rejects 0.5 to 1.4 times as often as it should at level
+judged apart: simulated with 100 current rows against 10 000, it rejects 0.5 to 1.4 times as often as it should at level
 0.0005, which is where the correction for 100 columns works, and Pearson's statistic up to three times as often.
 
 Weights were chosen on nine kinds of columns, 100 current rows and 200 or 1000 of the baseline: at level 0.0004 and 200
@@ -29,8 +29,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtrc, ndtr, xlogy
 
+from airflow_monitoring_provider.metrics.contingency import entropies, guarded
 from airflow_monitoring_provider.metrics.distances import Counts, totals
-from airflow_monitoring_provider.metrics.significance import TestResult, fisher_exact, merge_rare_cells
+from airflow_monitoring_provider.metrics.significance import TestResult, fisher_exact
 
 Floats = npt.NDArray[np.float64]
 
@@ -59,9 +60,7 @@ def column_test(reference: Counts, current: Counts, values: tuple[Counts, Counts
     :param values: counts of both sides per value in ascending order; None for levels without an order.
     """
     cells = guarded_likelihood_ratio(reference, current)
-    details: dict[str, Any] = {"test": cells.test, "cells_p": cells.p_value}
-    if cells.merged:
-        details["merged_cells"] = cells.merged
+    details: dict[str, Any] = {"test": cells.test, "cells_p": cells.p_value, **cells.of_rare_cells}
     parts = {"cells": cells.p_value}
     for name, z in (rank_scores(*values) if values is not None else {}).items():
         parts[name] = float(2 * ndtr(-abs(z)))
@@ -91,16 +90,18 @@ def likelihood_ratio(reference: Counts, current: Counts) -> TestResult:
 
 
 def guarded_likelihood_ratio(reference: Counts, current: Counts) -> TestResult:
-    """:func:`likelihood_ratio` after merging rare cells, as :func:`.contingency.guarded_chi_square` does.
+    """:func:`likelihood_ratio`, rare cells judged apart (:func:`.contingency.guarded`).
 
     Two cells are judged by Fisher's exact test, unless they are so many rows that it makes no difference.
     """
-    a, b, merged = merge_rare_cells(reference, current)
-    if a.size == 2 and int(min(a[0] + b[0], a[1] + b[1])) <= _FISHER_ROWS:
-        smaller = 0 if a[0] + b[0] <= a[1] + b[1] else 1
-        first, second = (a, b) if smaller == 0 else (a[::-1], b[::-1])
-        return TestResult("fisher_exact", None, fisher_exact(first, second), None, merged)
-    return dataclasses.replace(likelihood_ratio(a, b), merged=merged)
+    return guarded(_populated, entropies, reference, current)
+
+
+def _populated(a: Counts, b: Counts) -> TestResult:
+    if a.size == 2 and int(min(a + b)) <= _FISHER_ROWS:
+        rarest = slice(None) if a[0] + b[0] <= a[1] + b[1] else slice(None, None, -1)
+        return TestResult("fisher_exact", None, fisher_exact(a[rarest], b[rarest]))
+    return likelihood_ratio(a, b)
 
 
 def rank_scores(reference: Counts, current: Counts) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Tests on counts in the same cells beyond the plain chi-square: G, one-sample, permutation, guarded ones.
+"""Tests on counts in the same cells beyond the plain chi-square: G, one-sample, and guarded against rare cells.
 
 Closed form on ``scipy.special``: ``scipy.stats`` knows all of it too, but costs a second to import. Which test is run
 is decided by the margins of the table alone, never by how far apart the two sides lie.
@@ -7,16 +7,21 @@ is decided by the margins of the table alone, never by how far apart the two sid
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import chdtrc, rel_entr
+from scipy.special import chdtrc, rel_entr, xlogy
 
 from airflow_monitoring_provider.metrics.distances import Counts, totals
+from airflow_monitoring_provider.metrics.permutation import Floats, permutation_p_value
 from airflow_monitoring_provider.metrics.significance import TestResult, chi_square, fisher_exact, merge_rare_cells
 
-PERMUTATIONS = 999
+Test = Callable[[Counts, Counts], TestResult]
+Scatter = Callable[[Counts, Counts], Floats]
+
+_RARE = 0.2
+_SURE = 1e-8  # below which no other p-value is asked for
+_LOOKED_UP = 100_000
 
 
 def g_test(reference: Counts, current: Counts) -> TestResult:
@@ -55,54 +60,74 @@ def goodness_of_fit(reference: Counts, current: Counts) -> TestResult:
 
 
 def guarded_chi_square(reference: Counts, current: Counts) -> TestResult:
-    """:func:`guarded` Pearson's chi-square: the p-value of every distance that is measured in cells."""
-    return guarded(chi_square, reference, current)
+    """:func:`guarded` Pearson's chi-square."""
+    return guarded(chi_square, _squares, reference, current)
 
 
-def guarded(test: Callable[[Counts, Counts], TestResult], reference: Counts, current: Counts) -> TestResult:
-    """A test of the 2 x B table after merging the rarest cells until expected counts are valid.
+def guarded_g_test(reference: Counts, current: Counts) -> TestResult:
+    """:func:`guarded` G test."""
+    return guarded(g_test, entropies, reference, current)
 
-    Valid (Cochran): every expected count is at least 1 and four fifths of them at least 5. Cells are merged smallest
-    pooled count first, into one. Which ones is decided by pooled counts alone, so the test stays valid given the
-    margins, and the order and names of cells do not matter. Where even two cells are not valid, Fisher's exact test
-    answers if there were never more than two, and :func:`permutation_p_value` of all cells if there were.
 
-    :param test: :func:`chi_square` or :func:`g_test`.
+def guarded(test: Test, scatter: Scatter, reference: Counts, current: Counts) -> TestResult:
+    """A test of the 2 x B table that small expected counts cannot spoil: its rare cells are judged apart, exactly.
+
+    The rarest cells are merged until expected counts are valid (:func:`.significance.merge_rare_cells`), and the test
+    is asked of what is left. That says nothing of how rows lie *within* the merged cells, as of a level that only the
+    current rows have; so those are a table of their own, judged by Fisher's exact test where they are two and by
+    permutation where they are more. Given the rows of the merged cell on either side the two tables are independent
+    (the likelihood ratio of the whole is the sum of theirs), and :func:`_either` makes one p-value of two. Where
+    expected counts are not valid until all cells are merged, permuting them is the whole test.
+
+    :param test: :func:`chi_square`, :func:`g_test` or alike.
+    :param scatter: its statistic up to what the margins fix.
+    :returns: with ``rare_p``, the part of the merged cells, where it was needed.
     """
-    folded_reference, folded_current, merged = merge_rare_cells(reference, current)
-    if folded_reference.size == 2 and not _expected_counts_valid(folded_reference, folded_current):
-        if merged:
-            found = test(reference, current)
-            p_value = permutation_p_value(reference, current)
-            return TestResult("permutation", found.statistic, p_value, None)
-        return TestResult("fisher_exact", None, fisher_exact(folded_reference, folded_current))
-    return dataclasses.replace(test(folded_reference, folded_current), merged=merged)
+    cells = merge_rare_cells(reference, current)
+    if not cells.merged:
+        return test(cells.reference, cells.current)
+    if cells.reference.size == 1:
+        name, p_value = _exact(scatter, cells.rare_reference, cells.rare_current)
+        return TestResult(name, None if name == "fisher_exact" else test(reference, current).statistic, p_value)
+    found = dataclasses.replace(test(cells.reference, cells.current), merged=cells.merged)
+    if found.p_value < _SURE:
+        return dataclasses.replace(found, p_value=_either(found.p_value, 1.0))
+    name, p_value = _exact(scatter, cells.rare_reference, cells.rare_current)
+    both = _either(found.p_value, p_value)
+    return dataclasses.replace(found, test=f"{found.test}_and_{name}", p_value=both, rare_p=p_value)
 
 
-def permutation_p_value(reference: Counts, current: Counts, permutations: int = PERMUTATIONS) -> float:
-    """p of Pearson's chi-square under exchanged rows, ``(k + 1) / (N + 1)``: no expected count is too small for it.
+def entropies(reference: Counts, together: Counts) -> Floats:
+    """The likelihood ratio of tables ``(N, B)`` with the same margins, up to a constant factor and term: ``(N,)``."""
+    most = int(together.max())
+    if most > _LOOKED_UP:
+        terms = xlogy(reference, reference) + xlogy(together - reference, together - reference)
+    else:
+        known = xlogy(np.arange(most + 1), np.arange(most + 1))
+        terms = known[reference] + known[together - reference]
+    return np.asarray(np.sum(terms, axis=1))
 
-    The rows of both sides are dealt out anew N times (a multivariate hypergeometric draw of each table with the same
-    margins), and k tables are at least as far apart as the one seen. The draws are seeded with the table, its cells in
-    order of size, so that the same table has the same p whenever and wherever it is judged.
-    ``scipy.stats.permutation_test`` with ``permutation_type="independent"``.
-    """
-    n, m = totals(reference, current)
-    order = np.lexsort((reference, reference + current))
-    reference, current = reference[order], current[order]
+
+def _squares(reference: Counts, together: Counts) -> Floats:
+    """Pearson's statistic in the same way."""
+    return np.asarray(np.sum(np.square(reference.astype(np.float64)) / together, axis=1))
+
+
+def _exact(scatter: Scatter, reference: Counts, current: Counts) -> tuple[str, float]:
+    """Test and p of cells of any size; the order and names of cells do not matter, rarest first as they are."""
+    if not reference.any() or not current.any():
+        return "permutation", 1.0
     together = reference + current
-    reference, together = reference[together > 0], together[together > 0]
-    digest = hashlib.sha256(reference.astype("<i8").tobytes() + together.astype("<i8").tobytes()).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:16], "big"))
-    dealt = rng.multivariate_hypergeometric(together, n, size=permutations, method="marginals")
-    expected = together * (n / (n + m))
-    # Pearson's statistic is this sum times a constant of the margins.
-    far = np.sum((dealt - expected) ** 2 / expected, axis=1)
-    seen = np.sum((reference - expected) ** 2 / expected)
-    return float((np.count_nonzero(far >= seen * (1 - 1e-9)) + 1) / (permutations + 1))
+    if together.size == 2:
+        return "fisher_exact", fisher_exact(reference, current)
+    return "permutation", permutation_p_value(lambda tables: scatter(tables, together), reference, current)
 
 
-def _expected_counts_valid(reference: Counts, current: Counts) -> bool:
-    n, m = totals(reference, current)
-    expected = np.outer(np.array([n, m]) / (n + m), reference + current)
-    return bool(np.all(expected >= 1) and np.mean(expected >= 5) >= 0.8)
+def _either(rest: float, rare: float) -> float:
+    """One p of two independent ones: the smaller after weighing, and exactly what that is exceeded by.
+
+    Cells with many rows have four fifths of the weight, as they hold nearly all rows. (The Cauchy combination of the
+    column's tests would not do: tables of few rows often have a p of 1, which there outweighs any other.)
+    """
+    smaller = min(rest / (1 - _RARE), rare / _RARE, 1 / (1 - _RARE))
+    return min(smaller - _RARE * (1 - _RARE) * smaller**2, 1.0)

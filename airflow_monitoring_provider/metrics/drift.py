@@ -89,7 +89,7 @@ def _compare(
     blank = dataclasses.replace(blank, n=cells.n, m=cells.m, binning=cells.binning.id, precision=cells.precision)
     sides = Sides(reference, current, cells, choice, settings.alpha)
     ordered = sides.buckets if sides.histograms is not None else None
-    test = column_test(cells.reference, cells.current, ordered)
+    test = column_test(*cells.tested, ordered)
     tested = dataclasses.replace(blank, p_value=test.p_value, details={**blank.details, "test": test.details["test"]})
     values = [_value(tested, name, sides, settings) for name in choice.metrics]
     return [_described(values[0], sides, test.details, show_levels), *values[1:]]

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from scipy.special import chdtri, ndtri, stdtrit
 
-from airflow_monitoring_provider.metrics import contingency, distances, rank_tests
+from airflow_monitoring_provider.metrics import chance, contingency, distances, kernel, rank_tests
 from airflow_monitoring_provider.metrics.cells import Cells
+from airflow_monitoring_provider.metrics.chance import Dealt, Distance
 from airflow_monitoring_provider.metrics.choice import Choice
 from airflow_monitoring_provider.metrics.distances import Counts, Shares
 from airflow_monitoring_provider.metrics.precision import shared_buckets, shared_positions
@@ -99,6 +100,17 @@ class Sides:
         statistic = distances.binned_ks(*self.buckets)
         return statistic, ks_p_value(statistic, *(side.total for side in self.histograms))
 
+    @functools.cached_property
+    def dealt_cells(self) -> Dealt:
+        """The cells that tests are asked of, and tables dealt of them."""
+        return Dealt.of(*self.cells.tested)
+
+    @functools.cached_property
+    def dealt_values(self) -> tuple[Dealt, Shares]:
+        """The values in groups, tables dealt of them, and where the groups stand."""
+        a, b, positions = chance.grouped(*self.positions)
+        return Dealt.of(a, b, ordered=True), positions
+
     @property
     def rate(self) -> float:
         """``1 / n + 1 / m`` of the cells: how far chance alone spreads the distances."""
@@ -150,6 +162,36 @@ def _counted(
     return compute
 
 
+def _dealt(
+    name: str, function: Callable[..., float], distance: Callable[[Sides], Distance]
+) -> Callable[[Sides], Found]:
+    """A distance in cells of which no formula knows what chance makes: where it is asked for, that is drawn."""
+
+    def compute(sides: Sides) -> Found:
+        value = function(sides.cells.reference, sides.cells.current)
+        if name not in sides.choice.asked:
+            return Found(value)
+        return _by_chance(value, *sides.dealt_cells.chance(distance(sides), sides.alpha))
+
+    return compute
+
+
+def _by_chance(value: float, critical: float | None, p_value: float, **details: Any) -> Found:
+    return Found(value, critical_value=critical, details={**details, "permutation_p": p_value})
+
+
+def _l_inf_by_chance(sides: Sides) -> Distance:
+    return functools.partial(chance.l_inf, unseen=sides.cells.binning.edges is None)
+
+
+def _of_values(sides: Sides, name: str, distance: Callable[[Shares], Distance]) -> tuple[float | None, float] | None:
+    """Critical value and p of a distance between values, where it is asked for."""
+    if name not in sides.choice.asked:
+        return None
+    tables, positions = sides.dealt_values
+    return tables.chance(distance(positions), sides.alpha)
+
+
 def _js_divergence(sides: Sides) -> Found:
     base = sides.choice.base_of(math.e)
     value = distances.js_divergence(sides.cells.reference, sides.cells.current, base)
@@ -168,19 +210,17 @@ def _chi_square(sides: Sides) -> Found:
     a, b = sides.cells.reference, sides.cells.current
     if sides.choice.gof:
         return _of_table(sides, contingency.goodness_of_fit(a, b), contingency.goodness_of_fit(a, b))
-    return _of_table(sides, chi_square(a, b), contingency.guarded_chi_square(a, b))
+    return _of_table(sides, chi_square(a, b), contingency.guarded_chi_square(*sides.cells.tested))
 
 
 def _g_test(sides: Sides) -> Found:
     a, b = sides.cells.reference, sides.cells.current
-    return _of_table(sides, contingency.g_test(a, b), contingency.guarded(contingency.g_test, a, b))
+    return _of_table(sides, contingency.g_test(a, b), contingency.guarded_g_test(*sides.cells.tested))
 
 
 def _of_table(sides: Sides, plain: TestResult, guarded: TestResult) -> Found:
     """The statistic of all cells, and the p-value that small expected counts cannot spoil."""
-    details: dict[str, Any] = {"test": guarded.test, "degrees": plain.degrees}
-    if guarded.merged:
-        details["merged_cells"] = guarded.merged
+    details: dict[str, Any] = {"test": guarded.test, "degrees": plain.degrees, **guarded.of_rare_cells}
     degrees = plain.degrees or 0
     critical = float(chdtri(degrees, sides.alpha)) if degrees else 0.0
     return Found(plain.statistic, guarded.p_value, critical, details=details)
@@ -207,7 +247,9 @@ def _ks(sides: Sides) -> Found:
 
 
 def _wasserstein(sides: Sides) -> Found:
-    return Found(distances.wasserstein(*sides.positions))
+    value = distances.wasserstein(*sides.positions)
+    by_chance = _of_values(sides, "wasserstein", chance.wasserstein)
+    return Found(value) if by_chance is None else _by_chance(value, *by_chance)
 
 
 def _wasserstein_norm(sides: Sides) -> Found:
@@ -215,11 +257,18 @@ def _wasserstein_norm(sides: Sides) -> Found:
     value = distances.wasserstein_norm(distance, spread)
     if not np.isfinite([distance, spread, value]).all():  # 1.8e305 units are finite, and as many thousandths are not
         return Found(reason=Reason.NOT_FINITE)
-    return Found(value, details={"wasserstein": distance, "unit": spread})
+    details = {"wasserstein": distance, "unit": spread}
+    by_chance = _of_values(sides, "wasserstein_norm", chance.wasserstein)
+    if by_chance is None:
+        return Found(value, details=details)
+    critical = None if by_chance[0] is None else distances.wasserstein_norm(by_chance[0], spread)
+    return _by_chance(value, critical, by_chance[1], **details)
 
 
 def _energy(sides: Sides) -> Found:
-    return Found(distances.energy(*sides.positions))
+    value = distances.energy(*sides.positions)
+    by_chance = _of_values(sides, "energy", chance.energy)
+    return Found(value) if by_chance is None else _by_chance(value, *by_chance)
 
 
 def _mannwhitney(sides: Sides) -> Found:
@@ -260,6 +309,10 @@ def _anderson_critical(sides: Sides, _: int) -> float | None:
     return rank_tests.anderson_k_critical_value(sides.alpha)
 
 
+def _mmd2_critical(sides: Sides, _: int) -> float:
+    return kernel.mmd2_critical_value(*sides.positions, sides.alpha)
+
+
 def _chi_critical(sides: Sides, degrees: int) -> float | None:
     return float(chdtri(degrees, sides.alpha)) if degrees else None
 
@@ -281,9 +334,11 @@ _CELLS: tuple[DriftMetric, ...] = (
     DriftMetric(
         "hellinger", Needs.CELLS, _counted(distances.hellinger, lambda s: min(math.sqrt(_chance(s, 0.125)), 1.0))
     ),
-    DriftMetric("tvd", Needs.CELLS, _counted(distances.tvd)),
-    DriftMetric("l_inf", Needs.CELLS, _counted(distances.l_inf)),
-    DriftMetric("hellinger_tvd", Needs.CELLS, _counted(distances.hellinger_tvd)),
+    DriftMetric("tvd", Needs.CELLS, _dealt("tvd", distances.tvd, lambda _: chance.tvd)),
+    DriftMetric("l_inf", Needs.CELLS, _dealt("l_inf", distances.l_inf, _l_inf_by_chance)),
+    DriftMetric(
+        "hellinger_tvd", Needs.CELLS, _dealt("hellinger_tvd", distances.hellinger_tvd, lambda _: chance.hellinger_tvd)
+    ),
     DriftMetric("chi_square", Needs.CELLS, _chi_square),
     DriftMetric("g_test", Needs.CELLS, _g_test),
     DriftMetric("z_test", Needs.CELLS, _z_test),
@@ -297,6 +352,7 @@ _VALUES: tuple[DriftMetric, ...] = (
     DriftMetric("cvm", Needs.VALUES, _tested(rank_tests.cvm, "buckets", _cvm_critical)),
     DriftMetric("anderson_k", Needs.VALUES, _tested(rank_tests.anderson_k, "buckets", _anderson_critical)),
     DriftMetric("epps_singleton", Needs.VALUES, _tested(rank_tests.epps_singleton, "positions", _chi_critical)),
+    DriftMetric("mmd2", Needs.VALUES, _tested(kernel.mmd2, "positions", _mmd2_critical)),
     DriftMetric("t_test", Needs.VALUES, _tested(rank_tests.welch, "moments", _t_critical)),
 )
 

@@ -33,6 +33,7 @@ class TestResult:
     :param degrees: degrees of freedom, or None.
     :param p_value: two-sided, in [0, 1].
     :param merged: cells that were merged into one to keep expected counts valid.
+    :param rare_p: p of how the merged cells' rows lie within them, which is part of ``p_value``; None: none were.
     """
 
     __test__ = False  # not a test class, whatever its name says to pytest
@@ -42,6 +43,13 @@ class TestResult:
     p_value: float
     degrees: int | None = None
     merged: int = 0
+    rare_p: float | None = None
+
+    @property
+    def of_rare_cells(self) -> dict[str, float]:
+        """What the details of a value say of merged cells."""
+        merged: dict[str, float] = {"merged_cells": self.merged} if self.merged else {}
+        return merged if self.rare_p is None else {**merged, "rare_cells_p": self.rare_p}
 
 
 def chi_square(reference: Counts, current: Counts) -> TestResult:
@@ -63,10 +71,31 @@ def chi_square(reference: Counts, current: Counts) -> TestResult:
     return TestResult("chi_square", statistic, float(chdtrc(degrees, statistic)), degrees)
 
 
-def merge_rare_cells(reference: Counts, current: Counts) -> tuple[Counts, Counts, int]:
-    """Both sides' counts with the rarest cells merged into the first one, and how many cells were merged (0 or >= 2).
+@dataclasses.dataclass(frozen=True, slots=True)
+class Merged:
+    """Both sides' counts with the rarest cells put together, and those cells by themselves.
 
-    At least two cells remain where there were two, even if their expected counts are still too small.
+    :param reference, current: the cells that are left, the merged one first where there is one.
+    :param rare_reference, rare_current: the cells that were merged, rarest first: none, or at least two.
+    """
+
+    reference: Counts
+    current: Counts
+    rare_reference: Counts
+    rare_current: Counts
+
+    @property
+    def merged(self) -> int:
+        """How many cells became one."""
+        return int(self.rare_reference.size)
+
+
+def merge_rare_cells(reference: Counts, current: Counts) -> Merged:
+    """The rarest cells merged until expected counts are valid: all at least 1, four fifths at least 5 (Cochran 1954).
+
+    Which cells are merged is decided by how many rows each has on both sides together, and cells with as many rows are
+    merged together or not at all: what is done must not depend on where the rows lie, or no p-value is right after it.
+    Where nothing is valid short of it, all cells become one. Cells that are empty on both sides are left out.
     """
     n, m = totals(reference, current)
     together = reference + current
@@ -80,17 +109,16 @@ def merge_rare_cells(reference: Counts, current: Counts) -> tuple[Counts, Counts
     largest_side = max(n, m) / (n + m)
     small = np.searchsorted(together, 5 / np.array([smallest_side, largest_side]), side="left")
     tiny = int(np.searchsorted(together, 1 / smallest_side, side="left"))
-    merged = np.concatenate(([0], np.arange(2, cells)))
+    apart = np.flatnonzero(np.diff(together)) + 1
+    merged = np.concatenate(([0], apart[apart >= 2]))
     pooled = cumulated[merged]
     below_five = np.maximum(small[:, None] - merged, 0).sum(axis=0)
     below_five += (merged > 0) * ((pooled * smallest_side < 5).astype(np.int64) + (pooled * largest_side < 5))
     some_tiny = (tiny > merged) | ((merged > 0) & (pooled * smallest_side < 1))
     rest = cells - merged + (merged > 0)
-    enough = np.flatnonzero((~some_tiny & (below_five <= 0.2 * 2 * rest)) | (rest <= 2))
-    if not enough.size:
-        return reference, current, 0
-    first = int(merged[enough[0]])
-    return _fold(reference, first), _fold(current, first), first
+    enough = np.flatnonzero((~some_tiny & (below_five <= 0.2 * 2 * rest)) | (rest == 1))
+    first = int(merged[enough[0]]) if enough.size else cells
+    return Merged(_fold(reference, first), _fold(current, first), reference[:first], current[:first])
 
 
 def fisher_exact(reference: Counts, current: Counts) -> float:

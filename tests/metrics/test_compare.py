@@ -92,7 +92,7 @@ def test_every_column_with_a_distribution_has_one_primary_value() -> None:
 def test_p_values_are_adjusted_over_all_values_of_one_metric() -> None:
     values = [v for v in compare(batch(1, shift=0.3), batch(0), DEFAULT) if v.name == "psi"]
 
-    expected = stats.false_discovery_control([v.p_value or 0 for v in values]) / 0.8  # the rest is data quality's
+    expected = stats.false_discovery_control([v.p_value or 0 for v in values]) / 0.64  # the rest is data quality's
 
     assert 5 == len(values)
     assert list(np.minimum(expected, 1)) == pytest.approx([v.adjusted_p_value for v in values])
