@@ -49,12 +49,12 @@ def build(root: Path) -> Path:
     :raises RuntimeError: there is no compiler, or it did not compile; no library is there afterwards.
     """
     room = runpy.run_path(str(root / KERNELS / "library.py"))
-    sources, library = room["sources"](), Path(room["library_path"]())
+    library = Path(room["library_path"]())
     for path in library.parent.glob("kernels-*.so"):
         path.unlink()
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         made = Path(folder) / library.name
-        _compile([*PORTABLE, *shlex.split(os.environ.get("CFLAGS", "")), "-shared", "-o", str(made)], sources)
+        _compile([*PORTABLE, *shlex.split(os.environ.get("CFLAGS", "")), "-shared", "-o", str(made)], _compiled(room))
         made.replace(library)  # whoever has an older one loaded keeps it
     return library
 
@@ -64,8 +64,12 @@ def check(root: Path) -> None:
 
     :raises RuntimeError: there is no compiler, or it found something.
     """
-    for source in runpy.run_path(str(root / KERNELS / "library.py"))["sources"]():
+    for source in _compiled(runpy.run_path(str(root / KERNELS / "library.py"))):
         _compile([*PORTABLE, *STRICT, "-c", "-o", os.devnull], [source])
+
+
+def _compiled(room: dict[str, Any]) -> list[Path]:
+    return [path for path in room["sources"]() if path.suffix == ".c"]
 
 
 def _compile(options: list[str], sources: list[Path]) -> None:

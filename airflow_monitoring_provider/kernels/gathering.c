@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "validity.h"
+
 enum { PAIRS = 2, STRETCH = 1024 };
 
 typedef double pair __attribute__((vector_size(16)));
@@ -39,21 +41,6 @@ struct gathering {
     double power1, power2, power3, power4;
     uint64_t least_whole, greatest_whole; /* of rows seen, where they are whole numbers of 64 bits */
 };
-
-/* 64 validity bits from bit `at` on, of which the caller uses the first `width`; reads no byte beyond those. */
-static inline uint64_t bits_from(const uint8_t *bitmap, int64_t at, int64_t width)
-{
-    const uint8_t *byte = bitmap + (at >> 3);
-    int skip = (int)(at & 7);
-    int64_t bytes = (skip + width + 7) >> 3;
-    uint64_t word = 0;
-    for (int64_t i = 0; i < bytes && i < 8; i++)
-        word |= (uint64_t)byte[i] << (8 * i);
-    word >>= skip;
-    if (bytes > 8)
-        word |= (uint64_t)byte[8] << (64 - skip);
-    return word;
-}
 
 /* Rows of up to 64 that are there and wanted. */
 static inline uint64_t wanted_rows(const uint8_t *bitmap, int64_t offset, const uint8_t *keep, int64_t at, int64_t width)

@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 
 
 def sources() -> list[Path]:
-    """The C files, in the order they are compiled in."""
-    return sorted(_FOLDER.glob("*.c"))
+    """The C files, in the order they are compiled in; headers, which they include, come last."""
+    return [*sorted(_FOLDER.glob("*.c")), *sorted(_FOLDER.glob("*.h"))]
 
 
 @functools.cache
