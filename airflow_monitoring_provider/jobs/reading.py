@@ -31,6 +31,7 @@ from airflow_monitoring_provider.intake.source import RowSource, TimeFilter, ope
 from airflow_monitoring_provider.jobs.actuals_log import RowLog, logged_columns, open_log, written_columns
 from airflow_monitoring_provider.jobs.copied import CopiedColumns
 from airflow_monitoring_provider.jobs.custom import RowMetrics, sql_outcomes
+from airflow_monitoring_provider.jobs.log_thread import LogThread
 from airflow_monitoring_provider.jobs.named_columns import check_named_columns
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.progress import Progress
@@ -197,6 +198,7 @@ def pass_over(
     with (
         open_stretches(source, columns_of(definition, planned), window_filter) as stretches,
         ProfileBuilder(planned.profile, threads=usable_cores()) as builder,
+        LogThread(logged, aside=usable_cores() > 1) as log,
     ):
         logged_too = logged_columns(definition, planned.profile, planned.schema)
         kept = (*identifiers_of(definition), *copied.names, *written_columns(definition, logged_too), *own.columns)
@@ -209,14 +211,15 @@ def pass_over(
                 if sink is not None:
                     rows, statuses = copied.take(batch, statuses)
                     sink.append(rows)
+                log.append(batch, statuses)
                 builder.see(batch, statuses)
-                logged.append(batch, statuses)
                 own.see(batch, statuses)
                 accepted = int(np.count_nonzero(statuses == RowStatus.MONITORED))
                 scored, failed = scored + accepted, failed + len(statuses) - accepted
                 progress.rows(scored, failed)
                 seen.append(statuses)
             builder.count(stretch, np.concatenate(seen))
+        log.finish()
         profile = builder.finish()
     if duplicates is not None:
         duplicates.check()
