@@ -1,8 +1,8 @@
 """Compiles the C kernels into the package when a wheel or an editable installation is built.
 
-Where there is no C compiler the build goes on and says so: the package counts with NumPy then, slower and with the same
-outcome. ``CC`` names another compiler, ``CFLAGS`` more options. By hand, ``python hatch_build.py`` compiles, and with
-``--check`` it only looks for anything a compiler warns of.
+Where there is no C compiler, or the folder cannot be written to, the build goes on and says so: the package counts with
+NumPy then, slower and with the same outcome. ``CC`` names another compiler, ``CFLAGS`` more options. By hand,
+``python hatch_build.py`` compiles, and with ``--check`` it only looks for anything a compiler warns of.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class KernelsHook(BuildHookInterface[Any]):
         """Put the library into the wheel, which is for one platform then, and for every Python 3."""
         try:
             library = build(Path(self.root))
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:
             self.app.display_warning(f"The kernels were not compiled, NumPy will count in their place: {error}")
             return
         build_data["artifacts"].append(f"/{library.relative_to(Path(self.root).resolve()).as_posix()}")
@@ -47,11 +47,12 @@ def build(root: Path) -> Path:
     """Compile the library and remove what was compiled from other sources.
 
     :raises RuntimeError: there is no compiler, or it did not compile; no library is there afterwards.
+    :raises OSError: the folder cannot be written to, or the compiler does not start.
     """
     room = runpy.run_path(str(root / KERNELS / "library.py"))
     library = Path(room["library_path"]())
     for path in library.parent.glob("kernels-*.so"):
-        path.unlink()
+        path.unlink(missing_ok=True)  # another build may have been faster
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         made = Path(folder) / library.name
         _compile([*PORTABLE, *shlex.split(os.environ.get("CFLAGS", "")), "-shared", "-o", str(made)], _compiled(room))
@@ -85,5 +86,5 @@ if __name__ == "__main__":
     here = Path(__file__).resolve().parent
     try:
         check(here) if sys.argv[1:] == ["--check"] else build(here)
-    except RuntimeError as error:
+    except (OSError, RuntimeError) as error:
         sys.exit(str(error))

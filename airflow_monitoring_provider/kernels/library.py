@@ -42,7 +42,7 @@ def library_path() -> Path:
 def library() -> ctypes.CDLL | None:
     """The library, or None where NumPy is to count.
 
-    :raises ImportError: the variable says ``compiled``, and there is no library.
+    :raises ImportError: the variable says ``compiled``, and there is no library, or it does not load.
     :raises ValueError: the variable says something else.
     """
     choice = os.environ.get(VARIABLE, "")
@@ -51,15 +51,18 @@ def library() -> ctypes.CDLL | None:
     if choice == "numpy":
         return None
     loaded = _load(library_path())
-    if loaded is None and choice:
-        raise ImportError(f"{VARIABLE} wants compiled kernels, but {library_path().name} is not there: build it anew")
-    return loaded
+    if isinstance(loaded, ctypes.CDLL):
+        return loaded
+    if choice:
+        raise ImportError(f"{VARIABLE} wants compiled kernels, but they do not load ({loaded}): build them anew")
+    return None
 
 
 @functools.cache
-def _load(path: Path) -> ctypes.CDLL | None:
+def _load(path: Path) -> ctypes.CDLL | str:
+    """The library, or why there is none, which is logged once."""
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
         _log.info("there are no compiled kernels for this platform (%s): NumPy counts, which takes longer", error)
-        return None
+        return str(error)

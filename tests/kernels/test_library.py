@@ -60,7 +60,21 @@ def test_a_library_that_is_not_there_is_numpy_unless_it_was_asked_for(
 
     assert library.library() is None
     monkeypatch.setenv(library.VARIABLE, "compiled")
-    with pytest.raises(ImportError, match=r"kernels-of-nowhere\.so is not there"):
+    with pytest.raises(ImportError, match=r"do not load \(.*kernels-of-nowhere\.so.*No such file.*\): build them anew"):
+        library.library()
+
+
+def test_a_library_that_does_not_load_is_numpy_and_says_what_is_wrong_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "kernels-of-nothing.so"
+    path.write_bytes(b"no library")
+    monkeypatch.setattr(library, "library_path", lambda: path)
+    monkeypatch.delenv(library.VARIABLE, raising=False)
+
+    assert library.library() is None
+    monkeypatch.setenv(library.VARIABLE, "compiled")
+    with pytest.raises(ImportError, match=r"kernels-of-nothing\.so: .+\): build them anew"):
         library.library()
 
 
@@ -84,13 +98,18 @@ def test_without_a_compiler_no_library_stays_and_the_build_says_why(checkout: Pa
     assert [] == _libraries(checkout)
 
 
-def test_a_wheel_is_built_without_a_compiler_for_any_platform(checkout: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "./broken"])
+def test_a_wheel_is_built_without_a_compiler_that_starts_for_any_platform(
+    checkout: Path, tmp_path: Path, compiler: str
+) -> None:
+    (checkout / "broken").write_bytes(b"\x7fELF, and no more of it")  # the system's own error, not one of a program
+    (checkout / "broken").chmod(0o755)
     for name in ("pyproject.toml", "README.md", "LICENSE", "airflow_monitoring_provider/__init__.py"):
         shutil.copy(ROOT / name, checkout / name)
     target = tmp_path / "wheels"
     done = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(target)],
-        cwd=checkout, env=os.environ | {"CC": "no-such-compiler"}, capture_output=True, text=True, check=True,
+        cwd=checkout, env=os.environ | {"CC": compiler}, capture_output=True, text=True, check=True,
     )  # fmt: skip
 
     assert "NumPy will count in their place" in done.stdout + done.stderr
