@@ -16,6 +16,8 @@ from scipy import stats
 PROMISED = 0.05
 GRID = {(200, 100): 6, (1000, 100): 6, (1000, 1000): 6}
 """Baseline and batch rows: batches."""
+POWER = {(200, 100): 0.81, (1000, 100): 0.935, (1000, 1000): 0.999}
+"""The share of drifting columns found, as the same simulation published it."""
 COLUMNS = 100
 BY_CHANCE = 0.001
 """How often the test fails while the promise is kept to the letter."""
@@ -30,18 +32,19 @@ def calibration() -> ModuleType:
 
 
 @functools.cache
-def tallied(calibration: ModuleType) -> dict[tuple[int, int], tuple[int, float]]:
-    """Alarms in clean batches, and the share of drifting columns found, at each size."""
+def tallied(calibration: ModuleType) -> dict[tuple[int, int], tuple[int, int, int]]:
+    """Alarms in clean batches, drifting columns found and drifting columns in all, at each size."""
     found = {}
     for (n, m), batches in GRID.items():
         setting = calibration.Setting(n, m, COLUMNS, rivals=False)
         tallies = [calibration.simulate(setting, 1000 + seed)["default verdict"] for seed in range(batches)]
-        found[n, m] = (sum(t.alarms for t in tallies), sum(t.found for t in tallies) / sum(t.moved for t in tallies))
+        alarms, detected, moved = (sum(getattr(t, what) for t in tallies) for what in ("alarms", "found", "moved"))
+        found[n, m] = alarms, detected, moved
     return found
 
 
 def test_at_most_one_clean_batch_in_twenty_raises_anything(calibration: ModuleType) -> None:
-    alarms = sum(found for found, _ in tallied(calibration).values())
+    alarms = sum(raised for raised, _, _ in tallied(calibration).values())
     assert alarms <= stats.binom.ppf(1 - BY_CHANCE, sum(GRID.values()), PROMISED)
 
 
@@ -54,6 +57,17 @@ def test_the_bound_is_one_that_usual_rules_do_not_keep(calibration: ModuleType) 
     assert (1, 1) == (tallies["psi >= 0.1"].alarms, tallies["KS or chi2, p < 0.05"].alarms)
 
 
-@pytest.mark.parametrize(("size", "least"), [((200, 100), 0.7), ((1000, 100), 0.85), ((1000, 1000), 0.99)])
-def test_silence_is_not_bought_with_blindness(size: tuple[int, int], least: float, calibration: ModuleType) -> None:
-    assert least <= tallied(calibration)[size][1]
+@pytest.mark.parametrize("size", GRID)
+def test_silence_is_not_bought_with_blindness(size: tuple[int, int], calibration: ModuleType) -> None:
+    """As much is found as the table of RESULTS.md says, but for chance."""
+    _, found, moved = tallied(calibration)[size]
+    assert stats.binom.ppf(BY_CHANCE, moved, POWER[size]) <= found
+
+
+def test_more_is_found_than_by_the_usual_tests_with_the_same_correction(calibration: ModuleType) -> None:
+    ours, theirs = 0, 0
+    for seed in range(4):
+        tallies = calibration.simulate(calibration.Setting(200, 100), seed)
+        ours += tallies["default verdict"].found
+        theirs += tallies["KS or chi2 + BH"].found
+    assert 0 < theirs < ours
