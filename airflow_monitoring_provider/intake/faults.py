@@ -66,6 +66,8 @@ def translated(label: str) -> Iterator[None]:
 
 
 def _meaning(error: Exception, original: BaseException | None, label: str) -> MonitoringError:
+    if isinstance(original, MonitoringError):  # raised by a signal's handler while SQLAlchemy made the statement
+        return original
     if isinstance(original, sqlite3.Error):
         return _of_sqlite(original, label)
     code = str(getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or "")

@@ -89,6 +89,8 @@ def translated(label: str) -> Iterator[None]:
 def meaning(error: Exception, label: str) -> MonitoringError:
     """This package's error for one of SQLAlchemy's or a driver's."""
     original = getattr(error, "orig", None) or error
+    if isinstance(original, MonitoringError):  # raised by a signal's handler while SQLAlchemy made the statement
+        return original
     if isinstance(original, sqlite3.Error):
         known = _SQLITE.get(_primary(original))
         if known is None and str(original).startswith("no such table"):

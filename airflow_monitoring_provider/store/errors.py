@@ -122,6 +122,8 @@ def _meaning(error: sa.exc.SQLAlchemyError) -> MonitoringError:
     if isinstance(error, sa.exc.NoSuchModuleError):
         return ConfigurationError("the driver of the monitoring store's database is not installed")
     original = getattr(error, "orig", None)
+    if isinstance(original, MonitoringError):  # raised by a signal's handler while SQLAlchemy made the statement
+        return original
     if isinstance(original, sqlite3.Error):
         return _of_sqlite(original)
     code = getattr(original, "sqlstate", None) or ""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions import JobState, job_id
 from airflow_monitoring_provider.exceptions import (
@@ -19,9 +20,12 @@ from airflow_monitoring_provider.exceptions import (
     Superseded,
     TooManyRejectedRows,
 )
+from airflow_monitoring_provider.intake import faults as intake_faults
 from airflow_monitoring_provider.jobs import progress
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.run import run_job
+from airflow_monitoring_provider.outputs import faults as output_faults
+from airflow_monitoring_provider.store import errors as store_errors
 from airflow_monitoring_provider.store.engine import open_engine
 from airflow_monitoring_provider.store.store import MonitoringStore
 
@@ -237,3 +241,29 @@ def test_a_running_job_can_be_watched_from_elsewhere(world: Any, define: Any, to
     assert [0, 50, 100] == [record.scored + record.failed for record in seen[:3]]
     assert [2.0, 10.5, 19.0] == [record.percent for record in seen[:3]]
     assert any(line.line == "reading table 'scores' of connection 'db'" for line in seen[0].log)
+
+
+class Interrupting(sa.types.TypeDecorator[str]):
+    """As if a signal came while SQLAlchemy makes a statement of a value."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        raise JobInterrupted("the task was told to stop")
+
+
+@pytest.mark.parametrize(
+    "translated",
+    [
+        store_errors.translate_errors,
+        lambda: intake_faults.translated("table 't'"),
+        lambda: output_faults.translated("table 't'"),
+    ],
+)
+def test_an_attempt_told_to_stop_while_a_statement_is_made_is_interrupted_and_not_refused(translated: Any) -> None:
+    """SQLAlchemy wraps whatever is raised there in an error of its own."""
+    engine = sa.create_engine("sqlite://")
+    with pytest.raises(JobInterrupted, match="told to stop"), translated(), engine.connect() as connection:
+        connection.execute(sa.select(sa.literal("value", Interrupting())))
+    engine.dispose()
