@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_monitoring_provider.definitions.model import JobDefinition
 
 MOST_DIMENSIONS = 4096
-"""Numbers of a vector: a profile keeps three doubles for each, in every segment."""
+"""Numbers of a vector: a profile keeps four doubles for each, in every segment."""
 MOST_EMBEDDINGS = 50
 
 Problems = Iterator[tuple[PartPath, str]]

@@ -160,3 +160,17 @@ def test_p_values_of_unchanged_columns_are_uniform(n: int, m: int) -> None:
     for level in (0.2, 0.05, 0.01):
         allowed = 3.5 * math.sqrt(level * (1 - level) / 1500)
         assert 0.75 * level - allowed <= np.mean(np.array(p_values) <= level) <= 1.15 * level + allowed
+
+
+@pytest.mark.parametrize(("n", "m", "differ"), [(100_000, 100, 1), (10_000, 100, 1), (1_000, 100, 2), (200, 10_000, 2)])
+def test_few_rows_beside_one_value_are_as_likely_as_fisher_says(n: int, m: int, differ: int) -> None:
+    """All but a few rows of the smaller side are 0, as of a counter of rare events: no tail of ranks is normal."""
+    many, few = (n, m) if n > m else (m, n)
+    for values in (1, differ):
+        beside = [differ] if values == 1 else [1] * differ
+        larger, smaller = counts(many, *[0] * len(beside)), counts(few - differ, *beside)
+        expected = stats.fisher_exact([[many, 0], [few - differ, differ]]).pvalue
+        sides = (larger, smaller) if n > m else (smaller, larger)
+        found = column_test(*sides, sides)
+        assert expected / 2 <= found.details["location_p"] <= expected * 2
+        assert expected / 3 <= found.p_value <= expected * 5
