@@ -51,8 +51,9 @@ def subsample_deviations(
     if not LEAST_ROWS <= target.labelled < _MOST_ROWS:
         return {}
     if isinstance(target, RegressionProfile):
-        errors = _told(_errors(target))
-        return errors | _of_numbers(target, settings, errors.get("mae"))
+        with np.errstate(over="ignore", invalid="ignore"):  # squares of large errors; what is not finite is not told
+            errors = _told(_errors(target))
+            return errors | _of_numbers(target, settings, errors.get("mae"))
     found = _binary(target) if len(target.classes) == 2 else _multiclass(target)
     return _told(found)
 

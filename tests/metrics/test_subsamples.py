@@ -126,3 +126,11 @@ def test_several_classes_and_intervals_have_them() -> None:
     with_ends = RegressionProfile.of(predicted, truth, ends=(predicted - 1, predicted + 1))
     own = deviations(with_ends, dataclasses.replace(SUBSAMPLED, interval_level=0.7))
     assert 0 < own["interval_coverage"] < 0.06
+
+
+def test_errors_whose_squares_overflow_leave_out_what_is_not_finite() -> None:
+    predicted, actual = numbers(1)
+    huge, plain = (deviations(RegressionProfile.of(predicted * by, actual * by)) for by in (1e300, 1.0))
+    assert plain["mape"] == pytest.approx(huge["mape"])
+    assert "mse" not in huge
+    assert all(np.isfinite(list(huge.values())))
