@@ -61,8 +61,10 @@ def performance(
     for name, scored in _scores(current, settings).items():
         reference = theirs.get(name)
         before = reference.score if reference is not None else None
+        if isinstance(before, float) and not math.isfinite(before):
+            before = None  # squares of large errors overflow, and no details can hold that
         if not isinstance(scored.score, Reason):
-            dummy = {"dummy": dummies[name]} if name in dummies else {}
+            dummy = {"dummy": dummies[name]} if math.isfinite(dummies.get(name, math.inf)) else {}
             spread = {"standard_deviation": deviations[name]} if name in deviations else {}
             scored = dataclasses.replace(scored, details={**scored.details, **dummy, **spread, **told})
         rows = baseline.labelled if baseline is not None and theirs else None

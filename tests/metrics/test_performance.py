@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import re
 from pathlib import Path
@@ -437,3 +438,14 @@ def test_every_class_with_a_column_has_its_predicted_share() -> None:
 
     assert [("p_a", 0.25), ("p_b", 0.75), ("p_c", 0.0)] == [(share.column, share.value) for share in shares]
     assert all(math.isfinite(share.low or 0) for share in shares)
+
+
+def test_a_baseline_whose_squares_overflow_leaves_details_that_can_be_stored() -> None:
+    chance = np.random.default_rng(4)
+    actual = chance.normal(0, 1, 300) * 1e200
+    wide, exact = RegressionProfile.of(actual * 1.1, actual), RegressionProfile.of(actual, actual)
+    for current, baseline in ((wide, wide), (exact, wide), (exact, exact)):
+        for value in performance(current, baseline, ComparisonSettings()):
+            json.dumps(value.details, allow_nan=False)
+    mse = next(v for v in performance(exact, wide, ComparisonSettings()) if v.name == "mse")
+    assert (mse.value, "baseline_value" in mse.details) == (0.0, False)
