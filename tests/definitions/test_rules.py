@@ -478,7 +478,11 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
     "threshold over 1": ({"predictionThreshold": 1.1}, "predictionThreshold", "must be at most 1, not 1.1"),
     "threshold below 0": ({"predictionThreshold": -0.1}, "predictionThreshold", "must be at least 0"),
     "unknown metric": ({"thresholds": {"pis": {"warning": 1}}}, "thresholds.pis", "did you mean psi?"),
-    "distance of embeddings": ({"thresholds": {"mmd2": {"warning": 1}}}, "thresholds.mmd2", "is not a known metric"),
+    "distance of embeddings": (
+        {"thresholds": {"centroid_cosine": {"warning": 1}}},
+        "thresholds.centroid_cosine",
+        "is not computed for this definition: give embeddings",
+    ),
     "scale of errors": ({"thresholds": {"mase": {"warning": 1}}}, "thresholds.mase", "give naiveForecast"),
     "quantile of 1": ({"predictionQuantile": 1}, "predictionQuantile", "must be less than 1"),
     "empty threshold": ({"thresholds": {"psi": {}}}, "thresholds.psi", "must give warning, critical or columns"),
