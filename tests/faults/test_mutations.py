@@ -123,8 +123,8 @@ def test_a_broken_protocol_is_noticed(what: str, tmp_path: Path) -> None:
 def _copy(folder: Path) -> None:
     for name in ("airflow_monitoring_provider", "tests/faults", "tests/oracles"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "tests/conftest.py"):
-        shutil.copy(ROOT / name, folder / name)
+    for path in (ROOT / "pyproject.toml", *(ROOT / "tests").glob("*.py")):
+        shutil.copy(path, folder / path.relative_to(ROOT))
 
 
 def _run(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
