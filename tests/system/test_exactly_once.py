@@ -83,7 +83,7 @@ def _killed_task_worker_and_machine_are_made_good(paced: Paced, random: random.R
     """A task alone, a worker whose task wakes up when its work is done, and both at once."""
     task = _begun(paced, "task_killed")
     orphan = _begun(paced, "machine_killed")
-    zombie = _begun(paced, "worker_killed", rounds=4 * SLOW)
+    zombie = _begun(paced, "worker_killed", rounds=12 * SLOW)  # a log that comes late must not outlast its reading
     parts.send(zombie, signal.SIGSTOP)
     parts.send(parts.parent(zombie), signal.SIGKILL)
     supervisor = parts.parent(orphan)
