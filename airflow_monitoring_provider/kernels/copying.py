@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import enum
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from airflow_monitoring_provider.kernels.counting import address
-from airflow_monitoring_provider.kernels.library import library
+from airflow_monitoring_provider.kernels.library import c_function, library
 
 IntArray = npt.NDArray[np.int64]
 LengthArray = npt.NDArray[np.int32]
@@ -42,7 +39,7 @@ def copy_fields(data: bytes, rows: int, kinds: Sequence[FieldKind]) -> tuple[Int
         return None
     values = np.empty((len(kinds), rows), np.int64)
     lengths = np.empty((len(kinds), rows), np.int32)
-    wrong = _function(found, "copy_fields", "pnnnppp")(
+    wrong = c_function(found, "copy_fields", "pnnnppp")(
         data, len(data), rows, len(kinds), bytes(kinds), values.ctypes.data, lengths.ctypes.data
     )
     if wrong >= 0:
@@ -66,7 +63,7 @@ def copy_bytes(
     rows = starts.size
     room = int(np.maximum(lengths, 0).sum(dtype=np.int64))
     offsets, out = np.empty(rows + 1, np.int32), np.empty(room, np.uint8)
-    filled = _function(found, "copy_bytes", "pnppnppn")(
+    filled = c_function(found, "copy_bytes", "pnppnppn")(
         data,
         len(data),
         address(starts, np.dtype(np.int64), rows),
@@ -79,12 +76,3 @@ def copy_bytes(
     if filled != room:
         raise ValueError(f"{room} bytes of texts in one block are too many, or lie outside of it")
     return offsets, out
-
-
-@functools.cache
-def _function(found: ctypes.CDLL, name: str, takes: str) -> Callable[..., int]:
-    kinds: dict[str, Any] = {"p": ctypes.c_void_p, "n": ctypes.c_int64}
-    function = getattr(found, name)
-    function.argtypes = [kinds[one] for one in takes]
-    function.restype = ctypes.c_int64
-    return function  # type: ignore[no-any-return]

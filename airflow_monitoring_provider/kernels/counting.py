@@ -5,15 +5,12 @@ Arrays are NumPy's views of that memory; what C would take on trust is looked at
 
 from __future__ import annotations
 
-import ctypes
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from airflow_monitoring_provider.kernels.library import library
+from airflow_monitoring_provider.kernels.library import c_function, library
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -35,7 +32,7 @@ def count_codes(codes: npt.NDArray[Any], valid: Bitmap | None, keep: BoolArray |
         return None
     bitmap, offset = packed(valid, codes.size)
     codes, keep = laid_out(codes), None if keep is None else laid_out(keep)
-    counted = _count_codes(found, codes.dtype.str[-2:])(
+    counted = c_function(found, f"count_codes_{codes.dtype.str[-2:]}", "ppnpnpn")(
         address(codes, codes.dtype, codes.size),
         bitmap,
         offset,
@@ -78,12 +75,3 @@ def packed(valid: Bitmap | None, rows: int) -> tuple[int | None, int]:
     if offset < 0 or 8 * bits.size < offset + rows:
         raise ValueError(f"{bits.size} bytes of validity from bit {offset} on are too few for {rows} rows")
     return address(bits, np.dtype(np.uint8), bits.size), offset
-
-
-@functools.cache
-def _count_codes(found: ctypes.CDLL, kind: str) -> Callable[..., int]:
-    pointer, whole = ctypes.c_void_p, ctypes.c_int64
-    function = getattr(found, f"count_codes_{kind}")
-    function.argtypes = [pointer, pointer, whole, pointer, whole, pointer, whole]
-    function.restype = whole
-    return function  # type: ignore[no-any-return]

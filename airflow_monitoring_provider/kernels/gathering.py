@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from airflow_monitoring_provider.kernels.counting import Bitmap, BoolArray, IntArray, address, laid_out, packed
-from airflow_monitoring_provider.kernels.library import library
+from airflow_monitoring_provider.kernels.library import c_function, library
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -107,7 +105,7 @@ class Rows:
         self._held = numbers, keep = laid_out(numbers), None if keep is None else laid_out(keep)
         self.size = numbers.size
         self.dtype = numbers.dtype
-        self._function = _gather(found, self.dtype.str[-2:])
+        self._function = c_function(found, f"gather_{self.dtype.str[-2:]}", "pppnpn", gives=False)
         self._start = address(numbers, numbers.dtype, self.size)
         self._valid = valid
         self._bitmap, self._offset = packed(valid, self.size)
@@ -172,12 +170,3 @@ def _asked(table: Table | None) -> tuple[int, int, int, int, int | None]:
         raise ValueError(f"no table starts at {table.low}, is {table.width} wide and lost {table.shift} bits")
     counts = address(table.counts, np.dtype(np.int64), places, writeable=True)
     return table.shift, table.low, table.width, table.folded, counts
-
-
-@functools.cache
-def _gather(found: ctypes.CDLL, kind: str) -> Callable[..., None]:
-    pointer, whole = ctypes.c_void_p, ctypes.c_int64
-    function = getattr(found, f"gather_{kind}")
-    function.argtypes = [pointer, pointer, pointer, whole, pointer, whole]
-    function.restype = None
-    return function  # type: ignore[no-any-return]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
 from airflow_monitoring_provider.kernels.counting import address
-from airflow_monitoring_provider.kernels.library import library
+from airflow_monitoring_provider.kernels.library import c_function, library
 
 UInt64Array = npt.NDArray[np.uint64]
 
@@ -31,7 +27,7 @@ def hash_texts(
         return None
     rows = offsets.size - 1
     states = np.empty(rows, np.uint64)
-    wrong = _hash_texts(found)(
+    wrong = c_function(found, "hash_texts", "pnpnnunp")(
         address(data, np.dtype(np.uint8), data.size),
         data.size,
         address(offsets, np.dtype(np.int64), offsets.size),
@@ -44,12 +40,3 @@ def hash_texts(
     if wrong >= 0:
         raise ValueError(f"text {wrong} of {rows} does not lie within the {data.size} bytes of all")
     return states
-
-
-@functools.cache
-def _hash_texts(found: ctypes.CDLL) -> Callable[..., int]:
-    pointer, whole = ctypes.c_void_p, ctypes.c_int64
-    function = found.hash_texts
-    function.argtypes = [pointer, whole, pointer, whole, whole, ctypes.c_uint64, whole, pointer]
-    function.restype = whole
-    return function

@@ -16,7 +16,9 @@ import hashlib
 import logging
 import os
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 VARIABLE = "MONITORING_KERNELS"
 
@@ -66,3 +68,17 @@ def _load(path: Path) -> ctypes.CDLL | str:
     except OSError as error:
         _log.info("there are no compiled kernels for this platform (%s): NumPy counts, which takes longer", error)
         return str(error)
+
+
+@functools.cache
+def c_function(found: ctypes.CDLL, name: str, takes: str, *, gives: bool = True) -> Callable[..., int]:
+    """A function of the library, with what it takes declared.
+
+    :param takes: a letter for each argument: ``p`` an address or bytes, ``n`` an int64, ``u`` a uint64.
+    :param gives: whether it returns an int64; nothing otherwise.
+    """
+    kinds: dict[str, Any] = {"p": ctypes.c_void_p, "n": ctypes.c_int64, "u": ctypes.c_uint64}
+    function = getattr(found, name)
+    function.argtypes = [kinds[one] for one in takes]
+    function.restype = ctypes.c_int64 if gives else None
+    return function  # type: ignore[no-any-return]
