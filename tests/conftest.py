@@ -51,9 +51,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Laws that do not say how many examples they need take fewer than Hypothesis' hundred, but with ``--sweep``."""
+    """Laws that do not say how many examples they need take fewer than Hypothesis' hundred, but with ``--sweep``.
+
+    On CI they are the same in every run, as in Hypothesis' own profile for it: a change is judged by what it changed.
+    Elsewhere, and with ``--sweep``, they are new ones each time.
+    """
     if not config.getoption("--sweep"):
-        hypothesis.settings.register_profile("sample", max_examples=60)
+        hypothesis.settings.register_profile("sample", max_examples=60, derandomize="CI" in os.environ)
         hypothesis.settings.load_profile("sample")
 
 

@@ -177,7 +177,9 @@ def _dealt(
 
 
 def _by_chance(value: float, critical: float | None, p_value: float, **details: Any) -> Found:
-    return Found(value, critical_value=critical, details={**details, "permutation_p": p_value})
+    """A value beside what chance makes of it, which may lie beyond the largest number where the value does not."""
+    known = critical if critical is not None and math.isfinite(critical) else None
+    return Found(value, critical_value=known, details={**details, "permutation_p": p_value})
 
 
 def _l_inf_by_chance(sides: Sides) -> Distance:
