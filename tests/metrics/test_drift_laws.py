@@ -232,8 +232,8 @@ def test_missing_values_touch_only_what_counts_cells(a: list[float], b: list[flo
 
     for name in ON_NUMBERS:
         assert whole[name].value == holes[name].value, name
-    for name in DRIFT_METRICS:
-        assert whole[name].value == dropped[name].value, name
+    for name in DRIFT_METRICS:  # but for the order in which a cell more, which is empty, makes NumPy add
+        assert whole[name].value == pytest.approx(dropped[name].value, rel=1e-14), name
 
 
 @pytest.mark.parametrize("mode", [None, *MODES])
