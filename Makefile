@@ -18,7 +18,6 @@ BENCH_ARGS ?=
 
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-KERNELS := $(wildcard airflow_monitoring_provider/kernels/*.c airflow_monitoring_provider/kernels/*.h)
 
 $(foreach name,$(filter AIRFLOW_% _AIRFLOW_%,$(.VARIABLES)),$(eval unexport $(name)))
 unexport PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE PYTHONWARNINGS PYTHONOPTIMIZE PYTEST_ADDOPTS MYPYPATH
@@ -28,32 +27,32 @@ export UV_SYSTEM_CERTS
 unexport VIRTUAL_ENV CONDA_PREFIX UV_PROJECT_ENVIRONMENT UV_PYTHON UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parity faults lint up down clean bench calibration coverage lock
+.PHONY: help kernels demo test parity faults lint up down clean bench calibration coverage lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(STAMP) ## Monitor the flights of New York on real data in a real Airflow, from nothing to an alert
+demo: kernels ## Monitor the flights of New York on real data in a real Airflow, from nothing to an alert
 	@$(RUN) dags_examples/demo/run.py
 
-test: $(STAMP) ## Run every test; PYTEST_ARGS passes options on
+test: kernels ## Run every test; PYTEST_ARGS passes options on
 	@$(RUN) -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
-parity: $(STAMP) ## Hold drift metrics to Evidently, NannyML and whylogs, each in an environment of its own (a gigabyte)
+parity: kernels ## Hold drift metrics to Evidently, NannyML and whylogs, each in an environment of its own (a gigabyte)
 	@PYTHONPATH=tests:benchmarks $(RUN) -m pytest --numprocesses 0 -q -o python_files='parity_*.py' tests/parity
 
-faults: $(STAMP) ## Inject 1200 faults, which takes an hour with those in a whole Airflow; FAULTS_ARGS="--seed 7 --only interval" repeats or selects
+faults: kernels ## Inject 1200 faults, which takes an hour with those in a whole Airflow; FAULTS_ARGS="--seed 7 --only interval" repeats or selects
 	@$(RUN) -m pytest --sweep --numprocesses 0 -q tests/system/test_exactly_once.py tests/faults
 	@PYTHONPATH=tests $(RUN) -m faults.sweep $(FAULTS_ARGS)
 
-lint: $(STAMP) ## Check style, formatting, types and C
+lint: kernels ## Check style, formatting, types and C
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@if command -v $${CC:-cc} >/dev/null; then $(RUN) hatch_build.py --check; \
 		else echo "There is no C compiler, so the kernels were not checked"; fi
 
-up: $(STAMP) ## Start Airflow with the demo's DAGs in the background
+up: kernels ## Start Airflow with the demo's DAGs in the background
 	@$(RUN) dags_examples/demo/instance.py up
 
 down: $(STAMP) ## Stop it
@@ -64,13 +63,13 @@ clean: ## Stop Airflow; remove its files, builds and caches (not .venv)
 	@rm -rf .airflow build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -path './.venv*' -prune -o -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
-bench: $(STAMP) ## Run the benchmarks, which takes half an hour; BENCH_ARGS="--small", "--missing", "--only scan job" or "--update"
+bench: kernels ## Run the benchmarks, which takes half an hour; BENCH_ARGS="--small", "--missing", "--only scan job" or "--update"
 	@$(RUN) benchmarks/run.py $(BENCH_ARGS)
 
-calibration: $(STAMP) ## Simulate how often the default verdict is wrong; CALIBRATION_ARGS="--batches 20 --only sizes" for less
+calibration: kernels ## Simulate how often the default verdict is wrong; CALIBRATION_ARGS="--batches 20 --only sizes" for less
 	@$(RUN) benchmarks/calibration.py $(CALIBRATION_ARGS)
 
-coverage: $(STAMP) ## Simulate how often the intervals of performance hold the true value; COVERAGE_ARGS="--samples 100" for less
+coverage: kernels ## Simulate how often the intervals of performance hold the true value; COVERAGE_ARGS="--samples 100" for less
 	@$(RUN) benchmarks/coverage_of_intervals.py $(COVERAGE_ARGS)
 
 # --no-config and the unset variables: hashes come from PyPI whatever mirrors this machine is set up for.
@@ -90,7 +89,7 @@ CHECK_VERSION := import sys; v = sys.version_info; \
 HASHED := --quiet --require-hashes --no-build-isolation
 PIP := $(RUN) -m pip --disable-pip-version-check install
 
-$(STAMP): pyproject.toml requirements.lock requirements-bootstrap.lock hatch_build.py $(KERNELS)
+$(STAMP): pyproject.toml requirements.lock requirements-bootstrap.lock hatch_build.py
 	@rm -f $(STAMP)
 	@if ! $(RUN) -c '$(CHECK_VERSION)' 2>/dev/null; then \
 		command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11, 3.12 or 3.13, or name it, as in make test PYTHON=python3.11" >&2; exit 1; }; \
@@ -103,6 +102,8 @@ $(STAMP): pyproject.toml requirements.lock requirements-bootstrap.lock hatch_bui
 	@$(VENV)/bin/uv pip install --python $(RUN) $(HASHED) --compile-bytecode --requirement requirements.lock || \
 		{ echo "uv could not install; trying pip, which takes longer"; $(PIP) $(HASHED) --use-pep517 --requirement requirements.lock; }
 	@$(PIP) --quiet --no-deps --no-build-isolation --no-index --editable .
-	@ls airflow_monitoring_provider/kernels/*.so >/dev/null 2>&1 || \
-		echo "There is no C compiler (CC=$${CC:-cc}), so NumPy will count in place of the compiled kernels, at half the speed"
 	@touch $@
+
+# What the installation compiled; again after a change of its sources, and where the library was deleted or damaged.
+kernels: $(STAMP)
+	@$(RUN) hatch_build.py --missing || echo "So NumPy will count in place of the compiled kernels, at half the speed"

@@ -28,7 +28,7 @@ from typing import Any
 import pytest
 import yaml
 
-from airflow_monitoring_provider.kernels.library import library_path
+from airflow_monitoring_provider.kernels.library import library_name
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "airflow_monitoring_provider"
@@ -357,15 +357,21 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     expected = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / PACKAGE).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".so"
     }
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        compiled = {name: archive.read(name) for name in names if name.endswith(".so")}
 
-    assert expected == names
+    assert expected == names - compiled.keys()
+    assert [f"{PACKAGE}/kernels/{library_name(content)}" for content in compiled.values()] == list(compiled)
     assert f"{PACKAGE}/py.typed" in names
-    assert f"{PACKAGE}/kernels/{library_path().name}" in names
-    assert f"-py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}.whl" in wheel.name
+    if shutil.which(shlex.split(os.environ.get("CC", "cc"))[0]):
+        assert 1 == len(compiled)
+        assert wheel.name.endswith(f"-py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}.whl")
+    else:
+        assert {} == compiled
+        assert wheel.name.endswith("-py3-none-any.whl")
     assert any(name.startswith(f"{PACKAGE}/store/migrations/versions/") for name in names)
 
 

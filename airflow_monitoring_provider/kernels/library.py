@@ -2,7 +2,9 @@
 
 All ``*.c`` of this folder become one shared library, which ``hatch_build.py`` compiles when the package is built or
 installed from a checkout. It is named after its sources, so one that was compiled from other sources is never loaded,
-and holds plain C functions: calling them gives the interpreter's lock away once, and one library fits every Python.
+and after its own bytes, so one that was cut or overwritten is not either: the system's loader would not look, and the
+process would be killed at the first page that is missing. It holds plain C functions: calling them gives the
+interpreter's lock away once, and one library fits every Python.
 
 The variable ``MONITORING_KERNELS`` of the environment chooses: ``compiled`` is an error where there is no library,
 ``numpy`` does without it, and without the variable the library is used where it is.
@@ -31,20 +33,29 @@ def sources() -> list[Path]:
     return [*sorted(_FOLDER.glob("*.c")), *sorted(_FOLDER.glob("*.h"))]
 
 
+def library_name(content: bytes) -> str:
+    """The name under which a library of these sources for this platform is loaded, if these are its bytes."""
+    return f"{_beginning()}{hashlib.sha256(content).hexdigest()[:16]}.so"
+
+
 @functools.cache
-def library_path() -> Path:
-    """Where the library of these sources for this platform is, if it has been compiled."""
-    digest = hashlib.sha256()
-    for path in sources():
-        text = path.read_bytes()
-        digest.update(f"{path.name} {len(text)}\n".encode() + text)
-    return _FOLDER / f"kernels-{digest.hexdigest()[:12]}-{sysconfig.get_platform()}.so"
+def library_paths() -> tuple[Path, ...]:
+    """What has been compiled from these sources for this platform: one library, or none."""
+    return tuple(sorted(_FOLDER.glob(f"{_beginning()}*.so")))
+
+
+def is_intact(path: Path) -> bool:
+    """The library's bytes are those it was compiled with.
+
+    :raises OSError: it cannot be read.
+    """
+    return path.name == library_name(path.read_bytes())
 
 
 def library() -> ctypes.CDLL | None:
     """The library, or None where NumPy is to count.
 
-    :raises ImportError: the variable says ``compiled``, and there is no library, or it does not load.
+    :raises ImportError: the variable says ``compiled``, and there is no library, or it is not loaded.
     :raises ValueError: the variable says something else.
     """
     choice = os.environ.get(VARIABLE, "")
@@ -52,22 +63,39 @@ def library() -> ctypes.CDLL | None:
         raise ValueError(f"{VARIABLE} is 'compiled', 'numpy' or not set, and not {choice!r}")
     if choice == "numpy":
         return None
-    loaded = _load(library_path())
+    loaded = _load(library_paths())
     if isinstance(loaded, ctypes.CDLL):
         return loaded
     if choice:
-        raise ImportError(f"{VARIABLE} wants compiled kernels, but they do not load ({loaded}): build them anew")
+        raise ImportError(f"{VARIABLE} wants compiled kernels, but {loaded}: build them anew")
     return None
 
 
 @functools.cache
-def _load(path: Path) -> ctypes.CDLL | str:
-    """The library, or why there is none, which is logged once."""
-    try:
-        return ctypes.CDLL(str(path))
-    except OSError as error:
-        _log.info("there are no compiled kernels for this platform (%s): NumPy counts, which takes longer", error)
-        return str(error)
+def _beginning() -> str:
+    digest = hashlib.sha256()
+    for path in sources():
+        text = path.read_bytes()
+        digest.update(f"{path.name} {len(text)}\n".encode() + text)
+    return f"kernels-{digest.hexdigest()[:12]}-{sysconfig.get_platform()}-"
+
+
+@functools.cache
+def _load(paths: tuple[Path, ...]) -> ctypes.CDLL | str:
+    """The first library that is whole and loads, or why there is none, which is logged once."""
+    reasons = []
+    for path in paths:
+        try:
+            if is_intact(path):
+                return ctypes.CDLL(str(path))
+            reasons.append(f"{path} is not as it was compiled, but cut or overwritten")
+        except OSError as error:
+            reasons.append(f"{path} does not load: {error}")
+    if reasons:
+        _log.warning("compiled kernels are not used (%s): NumPy counts, which takes longer", "; ".join(reasons))
+        return "; ".join(reasons)
+    _log.info("there are no compiled kernels for this platform: NumPy counts, which takes longer")
+    return f"none were compiled from these sources for {sysconfig.get_platform()}"
 
 
 @functools.cache
