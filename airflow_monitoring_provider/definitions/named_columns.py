@@ -71,10 +71,13 @@ def said_of(definition: JobDefinition) -> Iterator[tuple[PartPath, str]]:
 
 
 def awaited_columns(definition: JobDefinition) -> frozenset[str]:
-    """The columns that rows have to bring for what the definition says of them; their absence is a finding."""
+    """The columns that rows have to bring for what the definition says of them, and for embeddings; their absence is a
+    finding.
+    """
     said = {column for path, column in said_of(definition) if "excluded_features" not in path}
     grouped = {column for segment in definition.segments for column in _segment_columns(segment)}
-    return frozenset(said.difference(definition.embeddings) | grouped)
+    vectors = {column for _, column in embedding_paths(definition)}
+    return frozenset(said.difference(definition.embeddings) | grouped | vectors)
 
 
 def misnamed_columns(definition: JobDefinition) -> Problems:

@@ -124,7 +124,7 @@ class ProfileBuilder:
             if self._ranking is not None:
                 self._ranking.update(*queries_of(batch, self._plan, scored))
         present = _where(statuses, EXCLUDED, inside=False)
-        for embedding in self._plan.embeddings:
+        for embedding in (each for each in self._plan.embeddings if each.columns):
             add_vectors(self._embeddings[embedding.name], batch, embedding, present)
         if self._plan.timestamp_column is not None:
             self._see_times(batch, self._plan.timestamp_column, present)

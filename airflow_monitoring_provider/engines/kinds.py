@@ -146,7 +146,8 @@ def checked_columns(definition: JobDefinition, schema: pa.Schema) -> SchemaChang
 
 
 def restrict_plan(plan: ProfilePlan, schema: pa.Schema, source: str = "the source") -> ProfilePlan:
-    """The plan without the features that this schema lacks; their profiles will be absent.
+    """The plan without the features that this schema lacks, whose profiles will be absent, and with embeddings of no
+    column in place of those that lack one, whose profiles will hold no row.
 
     :raises SourceError: a prediction, actual or timestamp column is lacking: without it the rows cannot be judged.
     """
@@ -159,14 +160,18 @@ def restrict_plan(plan: ProfilePlan, schema: pa.Schema, source: str = "the sourc
         needed.append(plan.ranking.query_column)
     if plan.series is not None:
         needed += [name for name in plan.series.columns if name not in there]
-    needed += [name for embedding in plan.embeddings for name in embedding.columns if name not in there]
     if plan.target is not None:
         needed += [name for name in plan.target.interval_columns or () if name not in there]
     if needed:
         raise SourceError(f"{_listed(sorted(set(needed)))} not in {source}; {_what_it_has(schema)}")
-    if not lacking:
-        return plan
-    return dataclasses.replace(plan, columns=tuple(c for c in plan.columns if c.name not in lacking))
+    return dataclasses.replace(
+        plan,
+        columns=tuple(c for c in plan.columns if c.name not in lacking),
+        embeddings=tuple(
+            each if there.issuperset(each.columns) else dataclasses.replace(each, columns=())
+            for each in plan.embeddings
+        ),
+    )
 
 
 def name_levels(plan: ProfilePlan, baseline: Profile, most: int = NAMED_LEVELS) -> ProfilePlan:

@@ -54,7 +54,8 @@ def current_plan(
     """The plan of a job's rows, and how their columns differ from the frozen ones.
 
     Features and their kinds come from the baseline, where there is one: a feature that is gone is a finding and no
-    error. Where the definition names its features, those are watched alone, also the ones that it names since.
+    error, and so is an embedding's column. Where the definition names its features, those are watched alone, also the
+    ones that it names since.
     Predictions, actuals and what else has a role come from the definition and must be there.
 
     :param adopts: the baseline moves: a new column is a finding, and watched from now on; a kind that the definition
@@ -71,7 +72,8 @@ def current_plan(
         and (named is None or column.name in named)
         and not (adopts and definition.column_types.get(column.name, column.kind) is not column.kind)
     ]
-    present = build_plan(definition, _with_absent(schema, [column.name for column in frozen]), source)
+    expected = [*(column.name for column in frozen), *_vectors(definition, baseline.plan)]
+    present = build_plan(definition, _with_absent(schema, expected), source)
     known = {column.name for column in frozen}
     others = [
         column
@@ -85,6 +87,13 @@ def current_plan(
         columns = sorted([*planned.columns, *new], key=lambda column: column.name)
         planned = dataclasses.replace(planned, columns=tuple(columns))
     return restrict_plan(name_levels(planned, baseline), schema, source), changes
+
+
+def _vectors(definition: JobDefinition, frozen: ProfilePlan) -> list[str]:
+    """The columns of the definition's embeddings that are made of what they were made of when the plan was frozen."""
+    known = {each.name: each.columns for each in frozen.embeddings}
+    named = {name: own.read_columns(name) for name, own in definition.embeddings.items()}
+    return [column for name, columns in named.items() if known.get(name) in (columns, ()) for column in columns]
 
 
 def _with_absent(schema: pa.Schema, names: list[str]) -> pa.Schema:

@@ -45,7 +45,8 @@ _ROUNDING = 1e-13
 def embedding_values(
     current: Profile, baseline: Profile | None, settings: ComparisonSettings, *, reason: Reason | None = None
 ) -> list[MetricValue]:
-    """Of each embedding of the current plan: its distances, the deciding one first, then which rows have no vector.
+    """Of each embedding of the current plan: its distances, the deciding one first, then which rows have no vector;
+    nothing of the rows where they lack its columns.
 
     :param reason: why there is nothing to compare, where the caller knows.
     """
@@ -55,9 +56,9 @@ def embedding_values(
         before = None if baseline is None else baseline.embeddings.get(plan.name)
         why = reason or _incomparable(plan, baseline)
         values += _distances(plan, found, before, settings, why)
-        values += column_quality(
-            _as_column(plan.name, found), None if before is None else _as_column(plan.name, before)
-        )
+        if plan.columns:
+            reference = None if before is None else _as_column(plan.name, before)
+            values += column_quality(_as_column(plan.name, found), reference)
     return values
 
 
@@ -119,7 +120,9 @@ def _incomparable(plan: EmbeddingPlan, baseline: Profile | None) -> Reason | Non
     same = next((each for each in baseline.plan.embeddings if each.name == plan.name), None)
     if same is None:
         return Reason.COLUMN_NEW
-    return None if same == plan else Reason.COLUMN_RETYPED
+    if not plan.columns:
+        return Reason.COLUMN_MISSING
+    return None if same.common(plan) is not None else Reason.COLUMN_RETYPED
 
 
 def _distances(

@@ -24,7 +24,7 @@ BLOCK = 1 << 19
 class EmbeddingPlan:
     """One embedding to profile.
 
-    :param columns: one column of vectors, or one of numbers for each dimension.
+    :param columns: one column of vectors, or one of numbers for each dimension; none where the rows lack one of them.
     :param dimensions: how many numbers a vector has.
     :param split: each dimension has a column of its own.
     """
@@ -33,6 +33,16 @@ class EmbeddingPlan:
     columns: tuple[str, ...]
     dimensions: int
     split: bool = False
+
+    def common(self, other: EmbeddingPlan | None) -> EmbeddingPlan | None:
+        """What is known of the rows of both; of rows that lack the columns nothing is, which contradicts nothing. None
+        where the plans differ.
+        """
+        if other is None or dataclasses.replace(self, columns=()) != dataclasses.replace(other, columns=()):
+            return None
+        if not (self.columns and other.columns):
+            return self if self.columns else other
+        return self if self == other else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -312,7 +312,8 @@ class SchemaChanges:
 
 def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
     """One plan with the columns of both, sorted by name; the plans of merged profiles must agree in all else,
-    but whole rows, ranking, series, embeddings and intervals are known only where both profiles know them (and alike).
+    but whole rows, ranking, series, embeddings and intervals are known only where both profiles know them (and alike,
+    as far as the rows had the columns of an embedding).
 
     Of a shared column those edges and named levels are kept that both have: what was counted on one side only is not
     known of all rows.
@@ -325,6 +326,8 @@ def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
     for column in b.columns:
         columns[column.name] = _common(columns.get(column.name, column), column)
     merged = tuple(columns[name] for name in sorted(columns))
+    vectors = {each.name: each for each in b.embeddings}
+    embeddings = (each.common(vectors.get(each.name)) for each in a.embeddings)
     shared: dict[str, Any] = {
         "columns": merged,
         "target": a.target
@@ -335,7 +338,7 @@ def merge_plans(a: ProfilePlan, b: ProfilePlan) -> ProfilePlan:
         "whole_rows": a.whole_rows and b.whole_rows,
         "ranking": a.ranking if a.ranking == b.ranking else None,
         "series": a.series if a.series == b.series else None,
-        "embeddings": tuple(each for each in a.embeddings if each in b.embeddings),
+        "embeddings": tuple(each for each in embeddings if each is not None),
     }
     if dataclasses.replace(a, **shared) != dataclasses.replace(b, **shared):
         raise ValueError("the plans of both profiles differ")

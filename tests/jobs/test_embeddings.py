@@ -14,7 +14,10 @@ import sqlalchemy as sa
 from scipy.spatial import distance
 
 from airflow_monitoring_provider.exceptions import SourceError
+from airflow_monitoring_provider.jobs.comparing import compare_again
+from airflow_monitoring_provider.jobs.reference import Reference
 from airflow_monitoring_provider.metrics.reasons import Reason
+from airflow_monitoring_provider.profiles.serialise import from_bytes
 from job_world import COLUMNS
 
 FAR = {"centroid_euclidean": {"warning": 0.5, "critical": 1.0}, "centroid_cosine": {"warning": 0.2}}
@@ -163,6 +166,89 @@ def test_a_column_that_is_not_there_or_has_the_embeddings_name_is_an_error(
         small_world.run(define(**WHOLE, embeddings={"review": {"dimensions": DEPTH}}))
     with pytest.raises(SourceError, match="'region' has the name of a column"):
         small_world.run(define(**WHOLE, features=None, embeddings={"region": {"columns": ["amount"]}}))
+
+
+def said_of(values: list[Any]) -> set[tuple[Any, ...]]:
+    return {(value.name, value.segment, value.value, value.reason) for value in values}
+
+
+def run_with(
+    world: Any, definition: Any, tools: Any, day: int, form: str = "lists", without: tuple[str, ...] = ()
+) -> Any:
+    """Run the job of a day whose rows are all that the folder holds."""
+    rows = split(reviews(tools, day)) if form == "columns" else reviews(tools, day)
+    table = pa.Table.from_pylist([{name: value for name, value in row.items() if name not in without} for row in rows])
+    if form == "fixed" and "review" not in without:
+        vectors = table["review"].cast(pa.list_(pa.float64(), DEPTH))
+        table = table.set_column(table.schema.get_field_index("review"), "review", vectors)
+    (world.files / "in").mkdir(exist_ok=True)
+    pq.write_table(table, world.files / "in" / "rows.parquet")
+    return world.run(definition, day)
+
+
+@pytest.mark.parametrize("form", ["lists", "fixed", "columns"])
+def test_a_column_that_is_gone_is_a_finding_and_what_is_left_is_compared(
+    small_world: Any, define: Any, tools: Any, form: str
+) -> None:
+    world, lost = small_world, "r2" if form == "columns" else "review"
+    embedding = {"columns": [f"r{i}" for i in range(DEPTH)]} if form == "columns" else {"dimensions": DEPTH}
+    definition = define(
+        **WHOLE,
+        intake_settings={"type": "file", "url": "in"},
+        embeddings={"review": embedding},
+        thresholds=FAR,
+        segments=["region"],
+        minimums=FEW,
+        history={"centroid_euclidean": {"columns": ["review"]}},
+    )
+    jobs = [run_with(world, definition, tools, day, form, without=(lost,) if day else ()) for day in (0, 1)]
+    found = [value for value in world.store.load_values(jobs[1].job_id) if value.column == "review"]
+
+    assert {Reason.COLUMN_MISSING} == {value.reason for value in found if value.segment is None}
+    assert {None} == {value.value for value in found}
+    assert {*FAR, "history_z[centroid_euclidean]"} == {value.name for value in found}  # nothing of rows that nobody has
+    missing = world.value(jobs[1].job_id, "missing_columns")
+    assert (1, [{"column": lost}]) == (missing.value, missing.details["columns"])
+    others = [v for v in world.store.load_values(jobs[1].job_id) if (v.name, v.column) == ("psi", "amount")]
+    assert [None] == [value.reason for value in others if value.segment is None]
+    evaluation = world.evaluate(definition, jobs[1])
+    assert "detected" == evaluation.status
+    assert any(f"1 column is missing: {lost}" in said for said in evaluation.findings)
+    stored = world.store.load_profile(jobs[0].job_id)
+    reference = Reference(from_bytes(stored.data, stored.content_hash), version=1)
+    assert compare_again(world.store.job(jobs[1].job_id), reference, definition, world.store)
+    again = [value for value in world.store.load_values(jobs[1].job_id) if value.column == "review"]
+    assert said_of(found) == said_of(again)
+    assert missing.details == world.value(jobs[1].job_id, "missing_columns").details
+
+
+def test_a_moving_baseline_keeps_the_vectors_that_its_windows_had(small_world: Any, define: Any, tools: Any) -> None:
+    definition = define(
+        **WHOLE,
+        intake_settings={"type": "file", "url": "in"},
+        embeddings={"review": {"dimensions": DEPTH}},
+        thresholds=FAR,
+        baseline={"type": "moving_window", "windows": 2},
+    )
+    gone = (2, 3, 4)
+    jobs = [
+        run_with(small_world, definition, tools, day, without=("review",) if day in gone else ()) for day in range(7)
+    ]
+    found = [small_world.value(job.job_id, "centroid_euclidean", "review") for job in jobs]
+
+    reasons = [Reason.COLUMN_MISSING if day in gone else Reason.NO_DATA if day == 5 else None for day in range(1, 7)]
+    assert reasons == [value.reason for value in found[1:]]  # day 5 has the vectors, and the two days before it none
+    (before, now) = (centre(reviews(tools, day)) for day in (5, 6))
+    assert np.linalg.norm(now - before) == pytest.approx(found[6].value, rel=1e-9)
+    assert (392, 392) == (found[6].n, found[6].m)
+
+
+def test_another_column_for_an_embedding_has_to_be_there(small_world: Any, define: Any, tools: Any) -> None:
+    settings = {**WHOLE, "intake_settings": {"type": "file", "url": "in"}}
+    run_with(small_world, define(**settings, embeddings={"review": {"dimensions": DEPTH}}), tools, 0)
+    misspelt = define(**settings, embeddings={"review": {"column": "reveiw", "dimensions": DEPTH}})
+    with pytest.raises(SourceError, match="Column reveiw is not in"):
+        run_with(small_world, misspelt, tools, 1)
 
 
 def test_an_empty_batch_says_so(small_world: Any, define: Any, tools: Any) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -101,3 +104,26 @@ def test_profiles_share_the_embeddings_that_both_have_alike() -> None:
     assert (4, [2.0, 2.0, 2.0]) == (merged.embeddings["review"].count, merged.embeddings["review"].mean.tolist())
     with pytest.raises(ValueError, match="of 3 and of 2 numbers"):
         profile(vectors).merge(profile(vectors[:, :2]))
+
+
+LACKING = EmbeddingPlan("review", (), 3)
+WIDE, RENAMED = EmbeddingPlan("review", ("review",), 4), EmbeddingPlan("review", ("text",), 3)
+
+
+@pytest.mark.parametrize(
+    ("expected", "plans"),
+    [
+        ((REVIEW,), (REVIEW, LACKING)),
+        ((LACKING,), (LACKING, LACKING)),
+        ((REVIEW,), (LACKING, REVIEW, LACKING, REVIEW)),
+        ((), (LACKING, WIDE)),
+        ((), (LACKING, REVIEW, RENAMED)),
+        ((), (REVIEW, None, LACKING)),
+    ],
+)
+def test_rows_without_the_columns_take_nothing_from_what_others_know(
+    expected: tuple[EmbeddingPlan, ...], plans: tuple[EmbeddingPlan | None, ...]
+) -> None:
+    for order in itertools.permutations(plans):
+        merged = functools.reduce(merge_plans, [ProfilePlan((), embeddings=(p,) if p else ()) for p in order])
+        assert expected == merged.embeddings
