@@ -65,14 +65,15 @@ def mmd2(reference: Counts, current: Counts, positions: Shares) -> TestResult:
 
 
 def mmd2_critical_value(reference: Counts, current: Counts, positions: Shares, alpha: float) -> float:
-    """What MMD^2 exceeds by chance with probability alpha, of 999 dealt tables."""
+    """What MMD^2 exceeds by chance with probability alpha at most, of 999 dealt tables; at least 0."""
     reference, current, positions = _used(reference, current, positions)
     scaled = _in_bandwidths(reference, current, positions)
     if scaled is None:
         return 0.0
     ours, theirs, places = grouped(reference, current, scaled, _DEALT)
     statistic = _of_tables(ours, theirs, places)
-    return Dealt.of(ours, theirs, ordered=True).chance(lambda tables, _: statistic(tables), alpha)[0] or 0.0
+    critical, _ = Dealt.of(ours, theirs, ordered=True).chance(lambda tables, _: statistic(tables), alpha)
+    return max(critical or 0.0, 0.0)
 
 
 def _used(reference: Counts, current: Counts, positions: Shares) -> tuple[Counts, Counts, Shares]:
