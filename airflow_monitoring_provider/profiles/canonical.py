@@ -35,11 +35,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from airflow_monitoring_provider.kernels.lines import whole_digits
 from airflow_monitoring_provider.profiles.arrays import (
     fixed_width,
     from_texts,
+    from_truth,
     is_text,
     truth_values,
+    valid_bits,
+    valid_flags,
     valid_rows,
     whole_texts,
 )
@@ -53,7 +57,7 @@ def canonical_array(array: pa.Array) -> pa.Array:
     if is_text(array.type):
         return whole_texts(array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array)
     if pa.types.is_integer(array.type):
-        return array.cast(pa.large_string())  # finding equal ones first takes seven times as long where none are
+        return _integers(array)  # finding equal ones first takes seven times as long where none are
     encoded = canonical_dictionary(array)
     return encoded.dictionary.take(encoded.indices)
 
@@ -79,13 +83,27 @@ def _distinct_texts(values: pa.Array) -> pa.Array:
     if pa.types.is_null(kind):
         return from_texts([None] * len(values))
     if pa.types.is_integer(kind):
-        return values.cast(pa.large_string())
+        return _integers(values)
     write = _writer(kind)
     texts: list[str | None] = write(values)
     valid = valid_rows(values)
     if valid is not None:
         texts = [text if there else None for text, there in zip(texts, valid.tolist(), strict=True)]
     return from_texts(texts)
+
+
+def _integers(values: pa.Array) -> pa.LargeStringArray:
+    found = None if pa.types.is_uint64(values.type) else _digits(values.cast(pa.int64()))
+    return values.cast(pa.large_string()) if found is None else found
+
+
+def _digits(values: pa.Int64Array) -> pa.LargeStringArray | None:
+    """The same in a fifth of the time; None where there are no compiled kernels."""
+    texts = whole_digits(fixed_width(values, np.int64), valid_bits(values))
+    if texts is None:
+        return None
+    bitmap = from_truth(valid_flags(values)).buffers()[1] if values.null_count else None
+    return pa.Array.from_buffers(pa.large_string(), len(values), [bitmap, *map(pa.py_buffer, texts)])
 
 
 def _writer(kind: pa.DataType) -> Callable[[pa.Array], list[str | None]]:
