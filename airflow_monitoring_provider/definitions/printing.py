@@ -12,6 +12,8 @@ import unicodedata
 
 def printable(text: str, limit: int) -> str:
     """``text`` in at most ``limit`` characters; control, format and unassigned ones as their codes (``\\u202e``)."""
+    if len(text) <= limit and text.isprintable():
+        return text
     shown = ""
     for character in text[:limit]:
         if character.isprintable():

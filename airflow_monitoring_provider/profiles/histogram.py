@@ -94,17 +94,20 @@ class Histogram:
 
     def upper_edges(self) -> FloatArray:
         """The largest double of each bucket (inclusive)."""
-        last = (self.codes << self.shift) | np.int64((1 << self.shift) - 1)
-        return _decode(last, self.mirrored, up=False)
+        return self._upper_edges(self.codes)
 
     def representatives(self) -> FloatArray:
         """The middle of each bucket: the value itself when exact, else within half a bucket of each value in it."""
-        lower = self.lower_edges()
+        return self.middles(self.codes)
+
+    def middles(self, codes: IntArray) -> FloatArray:
+        """The middle of any buckets of this precision, by their codes; see :meth:`representatives`."""
+        lower = _decode(codes << self.shift, self.mirrored, up=True)
         if self.exact:
             return lower
-        upper = self.upper_edges()
+        upper = self._upper_edges(codes)
         middle: FloatArray = lower * 0.5 + upper * 0.5  # halves first: the sum of two huge bounds would overflow
-        return np.clip(middle, lower, upper)
+        return np.minimum(np.maximum(middle, lower), upper)
 
     def merge(self, *others: Histogram) -> Histogram:
         """The histogram of all sets of values.
@@ -174,12 +177,13 @@ class Histogram:
         position = wanted * (self.total - 1)
         below = np.floor(position)
         part = position - below
-        reached = np.cumsum(self.counts)
-        values = self.representatives()
-        last = self.codes.size - 1
-        a = values[np.minimum(np.searchsorted(reached, below, side="right"), last)]
-        b = values[np.minimum(np.searchsorted(reached, below + 1, side="right"), last)]
-        return _interpolate(a, b, part)
+        reached = self.counts.cumsum()
+        places = reached.searchsorted(np.concatenate((below, below + 1)), side="right")
+        values = self.middles(self.codes[np.minimum(places, self.codes.size - 1)])
+        return _interpolate(values[: below.size], values[below.size :], part)
+
+    def _upper_edges(self, codes: IntArray) -> FloatArray:
+        return _decode((codes << self.shift) | np.int64((1 << self.shift) - 1), self.mirrored, up=False)
 
     def _join(self, others: tuple[Histogram, ...]) -> Histogram:
         parts = (self, *others)
@@ -360,11 +364,11 @@ def _bits(value: float) -> int:
 def _decode(codes: IntArray, mirrored: bool, *, up: bool) -> FloatArray:
     """The doubles of order codes; a mirrored code between two doubles gives the next one up or down."""
     if not mirrored:
-        clipped = np.clip(codes, -_LARGEST - 1, _LARGEST)
+        clipped = np.minimum(np.maximum(codes, -_LARGEST - 1), _LARGEST)
         clipped -= clipped == -1  # the code of -0.0, which is never counted
         bits: IntArray = clipped ^ ((clipped >> 63) & _MAGNITUDE)
         return bits.view(np.float64) + 0.0
-    clipped = np.clip(codes, 0, 2 * _HALF)
+    clipped = np.minimum(np.maximum(codes, 0), 2 * _HALF)
     above = clipped > _HALF
     small = np.where(above, 2 * _HALF - clipped, clipped).view(np.float64)
     values = np.where(above, 1.0 - small, small)
