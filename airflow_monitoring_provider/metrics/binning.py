@@ -17,6 +17,7 @@ import itertools
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from airflow_monitoring_provider.definitions.drift import Missing, Scheme
 from airflow_monitoring_provider.definitions.terms import ColumnKind
@@ -181,23 +182,32 @@ def _quantile_cells(histogram: Histogram, bins: int) -> tuple[tuple[float, ...],
     lower = histogram.lower_edges()
     is_heavy = histogram.counts * bins >= histogram.total
     heavy = tuple(lower[is_heavy].tolist())
-    light = dataclasses.replace(histogram, codes=histogram.codes[~is_heavy], counts=histogram.counts[~is_heavy])
+    light = histogram
+    if heavy:
+        lower = lower[~is_heavy]
+        light = dataclasses.replace(histogram, codes=histogram.codes[~is_heavy], counts=histogram.counts[~is_heavy])
     cells = bins - len(heavy)
     if cells < 2 or light.total < 2:
         return (), heavy
     steps = np.arange(1, cells) / cells
-    below = np.concatenate(([0], np.cumsum(light.counts)))
     if light.exact:
         wanted = light.quantiles(steps)
         reached = light.counts_below(wanted)
     else:
         # The boundary between two buckets that comes closest to the share wanted.
-        places = np.abs(below[None, :] - (steps * light.total)[:, None]).argmin(axis=1)
-        places = np.clip(places, 0, light.codes.size - 1)
-        wanted, reached = light.lower_edges()[places], below[places]
+        below = np.concatenate(([0], light.counts.cumsum()))
+        places = np.minimum(_nearest(below, steps * light.total), light.codes.size - 1)
+        wanted, reached = lower[places], below[places]
     # An edge that leaves no baseline row between itself and the one before cuts nothing.
     kept = (reached > 0) & (reached < light.total) & (np.diff(reached, prepend=0) > 0)
     return tuple(wanted[kept].tolist()), heavy
+
+
+def _nearest(increasing: npt.NDArray[np.int64], wanted: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Places of the values that lie closest, of two as close the first."""
+    above = np.minimum(increasing.searchsorted(wanted), increasing.size - 1)
+    under = np.maximum(above - 1, 0)
+    return np.where(wanted - increasing[under] <= np.abs(increasing[above] - wanted), under, above)
 
 
 def _numeric(
@@ -222,8 +232,12 @@ def _interval_labels(edges: tuple[float, ...] | None) -> list[str]:
 
 def _cut_levels(name: str, levels: LevelCounts, rule: BinningRule, missing: bool, also: Iterable[Level]) -> Binning:
     rows = {**dict.fromkeys(also, 0), **rows_by_level(levels)}
-    ranked = sorted(rows, key=lambda level: (-rows[level], isinstance(level, int), str(level)))
-    kept = sorted(ranked[: rule.max_levels], key=lambda level: (isinstance(level, int), str(level)))
+    frequent: Iterable[Level] = rows
+    if len(rows) > rule.max_levels:
+        ranked = sorted(rows, key=lambda level: (-rows[level], isinstance(level, int), str(level)))
+        frequent = ranked[: rule.max_levels]
+    texts = sorted(level for level in frequent if isinstance(level, str))
+    kept = [*texts, *sorted((level for level in frequent if isinstance(level, int)), key=str)]
     labels = [_level_label(level) for level in kept] + [UNSEEN]
     labels += [OTHER] if len(rows) > len(kept) else []
     labels += [MISSING] if missing else []
@@ -248,14 +262,21 @@ def _binning_id(values: Histogram | LevelCounts | None, scheme: Scheme, rule: Bi
     digest = hashlib.sha256()
     if isinstance(values, Histogram):
         digest.update(f"histogram {values.shift} {values.mirrored} {values.codes.size}\n".encode())
-        digest.update(values.codes.astype("<i8").tobytes() + values.counts.astype("<i8").tobytes())
+        digest.update(values.codes.astype("<i8", copy=False).data)
+        digest.update(values.counts.astype("<i8", copy=False).data)
         parameters = f"{rule.bins} {rule.edges}" if scheme is not Scheme.DISCRETE else ""
         parameters += " combined" if rule.combined else ""
     else:
         digest.update(f"levels {values.shift if values else None}\n".encode())
-        for level, rows in sorted(rows_by_level(values).items(), key=str) if values else ():
-            text = _level_label(level).encode(errors="surrogatepass")
-            digest.update(f"{isinstance(level, int)} {len(text)} {rows} ".encode() + text)
+        rows = rows_by_level(values) if values else {}
+        ranked = sorted(rows, key=repr)
+        texts = [_level_label(level).encode(errors="surrogatepass") for level in ranked]
+        digest.update(
+            b"".join(
+                b"%s %d %d %s" % (b"True" if isinstance(level, int) else b"False", len(text), rows[level], text)
+                for level, text in zip(ranked, texts, strict=True)
+            )
+        )
         parameters = f"{rule.max_levels}" + (" combined" if rule.combined else "")
     digest.update(f"\n{scheme} {parameters} {rule.missing}".encode())
     return f"{scheme}-{digest.hexdigest()[:16]}"

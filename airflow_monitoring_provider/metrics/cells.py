@@ -12,6 +12,7 @@ which both sides make alike.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -34,7 +35,7 @@ from airflow_monitoring_provider.profiles.profile import ColumnProfile
 _TESTED = 1000
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class Cells:
     """Both sides counted in the same cells.
 
@@ -51,17 +52,17 @@ class Cells:
     precision: dict[str, float] | None
     tested: tuple[Counts, Counts]
 
-    @property
+    @functools.cached_property
     def n(self) -> int:
         """Baseline rows in the cells."""
         return int(self.reference.sum())
 
-    @property
+    @functools.cached_property
     def m(self) -> int:
         """Current rows in the cells."""
         return int(self.current.sum())
 
-    @property
+    @functools.cached_property
     def used(self) -> int:
         """Cells that are not empty on both sides."""
         return int(np.count_nonzero(self.reference + self.current))
@@ -110,6 +111,8 @@ def _cells(
 ) -> Cells:
     """With the missing rows of both sides, where they are a cell."""
     a, b = (_with_missing_count(own, column, binning.missing) for own, column in zip(counted, columns, strict=True))
+    if tested is counted:
+        return Cells(binning, a, b, precision, (a, b))
     most = _rarest_together(*tested) if binning.edges is None else tested
     c, d = (_with_missing_count(own, column, binning.missing) for own, column in zip(most, columns, strict=True))
     return Cells(binning, a, b, precision, (c, d))
@@ -117,10 +120,10 @@ def _cells(
 
 def _levels_of_both(left: LevelCounts, right: LevelCounts) -> tuple[Counts, Counts]:
     ours, theirs = rows_by_level(left), rows_by_level(right)
-    levels = ours | theirs
+    levels = list(ours | theirs)
     return (
-        np.fromiter((ours.get(level, 0) for level in levels), np.int64, len(levels)),
-        np.fromiter((theirs.get(level, 0) for level in levels), np.int64, len(levels)),
+        np.array([ours.get(level, 0) for level in levels], np.int64),
+        np.array([theirs.get(level, 0) for level in levels], np.int64),
     )
 
 
@@ -141,9 +144,10 @@ def missing_share(column: ColumnProfile) -> float:
 def _count_values(binning: Binning, histogram: Histogram, column: ColumnProfile) -> Counts:
     """Counts of the named cells and, where there are no intervals, of what none of them holds."""
     single = np.zeros(len(binning.values), np.int64)
-    rest = histogram.counts.copy()
+    rest = histogram.counts
     lower = histogram.lower_edges()
     if single.size:
+        rest = rest.copy()
         order = np.argsort(np.array(binning.values))
         places = np.searchsorted(np.array(binning.values)[order], lower)
         found = np.flatnonzero(np.isin(lower, binning.values))
@@ -154,8 +158,11 @@ def _count_values(binning: Binning, histogram: Histogram, column: ColumnProfile)
     if binning.scheme is Scheme.CUSTOM:
         below = _counts_below(binning.edges, histogram, column)
         return np.diff(np.concatenate(([0], below, [histogram.total]))).astype(np.int64)
-    intervals = np.zeros(len(binning.edges) + 1, np.int64)
-    np.add.at(intervals, np.searchsorted(np.array(binning.edges, np.float64), lower, side="right"), rest)
+    places = lower.searchsorted(np.array(binning.edges, np.float64))
+    reached = np.concatenate(([0], rest.cumsum()))
+    below = reached[places]
+    intervals = np.concatenate((below, reached[-1:]))
+    intervals[1:] -= below
     if binning.outside:
         intervals = np.append(intervals[1:-1], intervals[0] + intervals[-1])
     return np.concatenate((intervals, single))
@@ -189,4 +196,4 @@ def _with_missing(binning: Binning, missing: bool) -> Binning:
 
 
 def _with_missing_count(counts: Counts, column: ColumnProfile, missing: bool) -> Counts:
-    return np.append(counts, column.rows - column.count).astype(np.int64) if missing else counts
+    return np.concatenate((counts, [column.rows - column.count])) if missing else counts

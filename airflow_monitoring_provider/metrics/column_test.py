@@ -94,8 +94,8 @@ def likelihood_ratio(reference: Counts, current: Counts) -> TestResult:
     if degrees == 0:
         return TestResult("likelihood_ratio", 0.0, 1.0, 0)
     logs = xlogy(a, a * (rows / n) / together) + xlogy(b, b * (rows / m) / together)
-    inflation = (rows / n + rows / m - 1) * (float(np.sum(rows / together)) - 1) / (6 * rows * degrees)
-    statistic = max(2 * float(np.sum(logs)), 0.0) / (1 + inflation)
+    inflation = (rows / n + rows / m - 1) * (float((rows / together).sum()) - 1) / (6 * rows * degrees)
+    statistic = max(2 * float(logs.sum()), 0.0) / (1 + inflation)
     return TestResult("likelihood_ratio", statistic, float(chdtrc(degrees, statistic)), degrees)
 
 
@@ -130,19 +130,21 @@ def _rank_tests(reference: Counts, current: Counts) -> dict[str, tuple[Floats, f
     n, m = totals(reference, current)
     together = reference + current
     used = together > 0
-    current, weights = current[used].astype(np.float64), together[used].astype(np.float64)
+    if not used.all():
+        current, together = current[used], together[used]
+    current, weights = current.astype(np.float64), together.astype(np.float64)
     rows = n + m
-    middle = 2 * (np.cumsum(weights) - weights / 2) / rows - 1
-    one, location = np.ones_like(middle), _without(middle, weights, np.ones_like(middle))
+    middle = 2 * (weights.cumsum() - weights / 2) / rows - 1
+    location = _around_zero(middle, weights)
     scores = {"location": location}
     if weights.size > 2:
-        scores["centre"] = _without(np.sin(np.pi * middle), weights, one)
-        scores["spread"] = _without(_without(middle**2, weights, one), weights, location)
+        scores["centre"] = _around_zero(np.sin(np.pi * middle), weights)
+        scores["spread"] = _without(_around_zero(middle**2, weights), weights, location)
     found = {}
     for name, score in scores.items() if weights.size > 1 else ():
-        length = math.sqrt(float(np.sum(weights * score * score)))
+        length = math.sqrt(float((weights * score * score).sum()))
         if length > 1e-9 * math.sqrt(rows):
-            z = float(np.sum(current * score)) / (length * math.sqrt(n * m / (rows * (rows - 1))))
+            z = float((current * score).sum()) / (length * math.sqrt(n * m / (rows * (rows - 1))))
             found[name] = score, z
     return found
 
@@ -160,7 +162,12 @@ def _of_skewed(score: Floats, reference: Counts, current: Counts, p_value: float
 
 def _without(score: Floats, weights: Floats, other: Floats) -> Floats:
     """What is left of a score when its regression on another one is taken off."""
-    return score - other * (np.sum(weights * score * other) / np.sum(weights * other * other))
+    return score - other * ((weights * score * other).sum() / (weights * other * other).sum())
+
+
+def _around_zero(score: Floats, weights: Floats) -> Floats:
+    """What is left of a score when its mean over all rows is taken off."""
+    return score - (weights * score).sum() / weights.sum()
 
 
 def combine(p_values: Sequence[float], weights: Sequence[float]) -> float:

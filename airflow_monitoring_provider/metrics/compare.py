@@ -28,7 +28,7 @@ from airflow_monitoring_provider.metrics.quality import column_quality
 from airflow_monitoring_provider.metrics.ranking import ranking_values
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.settings import ComparisonSettings
-from airflow_monitoring_provider.metrics.values import MetricValue
+from airflow_monitoring_provider.metrics.values import MetricValue, changed
 from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.plan import ColumnRole, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import (
@@ -88,7 +88,7 @@ def compare_labels(current: Profile, baseline: Profile | None, settings: Compari
         found = _performance(rows, reference, settings)
         if rows.rows < settings.segment_rows:
             found = [_unsupported(value, settings.segment_rows) for value in found]
-        values += [dataclasses.replace(value, segment=segment) for value in found]
+        values += [changed(value, segment=segment) for value in found]
     return adjusted([_finite(value) for value in values], settings.adjustment)
 
 
@@ -117,7 +117,7 @@ def _segment(
     values += _target(rows, before, settings)
     if rows.rows < settings.segment_rows:
         values = [_unsupported(value, settings.segment_rows) for value in values]
-    return [dataclasses.replace(value, segment=segment) for value in (*row_counts(rows, before), *values)]
+    return [changed(value, segment=segment) for value in (*row_counts(rows, before), *values)]
 
 
 def _segment_sides(segment: str, current: Profile, baseline: Profile | None) -> tuple[Profile, Profile | None]:

@@ -10,6 +10,7 @@ PSI and the KL divergences need a rule for cells that are empty on one side; the
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def psi(reference: Counts, current: Counts, zero_cells: ZeroCells = ZeroCells.AD
     if zero_cells is ZeroCells.SCALE:
         return kl_cr(reference, current, zero_cells) + kl_rc(reference, current, zero_cells)
     p, q = smoothed_shares(reference, current, zero_cells)
-    return float(np.sum((q - p) * np.log(q / p)))
+    return float(((q - p) * np.log(q / p)).sum())
 
 
 def kl_cr(reference: Counts, current: Counts, zero_cells: ZeroCells = ZeroCells.ADD_ONE) -> float:
@@ -62,13 +63,13 @@ def js_divergence(reference: Counts, current: Counts, base: float = np.e) -> flo
     """Jensen-Shannon divergence ``(KL(p, M) + KL(q, M)) / 2`` with ``M = (p + q) / 2``; in [0, ln 2] for base e."""
     p, q = shares(reference, current)
     middle = (p + q) / 2
-    nats = (np.sum(rel_entr(p, middle)) + np.sum(rel_entr(q, middle))) / 2
-    return float(max(nats, 0.0) / np.log(base))
+    nats = float(rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2
+    return max(nats, 0.0) / math.log(base)
 
 
 def js_distance(reference: Counts, current: Counts, base: float = 2.0) -> float:
     """Square root of :func:`js_divergence`; in [0, 1] for base 2. ``scipy.spatial.distance.jensenshannon``."""
-    return float(np.sqrt(js_divergence(reference, current, base)))
+    return math.sqrt(js_divergence(reference, current, base))
 
 
 def hellinger(reference: Counts, current: Counts) -> float:
@@ -80,7 +81,7 @@ def hellinger(reference: Counts, current: Counts) -> float:
 def tvd(reference: Counts, current: Counts) -> float:
     """Total variation distance ``sum |p - q| / 2``, in [0, 1]: the share of rows that would have to move."""
     p, q = shares(reference, current)
-    return float(min(np.sum(np.abs(p - q)) / 2, 1.0))
+    return min(float(np.abs(p - q).sum()) / 2, 1.0)
 
 
 def hellinger_tvd(reference: Counts, current: Counts) -> float:
@@ -100,7 +101,7 @@ def binned_ks(reference: Counts, current: Counts) -> float:
     Off from the statistic of the raw values by no more than the largest cell's share.
     """
     n, m = totals(reference, current)
-    return float(np.max(np.abs(np.cumsum(reference) / n - np.cumsum(current) / m)))
+    return float(np.abs(reference.cumsum() / n - current.cumsum() / m).max())
 
 
 def wasserstein(reference: Counts, current: Counts, positions: Shares) -> float:
@@ -109,11 +110,11 @@ def wasserstein(reference: Counts, current: Counts, positions: Shares) -> float:
     :param positions: the value that each cell stands for, ascending, shape ``(B,)``.
     """
     n, m = totals(reference, current)
-    gap = np.abs(np.cumsum(reference) / n - np.cumsum(current) / m)[:-1]
+    gap = np.abs(reference.cumsum() / n - current.cumsum() / m)[:-1]
     # Halves are subtracted and doubled so that the step from -1.7e308 to 1.7e308 does not overflow by itself.
-    steps = np.diff(positions / 2)
+    halves = positions / 2
     with np.errstate(over="ignore"):
-        return float(2 * np.sum(gap * steps))
+        return float(2 * (gap * (halves[1:] - halves[:-1])).sum())
 
 
 def energy(reference: Counts, current: Counts, positions: Shares) -> float:

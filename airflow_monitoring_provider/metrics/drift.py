@@ -9,11 +9,12 @@ Actuals are compared over the rows that have one: a missing actual is a late one
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from airflow_monitoring_provider.definitions.drift import Missing
 from airflow_monitoring_provider.definitions.metric_terms import METRICS
@@ -32,6 +33,9 @@ from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.levels import LevelCounts
 from airflow_monitoring_provider.profiles.plan import ColumnRole
 from airflow_monitoring_provider.profiles.profile import ColumnProfile
+
+Fields = dict[str, Any]
+"""Fields of a :class:`MetricValue`, which is made once all of them are known."""
 
 _MOVED = 5
 _LABEL_LENGTH = 80
@@ -55,9 +59,9 @@ def column_drift(
     if column is None:
         raise ValueError("a column has to be on one side at least")
     choice = settings.drift.of(column, current if reference is not None else None)
-    if not choice.metrics:
-        return [] if column.kind is ColumnKind.TIMESTAMP else [_nothing_applies(_blank(column, reference, current))]
     blank = _blank(column, reference, current)
+    if not choice.metrics:
+        return [] if column.kind is ColumnKind.TIMESTAMP else [_nothing_applies(blank)]
     if reason is None and reference is None:
         reason = Reason.COLUMN_NEW
     if reason is None and current is None:
@@ -70,7 +74,7 @@ def column_drift(
 
 
 def _compare(
-    blank: MetricValue,
+    blank: Fields,
     choice: Choice,
     reference: ColumnProfile,
     current: ColumnProfile,
@@ -78,7 +82,7 @@ def _compare(
     show_levels: bool,
 ) -> list[MetricValue]:
     n, m = _rows(reference, choice.rule), _rows(current, choice.rule)
-    blank = dataclasses.replace(blank, n=n, m=m)
+    blank = blank | {"n": n, "m": m}
     ours = values_of(reference)
     if not reference.rows or not current.rows or not m or ours is None or not ours.total:
         return _all_without(blank, choice, Reason.NO_DATA)
@@ -86,53 +90,64 @@ def _compare(
         needed = {"reference_rows": settings.reference_rows, "current_rows": settings.current_rows}
         return _all_without(blank, choice, Reason.INSUFFICIENT_DATA, needed=needed)
     cells = compare_cells(reference, current, choice.rule)
-    blank = dataclasses.replace(blank, n=cells.n, m=cells.m, binning=cells.binning.id, precision=cells.precision)
     sides = Sides(reference, current, cells, choice, settings.alpha)
     ordered = sides.buckets if sides.histograms is not None else None
     test = column_test(*cells.tested, ordered)
-    tested = dataclasses.replace(blank, p_value=test.p_value, details={**blank.details, "test": test.details["test"]})
-    values = [_value(tested, name, sides, settings) for name in choice.metrics]
-    return [_described(values[0], sides, test.details, show_levels), *values[1:]]
-
-
-def _value(tested: MetricValue, name: str, sides: Sides, settings: ComparisonSettings) -> MetricValue:
-    """One metric's value, with the column's p-value unless it has its own."""
-    metric, primary = DRIFT_METRICS[name], name == sides.choice.primary
-    value = dataclasses.replace(tested, name=name, primary=primary)
-    if metric.needs is Needs.VALUES:
-        value = dataclasses.replace(value, n=sides.reference.count, m=sides.current.count, binning=None)
-        if sides.histograms is None:
-            return _without(value, Reason.NO_DATA)
-    needed = settings.rows_per_cell * int(np.count_nonzero(sides.cells.reference[: sides.cells.binning.named]))
-    if metric.per_cell and primary and sides.cells.m < needed:
-        return _without(value, Reason.INSUFFICIENT_DATA, needed={"current_rows": needed})
+    tested = {
+        **blank,
+        "n": cells.n,
+        "m": cells.m,
+        "binning": cells.binning.id,
+        "precision": cells.precision,
+        "p_value": test.p_value,
+        "details": {**blank["details"], "test": test.details["test"]},
+    }
     with np.errstate(over="ignore", invalid="ignore"):
-        found = metric.compute(sides)
-    if found.value is not None and not np.isfinite([found.value, found.p_value or 0.0]).all():
-        found = Found(reason=Reason.NOT_FINITE)
+        found = [_found(name, sides, settings) for name in choice.metrics]
+    values = [_fields(tested, name, sides, one) for name, one in zip(choice.metrics, found, strict=True)]
+    if values[0]["value"] is not None:
+        values[0]["details"] |= _description(choice.metrics[0], sides, test.details, show_levels)
+    return [MetricValue(**fields) for fields in values]
+
+
+def _found(name: str, sides: Sides, settings: ComparisonSettings) -> Found:
+    """What one metric finds: a number, or why there is none and (in ``details``) what it would need."""
+    metric = DRIFT_METRICS[name]
+    if metric.needs is Needs.VALUES and sides.histograms is None:
+        return Found(reason=Reason.NO_DATA)
+    if metric.per_cell and name == sides.choice.primary:
+        needed = settings.rows_per_cell * int(np.count_nonzero(sides.cells.reference[: sides.cells.binning.named]))
+        if sides.cells.m < needed:
+            return Found(reason=Reason.INSUFFICIENT_DATA, details={"needed": {"current_rows": needed}})
+    found = metric.compute(sides)
     if found.value is None:
-        return _without(value, found.reason or Reason.NO_DATA)
-    return dataclasses.replace(
-        value,
-        value=found.value,
-        p_value=value.p_value if found.p_value is None else found.p_value,
-        critical_value=found.critical_value,
-        details={**value.details, **found.details},
-    )
+        return Found(reason=found.reason or Reason.NO_DATA)
+    finite = math.isfinite(found.value) and math.isfinite(found.p_value or 0.0)
+    return found if finite else Found(reason=Reason.NOT_FINITE)
 
 
-def _described(value: MetricValue, sides: Sides, test: dict[str, Any], show_levels: bool) -> MetricValue:
-    """The primary value with what its cells say, and what the column's p-value is made of where it is that one."""
-    if value.value is None:
-        return value
-    described = {
+def _fields(tested: Fields, name: str, sides: Sides, found: Found) -> Fields:
+    """One metric's value, with the column's p-value unless it has its own."""
+    value = {**tested, "name": name, "primary": name == sides.choice.primary}
+    if DRIFT_METRICS[name].needs is Needs.VALUES:
+        value |= {"n": sides.reference.count, "m": sides.current.count, "binning": None}
+    if found.value is None:
+        return _without(value, found.reason or Reason.NO_DATA, **found.details)
+    if found.p_value is not None:
+        value["p_value"] = found.p_value
+    details = {**tested["details"], **found.details}
+    return value | {"value": found.value, "critical_value": found.critical_value, "details": details}
+
+
+def _description(name: str, sides: Sides, test: dict[str, Any], show_levels: bool) -> dict[str, Any]:
+    """What the cells of the primary value say, and what the column's p-value is made of where it has that one."""
+    return {
+        **({} if METRICS[name].test else test),
         "scheme": sides.cells.binning.scheme.value,
         "cells": sides.cells.used,
         "moved": moved(sides.cells, show_levels=show_levels, current=sides.current),
         **_medians(sides),
     }
-    made_of = {} if METRICS[value.name].test else test
-    return dataclasses.replace(value, details={**value.details, **made_of, **described})
 
 
 def _medians(sides: Sides) -> dict[str, Any]:
@@ -154,15 +169,15 @@ def moved(cells: Cells, *, show_levels: bool = True, current: ColumnProfile | No
     """
     p, q = distances.shares(cells.reference, cells.current)
     gap = np.abs(q - p)
-    order = sorted(np.flatnonzero(gap > 0).tolist(), key=lambda i: (-round(float(gap[i]), 12), cells.binning.labels[i]))
+    broken_up = _broken_up(cells.binning)
     result = []
-    for i in order[:_MOVED]:
+    for i in _largest(gap, cells.binning.labels):
         hidden = cells.precision is None and not show_levels and i < cells.binning.named
         label = "__level__" if hidden else printable(cells.binning.labels[i], _LABEL_LENGTH)
         if label.startswith("__") and not hidden and i < cells.binning.named:
             label = f"\\u005f{label[1:]}"  # a level that reads like one of this module's own words
         entry = {"cell": label, "reference": round(float(p[i]), 6), "current": round(float(q[i]), 6)}
-        if i in _broken_up(cells.binning):
+        if i in broken_up:
             entry["rest"] = True
         if label == MISSING and current is not None and current.positive_inf + current.negative_inf:
             entry["infinite"] = True
@@ -170,6 +185,13 @@ def moved(cells: Cells, *, show_levels: bool = True, current: ColumnProfile | No
             entry |= _new_levels(current.levels, cells.binning)
         result.append(entry)
     return result
+
+
+def _largest(gaps: npt.NDArray[np.float64], labels: Sequence[str]) -> list[int]:
+    """Places of the at most five largest gaps above 0, to twelve digits; of two as large by their labels."""
+    least = np.partition(gaps, -_MOVED)[-_MOVED] if gaps.size > _MOVED else 0.0
+    near = np.flatnonzero((gaps > 0) & (gaps >= least - 2e-12)).tolist()
+    return sorted(near, key=lambda place: (-round(float(gaps[place]), 12), labels[place]))[:_MOVED]
 
 
 def _broken_up(binning: Binning) -> set[int]:
@@ -194,33 +216,35 @@ def _rows(column: ColumnProfile, rule: BinningRule) -> int:
     return column.count if rule.missing is Missing.DROP else column.rows
 
 
-def _blank(column: ColumnProfile, reference: ColumnProfile | None, current: ColumnProfile | None) -> MetricValue:
+def _blank(column: ColumnProfile, reference: ColumnProfile | None, current: ColumnProfile | None) -> Fields:
     details: dict[str, Any] = {"role": column.role.value}
     if column.kind is ColumnKind.TEXT:
         details["of"] = "length"
-    return MetricValue(
-        name="",
-        kind=ResultKind.CONCEPT_DRIFT if column.role is ColumnRole.ACTUAL else ResultKind.DATA_DRIFT,
-        direction=Direction.LOWER_IS_BETTER,
-        value=None,
-        column=column.name,
-        n=reference.rows if reference is not None else None,
-        m=current.rows if current is not None else None,
-        missing_reference=missing_share(reference) if reference is not None else None,
-        missing_current=missing_share(current) if current is not None else None,
-        details=details,
-    )
+    return {
+        "kind": ResultKind.CONCEPT_DRIFT if column.role is ColumnRole.ACTUAL else ResultKind.DATA_DRIFT,
+        "direction": Direction.LOWER_IS_BETTER,
+        "column": column.name,
+        "n": reference.rows if reference is not None else None,
+        "m": current.rows if current is not None else None,
+        "missing_reference": missing_share(reference) if reference is not None else None,
+        "missing_current": missing_share(current) if current is not None else None,
+        "details": details,
+    }
 
 
-def _without(value: MetricValue, reason: Reason, **details: Any) -> MetricValue:
-    return dataclasses.replace(value, value=None, p_value=None, reason=reason, details={**value.details, **details})
+def _without(fields: Fields, reason: Reason, **details: Any) -> Fields:
+    without = {"value": None, "p_value": None, "reason": reason, "details": {**fields["details"], **details}}
+    return {**fields, **without}
 
 
-def _all_without(blank: MetricValue, choice: Choice, reason: Reason, **details: Any) -> list[MetricValue]:
-    named = (dataclasses.replace(blank, name=name, primary=name == choice.primary) for name in choice.metrics)
-    return [_without(value, reason, **details) for value in named]
+def _all_without(blank: Fields, choice: Choice, reason: Reason, **details: Any) -> list[MetricValue]:
+    fields = (_without(blank, reason, **details) for _ in choice.metrics)
+    return [
+        MetricValue(**each, name=name, primary=name == choice.primary)
+        for name, each in zip(choice.metrics, fields, strict=True)
+    ]
 
 
-def _nothing_applies(blank: MetricValue) -> MetricValue:
+def _nothing_applies(blank: Fields) -> MetricValue:
     """A column for which the definition names no metric that it can have is not passed over in silence."""
-    return _without(dataclasses.replace(blank, name=NUMERIC_DEFAULT[0], primary=True), Reason.NOT_APPLICABLE)
+    return MetricValue(**_without(blank, Reason.NOT_APPLICABLE), name=NUMERIC_DEFAULT[0], primary=True)

@@ -111,10 +111,16 @@ class Sides:
         a, b, positions = chance.grouped(*self.positions)
         return Dealt.of(a, b, ordered=True), positions
 
-    @property
+    @functools.cached_property
     def rate(self) -> float:
         """``1 / n + 1 / m`` of the cells: how far chance alone spreads the distances."""
         return 1 / self.cells.n + 1 / self.cells.m
+
+    @functools.cached_property
+    def chi(self) -> float:
+        """What chance alone exceeds with probability alpha of a chi-square with a degree less than there are cells."""
+        degrees = self.cells.used - 1
+        return float(chdtri(degrees, self.alpha)) if degrees > 0 else 0.0
 
     @property
     def _both(self) -> tuple[Histogram, Histogram]:
@@ -146,8 +152,7 @@ def _histogram(column: ColumnProfile) -> Histogram | None:
 
 def _chance(sides: Sides, factor: float) -> float:
     """``factor (1/n + 1/m) chi2.ppf(1 - alpha, B - 1)``: see ``significance.psi_critical_value``."""
-    degrees = sides.cells.used - 1
-    return float(factor * sides.rate * chdtri(degrees, sides.alpha)) if degrees > 0 else 0.0
+    return factor * sides.rate * sides.chi
 
 
 def _counted(
@@ -243,7 +248,7 @@ def _z_test(sides: Sides) -> Found:
 def _ks(sides: Sides) -> Found:
     if sides.ks is None:
         return Found(reason=Reason.NO_DATA)
-    n, m = (int(side.sum()) for side in sides.buckets)
+    n, m = (side.total for side in sides.histograms or ())
     critical = min(math.sqrt(-math.log(sides.alpha / 2) / 2 * (1 / n + 1 / m)), 1.0)
     return Found(*sides.ks, critical, details={"test": "ks"})
 
@@ -257,7 +262,9 @@ def _wasserstein(sides: Sides) -> Found:
 def _wasserstein_norm(sides: Sides) -> Found:
     distance, spread = distances.wasserstein(*sides.positions), sides.moments[0].std(ddof=0)
     value = distances.wasserstein_norm(distance, spread)
-    if not np.isfinite([distance, spread, value]).all():  # 1.8e305 units are finite, and as many thousandths are not
+    if not all(
+        map(math.isfinite, (distance, spread, value))
+    ):  # 1.8e305 units are finite, and as many thousandths are not
         return Found(reason=Reason.NOT_FINITE)
     details = {"wasserstein": distance, "unit": spread}
     by_chance = _of_values(sides, "wasserstein_norm", chance.wasserstein)

@@ -12,12 +12,11 @@ own: it decides where a definition gives it limits, and then at the definition's
 from __future__ import annotations
 
 import collections
-import dataclasses
 from collections.abc import Hashable, Sequence
 
 from airflow_monitoring_provider.definitions.verdict import Adjustment
 from airflow_monitoring_provider.metrics.significance import adjust
-from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind
+from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind, changed
 
 DRIFT_PART = 0.64
 QUALITY_PART = 0.16
@@ -43,9 +42,9 @@ def adjusted(values: Sequence[MetricValue], method: Adjustment = Adjustment.BH) 
         part = _part(family, method)
         for place, p_value in zip(places, adjust([values[i].p_value for i in places], method), strict=True):
             if p_value is not None:
-                result[place] = dataclasses.replace(values[place], adjusted_p_value=min(p_value / part, 1.0))
+                result[place] = changed(values[place], adjusted_p_value=min(p_value / part, 1.0))
     for place, leader in followers.items():
-        result[place] = dataclasses.replace(values[place], adjusted_p_value=result[leader].adjusted_p_value)
+        result[place] = changed(values[place], adjusted_p_value=result[leader].adjusted_p_value)
     return result
 
 

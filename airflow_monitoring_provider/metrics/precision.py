@@ -10,7 +10,6 @@ import numpy.typing as npt
 from airflow_monitoring_provider.metrics.distances import Counts
 from airflow_monitoring_provider.profiles.histogram import Histogram
 
-
 _Number = TypeVar("_Number", np.int64, np.float64)
 
 

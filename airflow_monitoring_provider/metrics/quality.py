@@ -14,7 +14,8 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from airflow_monitoring_provider.definitions.terms import ColumnKind
@@ -26,71 +27,108 @@ from airflow_monitoring_provider.metrics.novelty import (
     out_of_range_p_value,
     share_change,
 )
-from airflow_monitoring_provider.metrics.precision import precision_of, shared_buckets
+from airflow_monitoring_provider.metrics.precision import shared_buckets
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.significance import wilson_interval
 from airflow_monitoring_provider.metrics.values import MetricValue, ResultKind, direction_of
+from airflow_monitoring_provider.profiles.histogram import Histogram
 from airflow_monitoring_provider.profiles.levels import LevelCounts
 from airflow_monitoring_provider.profiles.profile import ColumnProfile
 
 ALMOST_CONSTANT = 0.95
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 def column_quality(current: ColumnProfile, reference: ColumnProfile | None) -> list[MetricValue]:
     """Quality of one column that the current rows have."""
-    values = [_missing_rate(current, reference)]
+    sides = _Sides.of(current, reference)
+    values = [_rate("missing_rate", sides, "missing", current.rows)]
     if reference is not None:
-        values.append(_missing_change(current, reference))
-    values.append(_rate("type_mismatch_share", current, reference, "invalid", current.rows))
+        values.append(_missing_change(sides, reference))
+    values.append(_rate("type_mismatch_share", sides, "invalid", current.rows))
     if current.kind is ColumnKind.NUMERIC:
         values += [
-            _rate("zero_rate", current, reference, "zero", current.count),
-            _rate("negative_rate", current, reference, "negative", current.count),
-            _rate("inf_rate", current, reference, "infinite", current.rows),
+            _rate("zero_rate", sides, "zero", sides.count),
+            _rate("negative_rate", sides, "negative", sides.count),
+            _rate("inf_rate", sides, "infinite", current.rows),
         ]
     if current.kind is ColumnKind.TEXT or current.kind is ColumnKind.TIMESTAMP:
         return values
+    share = _largest(current)
     values += [
-        _distinct(current, reference),
-        _unique_rate(current, reference),
-        *_constant(current, reference),
-        _top_share(current, reference),
+        _distinct(sides),
+        _unique_rate(sides),
+        *_constant(sides, share),
+        _top_share(sides, share),
     ]
     if reference is not None and reference.kind is current.kind:
         if current.kind is ColumnKind.NUMERIC:
-            values.append(_out_of_range(current, reference))
+            values.append(_out_of_range(sides, reference, share))
         else:
-            values += _levels_gained_and_lost(current, reference)
+            values += _levels_gained_and_lost(sides, reference)
     return values
 
 
-def _missing_rate(current: ColumnProfile, reference: ColumnProfile | None) -> MetricValue:
-    return _rate("missing_rate", current, reference, "missing", current.rows)
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Sides:
+    """One column of both sides, and what every value of it says.
+
+    :param count: current rows that hold a value.
+    """
+
+    current: ColumnProfile
+    reference: ColumnProfile | None
+    count: int
+    n: int | None
+    missing_reference: float | None
+    missing_current: float
+
+    @classmethod
+    def of(cls, current: ColumnProfile, reference: ColumnProfile | None) -> _Sides:
+        if reference is None:
+            return cls(current, None, current.count, None, None, missing_share(current))
+        before, now = missing_share(reference), missing_share(current)
+        return cls(current, reference, current.count, reference.rows, before, now)
+
+    def value(
+        self, name: str, value: float | None, details: Mapping[str, Any] = _NOTHING, **others: Any
+    ) -> MetricValue:
+        """A value of the column; n and m are rows where ``others`` do not say otherwise."""
+        fields = {"n": self.n, "m": self.current.rows, **others}
+        return MetricValue(
+            name=name,
+            kind=ResultKind.DATA_QUALITY,
+            direction=direction_of(name),
+            value=value,
+            column=self.current.name,
+            missing_reference=self.missing_reference,
+            missing_current=self.missing_current,
+            details={"role": self.current.role.value, **details},
+            **fields,
+        )
 
 
-def _missing_change(current: ColumnProfile, reference: ColumnProfile) -> MetricValue:
-    blank = _blank("missing_rate_change", current, reference)
+def _missing_change(sides: _Sides, reference: ColumnProfile) -> MetricValue:
+    current, name = sides.current, "missing_rate_change"
     if not current.rows or not reference.rows:
-        return dataclasses.replace(blank, reason=Reason.NO_DATA)
+        return sides.value(name, None, reason=Reason.NO_DATA)
     test = share_change(reference.missing, reference.rows, current.missing, current.rows)
     change = current.missing / current.rows - reference.missing / reference.rows
-    return dataclasses.replace(
-        blank, value=change, p_value=test.p_value, details={**blank.details, "test": test.test, "z": test.statistic}
-    )
+    return sides.value(name, change, {"test": test.test, "z": test.statistic}, p_value=test.p_value)
 
 
-def _rate(name: str, current: ColumnProfile, reference: ColumnProfile | None, counted: str, rows: int) -> MetricValue:
+def _rate(name: str, sides: _Sides, counted: str, rows: int) -> MetricValue:
     """A share of ``rows`` with its interval, and the baseline's share in the details."""
-    blank = _blank(name, current, reference)
-    details = blank.details
+    reference, details = sides.reference, {}
     if reference is not None:
         below = reference.count if counted in ("zero", "negative") else reference.rows
-        details = {**details, "baseline_value": _hits(reference, counted) / below if below else None}
+        details["baseline_value"] = _hits(reference, counted) / below if below else None
     if not rows:
-        return dataclasses.replace(blank, reason=Reason.NO_DATA, m=0, details=details)
-    hits = _hits(current, counted)
+        return sides.value(name, None, details, m=0, reason=Reason.NO_DATA)
+    hits = _hits(sides.current, counted)
     low, high = wilson_interval(hits, rows)
-    return dataclasses.replace(blank, value=hits / rows, m=rows, low=low, high=high, details=details)
+    return sides.value(name, hits / rows, details, m=rows, low=low, high=high)
 
 
 def _hits(column: ColumnProfile, counted: str) -> int:
@@ -100,32 +138,31 @@ def _hits(column: ColumnProfile, counted: str) -> int:
     return hits
 
 
-def _distinct(current: ColumnProfile, reference: ColumnProfile | None) -> MetricValue:
-    blank = _blank("distinct", current, reference)
-    found = current.distinct
+def _distinct(sides: _Sides) -> MetricValue:
+    current, reference, name = sides.current, sides.reference, "distinct"
+    found, details = current.distinct, dict[str, Any]()
     if found is None:
-        return dataclasses.replace(blank, reason=Reason.NOT_RECORDED)
-    details = dict(blank.details)
+        return sides.value(name, None, reason=Reason.NOT_RECORDED)
     if reference is not None and reference.distinct_exact:
         details["baseline_value"] = reference.distinct
     if current.distinct_exact:
-        return dataclasses.replace(blank, value=float(found), details=details)
+        return sides.value(name, float(found), details)
     if current.levels is not None:
-        return dataclasses.replace(blank, value=float(found), details={**details, "estimate": True})
-    return dataclasses.replace(blank, reason=Reason.LEVELS_TRUNCATED, details={**details, "at_least": found})
+        return sides.value(name, float(found), {**details, "estimate": True})
+    return sides.value(name, None, {**details, "at_least": found}, reason=Reason.LEVELS_TRUNCATED)
 
 
-def _unique_rate(current: ColumnProfile, reference: ColumnProfile | None) -> MetricValue:
+def _unique_rate(sides: _Sides) -> MetricValue:
     """Distinct values over values: 1 where none repeats (one over the rows of the average value)."""
-    blank = _blank("unique_rate", current, reference)
+    current, reference, name = sides.current, sides.reference, "unique_rate"
     rate, before = _unique(current), _unique(reference) if reference is not None else None
-    details = {**blank.details, **({} if before is None else {"baseline_value": before})}
+    details: dict[str, Any] = {} if before is None else {"baseline_value": before}
     if rate is None:
-        reason = Reason.LEVELS_TRUNCATED if current.count else Reason.NO_DATA
-        return dataclasses.replace(blank, m=current.count, reason=reason, details=details)
+        reason = Reason.LEVELS_TRUNCATED if sides.count else Reason.NO_DATA
+        return sides.value(name, None, details, m=sides.count, reason=reason)
     if not current.distinct_exact:
         details["estimate"] = True
-    return dataclasses.replace(blank, value=rate, m=current.count, details=details)
+    return sides.value(name, rate, details, m=sides.count)
 
 
 def _unique(column: ColumnProfile) -> float | None:
@@ -134,32 +171,33 @@ def _unique(column: ColumnProfile) -> float | None:
     return min(column.distinct / column.count, 1.0)
 
 
-def _constant(current: ColumnProfile, reference: ColumnProfile | None) -> list[MetricValue]:
-    """Flags, 0 or 1: ``constant``, ``almost_constant``; with a baseline of the same kind ``became_constant``, too."""
+def _constant(sides: _Sides, share: float | None) -> list[MetricValue]:
+    """Flags, 0 or 1: ``constant``, ``almost_constant``; with a baseline of the same kind ``became_constant``, too.
+
+    :param share: of the most frequent value.
+    """
+    current, reference, m = sides.current, sides.reference, sides.count
     comparable = reference is not None and reference.kind is current.kind
     names = ("constant", "almost_constant", *(("became_constant",) if comparable else ()))
-    blanks = [dataclasses.replace(_blank(name, current, reference), m=current.count) for name in names]
-    share = _largest(current)
     if share is None:
-        return [dataclasses.replace(blank, reason=Reason.NO_DATA) for blank in blanks]
+        return [sides.value(name, None, m=m, reason=Reason.NO_DATA) for name in names]
     constant = _is_constant(current)
     flags = [
-        dataclasses.replace(blank, value=float(flag))
-        for blank, flag in zip(blanks, (constant, share >= ALMOST_CONSTANT), strict=False)
+        sides.value(name, float(flag), m=m)
+        for name, flag in zip(names, (constant, share >= ALMOST_CONSTANT), strict=False)
     ]
     if reference is None or not comparable:
         return flags
-    if not reference.count:
-        return [*flags, dataclasses.replace(blanks[-1], n=0, reason=Reason.NO_DATA)]
+    n = reference.count
+    if not n:
+        return [*flags, sides.value(names[-1], None, n=0, m=m, reason=Reason.NO_DATA)]
     became, p_value = constant and not _is_constant(reference), 1.0
     if became:
         pooled = _rows_by_value(current, reference)
         if pooled is None:
-            return [*flags, dataclasses.replace(blanks[-1], n=reference.count, reason=Reason.NOT_RECORDED)]
-        p_value = one_value_p_value(pooled, reference.count, current.count)
-    details = {**blanks[-1].details, "test": "shuffled_rows"}
-    last = dataclasses.replace(blanks[-1], value=float(became), n=reference.count, p_value=p_value, details=details)
-    return [*flags, last]
+            return [*flags, sides.value(names[-1], None, n=n, m=m, reason=Reason.NOT_RECORDED)]
+        p_value = one_value_p_value(pooled, n, m)
+    return [*flags, sides.value(names[-1], float(became), {"test": "shuffled_rows"}, n=n, m=m, p_value=p_value)]
 
 
 def _is_constant(column: ColumnProfile) -> bool:
@@ -180,21 +218,23 @@ def _rows_by_value(constant: ColumnProfile, reference: ColumnProfile) -> Iterabl
     return [int(rows) for rows in before + now]
 
 
-def _top_share(current: ColumnProfile, reference: ColumnProfile | None) -> MetricValue:
+def _top_share(sides: _Sides, share: float | None) -> MetricValue:
     """Share of the most frequent value; of a coarse histogram that of the fullest bucket, which is no smaller."""
-    blank = _blank("top_share", current, reference)
-    share = _largest(current)
     if share is None:
-        return dataclasses.replace(blank, reason=Reason.NO_DATA)
-    histogram = current.histogram
-    baseline_value = _largest(reference) if reference is not None else None
-    return dataclasses.replace(
-        blank,
-        value=share,
-        m=current.count,
-        precision=precision_of(histogram, histogram) if histogram is not None else None,
-        details={**blank.details, "baseline_value": baseline_value},
+        return sides.value("top_share", None, reason=Reason.NO_DATA)
+    histogram = sides.current.histogram
+    return sides.value(
+        "top_share",
+        share,
+        {"baseline_value": _largest(sides.reference) if sides.reference is not None else None},
+        m=sides.count,
+        precision=_precision(histogram, share) if histogram is not None else None,
     )
+
+
+def _precision(histogram: Histogram, share: float) -> dict[str, float]:
+    """As :func:`.precision.precision_of` says of one histogram whose largest bucket's share is known."""
+    return {"shift": float(histogram.shift), "largest_bucket": share}
 
 
 def _largest(column: ColumnProfile) -> float | None:
@@ -206,69 +246,55 @@ def _largest(column: ColumnProfile) -> float | None:
     return column.histogram.largest_share
 
 
-def _out_of_range(current: ColumnProfile, reference: ColumnProfile) -> MetricValue:
-    """Values outside the baseline's bounds; where the histogram is coarse, those in buckets wholly outside."""
-    blank = _blank("out_of_range_share", current, reference)
-    histogram = current.histogram
+def _out_of_range(sides: _Sides, reference: ColumnProfile, share: float | None) -> MetricValue:
+    """Values outside the baseline's bounds; where the histogram is coarse, those in buckets wholly outside.
+
+    :param share: of the most frequent value.
+    """
+    histogram, name = sides.current.histogram, "out_of_range_share"
     low, high = reference.minimum, reference.maximum
-    if histogram is None or not histogram.total or low is None or high is None:
-        return dataclasses.replace(blank, reason=Reason.NO_DATA)
-    outside = (histogram.upper_edges() < float(low)) | (histogram.lower_edges() > float(high))
-    hits = int(histogram.counts[outside].sum())
+    if histogram is None or share is None or low is None or high is None:
+        return sides.value(name, None, reason=Reason.NO_DATA)
+    below = int(histogram.upper_edges().searchsorted(float(low)))
+    above = int(histogram.lower_edges().searchsorted(float(high), side="right"))
+    hits = int(histogram.counts[:below].sum() + histogram.counts[above:].sum())
     interval = wilson_interval(hits, histogram.total)
-    return dataclasses.replace(
-        blank,
-        value=hits / histogram.total,
+    return sides.value(
+        name,
+        hits / histogram.total,
+        {"test": "shuffled_rows", "rows": hits},
         n=reference.count,
         m=histogram.total,
         p_value=out_of_range_p_value(hits, reference.count, histogram.total),
         low=interval[0],
         high=interval[1],
-        precision=precision_of(histogram, histogram),
-        details={**blank.details, "test": "shuffled_rows", "rows": hits},
+        precision=_precision(histogram, share),
     )
 
 
-def _levels_gained_and_lost(current: ColumnProfile, reference: ColumnProfile) -> list[MetricValue]:
+def _levels_gained_and_lost(sides: _Sides, reference: ColumnProfile) -> list[MetricValue]:
     """``new_values`` and ``vanished_values`` (levels), ``new_values_share`` (rows)."""
-    ours, theirs = reference.levels, current.levels
-    blanks = [_blank(name, current, reference) for name in ("new_values", "new_values_share", "vanished_values")]
+    ours, theirs = reference.levels, sides.current.levels
+    names = ("new_values", "new_values_share", "vanished_values")
     if ours is None or theirs is None or ours.names != theirs.names or theirs.names == "drop":
-        return [dataclasses.replace(blank, reason=Reason.NOT_RECORDED) for blank in blanks]
+        return [sides.value(name, None, reason=Reason.NOT_RECORDED) for name in names]
     if ours.truncated or theirs.truncated:
-        return [dataclasses.replace(blank, reason=Reason.LEVELS_TRUNCATED) for blank in blanks]
+        return [sides.value(name, None, reason=Reason.LEVELS_TRUNCATED) for name in names]
     new = theirs.counts.keys() - ours.counts.keys()
     gone = ours.counts.keys() - theirs.counts.keys()
-    count, share, vanished = blanks
-    named, named_gone = _named(theirs, new), _named(ours, gone)
-    count = dataclasses.replace(count, value=float(len(new)), details=count.details | named)
-    vanished = dataclasses.replace(vanished, value=float(len(gone)), details=vanished.details | named_gone)
-    if not theirs.total or not ours.total:
-        return [count, dataclasses.replace(share, reason=Reason.NO_DATA), vanished]
+    named = _named(theirs, new)
+    count = sides.value(names[0], float(len(new)), named)
+    vanished = sides.value(names[2], float(len(gone)), _named(ours, gone))
+    n, m = ours.total, theirs.total
+    if not m or not n:
+        return [count, sides.value(names[1], None, reason=Reason.NO_DATA), vanished]
     hits = sum(theirs.counts[level] for level in new)
     once = sum(1 for rows in ours.counts.values() if rows == 1)
     pooled = (rows + theirs.counts.get(level, 0) for level, rows in ours.counts.items())
-    p_value = new_levels_p_value(
-        hits, itertools.chain(pooled, (theirs.counts[level] for level in new)), ours.total, theirs.total
-    )
-    low, high = wilson_interval(hits, theirs.total)
-    share = dataclasses.replace(
-        share,
-        value=hits / theirs.total,
-        n=ours.total,
-        m=theirs.total,
-        p_value=p_value,
-        low=low,
-        high=high,
-        details={
-            **share.details,
-            "test": "shuffled_rows",
-            "expected": once / ours.total,
-            "rows": hits,
-            "levels": len(new),
-            **named,
-        },
-    )
+    p_value = new_levels_p_value(hits, itertools.chain(pooled, (theirs.counts[level] for level in new)), n, m)
+    low, high = wilson_interval(hits, m)
+    details = {"test": "shuffled_rows", "expected": once / n, "rows": hits, "levels": len(new), **named}
+    share = sides.value(names[1], hits / m, details, n=n, m=m, p_value=p_value, low=low, high=high)
     return [count, share, vanished]
 
 
@@ -286,21 +312,6 @@ def share_value(name: str, column: str | None, hits: int, rows: int) -> MetricVa
         return dataclasses.replace(blank, reason=Reason.NO_DATA)
     low, high = wilson_interval(hits, rows)
     return dataclasses.replace(blank, value=hits / rows, low=low, high=high)
-
-
-def _blank(name: str, current: ColumnProfile, reference: ColumnProfile | None) -> MetricValue:
-    return MetricValue(
-        name=name,
-        kind=ResultKind.DATA_QUALITY,
-        direction=direction_of(name),
-        value=None,
-        column=current.name,
-        n=reference.rows if reference is not None else None,
-        m=current.rows,
-        missing_reference=missing_share(reference) if reference is not None else None,
-        missing_current=missing_share(current),
-        details={"role": current.role.value},
-    )
 
 
 def plain(name: str, column: str | None, value: float | None, *, m: int) -> MetricValue:

@@ -6,6 +6,7 @@ Everything here is closed form on ``scipy.special``: ``scipy.stats`` knows all o
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -22,6 +23,8 @@ _EXACT_KS_PRECISION = 1e-10
 _KS_CERTAIN = 0.2  # sqrt(size) * statistic below which p is 1 to 15 digits
 _KS_TAIL = 1.5  # and above which a path that crosses both bounds is rarer than 1e-6 of those that cross one
 _SMIRNOV_SUM = 3000
+_ODD = (np.pi * (np.arange(-20, 21) + 0.5)) ** 2
+_EVEN = (np.pi * np.arange(-20, 21)) ** 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,11 +107,13 @@ def merge_rare_cells(reference: Counts, current: Counts) -> Merged:
     order = order[together[order] > 0]
     reference, current, together = reference[order], current[order], together[order]
     cells = int(together.size)
-    cumulated = np.concatenate(([0], np.cumsum(together)))
     smallest_side = min(n, m) / (n + m)
     largest_side = max(n, m) / (n + m)
-    small = np.searchsorted(together, 5 / np.array([smallest_side, largest_side]), side="left")
-    tiny = int(np.searchsorted(together, 1 / smallest_side, side="left"))
+    small = together.searchsorted(5 / np.array([smallest_side, largest_side]), side="left")
+    tiny = int(together.searchsorted(1 / smallest_side, side="left"))
+    if cells == 1 or (not tiny and int(small.sum()) <= 0.2 * 2 * cells):
+        return Merged(reference, current, reference[:0], current[:0])
+    cumulated = np.concatenate(([0], together.cumsum()))
     apart = np.flatnonzero(np.diff(together)) + 1
     merged = np.concatenate(([0], apart[apart >= 2]))
     pooled = cumulated[merged]
@@ -169,7 +174,7 @@ def ks_asymptotic_p_value(statistic: float, size: int) -> float:
 def two_proportions(reference_hits: int, n: int, current_hits: int, m: int) -> TestResult:
     """Pooled two-proportion z test; z > 0 where the current share is the larger one. No variance: z 0, p 1."""
     pooled = (reference_hits + current_hits) / (n + m)
-    deviation = float(np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m)))
+    deviation = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
     if deviation == 0.0:
         return TestResult("two_proportions", 0.0, 1.0)
     z = (current_hits / m - reference_hits / n) / deviation
@@ -178,13 +183,18 @@ def two_proportions(reference_hits: int, n: int, current_hits: int, m: int) -> T
 
 def wilson_interval(hits: int, rows: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's interval of the share ``hits / rows``, rows > 0; as ``scipy.stats.binomtest`` gives it."""
-    z = float(ndtri(0.5 + confidence / 2))
+    z = _normal_quantile(0.5 + confidence / 2)
     share = hits / rows
     centre = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z / (1 + z * z / rows) * np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
+    half = z / (1 + z * z / rows) * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
     low = 0.0 if hits == 0 else float(max(centre - half, 0.0))
     high = 1.0 if hits == rows else float(min(centre + half, 1.0))
     return low, high
+
+
+@functools.cache
+def _normal_quantile(share: float) -> float:
+    return float(ndtri(share))
 
 
 def psi_critical_value(n: int, m: int, cells: int, alpha: float = 0.05) -> float:
@@ -260,8 +270,7 @@ def _exact_ks_p_value(statistic: float, n: int, m: int) -> float:
 
 
 def _pelz_good_cdf(z: float, size: int) -> float:
-    k = np.arange(-20, 21)
-    odd, even = (np.pi * (k + 0.5)) ** 2, (np.pi * k) ** 2
+    odd, even = _ODD, _EVEN
     odd_weight, even_weight = np.exp(-odd / (2 * z * z)), np.exp(-even / (2 * z * z))
     z2, z4, z6 = z**2, z**4, z**6
     k0 = np.sum(odd_weight) / z

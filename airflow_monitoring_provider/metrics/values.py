@@ -6,6 +6,8 @@ A value is a number or ``None`` with a reason, never both and never NaN. Statuse
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 from enum import StrEnum
 from typing import Any
 
@@ -31,6 +33,7 @@ class Direction(StrEnum):
     TWO_SIDED = "two_sided"
 
 
+@functools.cache
 def direction_of(name: str) -> Direction:
     """The way a metric gets worse, as the definition's terms say; lower is better for ids they do not list."""
     term = METRICS.get(name)
@@ -74,3 +77,12 @@ class MetricValue:
     low: float | None = None
     high: float | None = None
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(MetricValue))
+_all_of = operator.attrgetter(*_FIELDS)
+
+
+def changed(value: MetricValue, **changes: Any) -> MetricValue:
+    """``dataclasses.replace`` in half its time, for changes that every value of a batch goes through."""
+    return MetricValue(**{**dict(zip(_FIELDS, _all_of(value), strict=True)), **changes})
