@@ -44,7 +44,7 @@ def profile(path: Path, planned: Any) -> Any:
     ):
         for stretch in stretches:
             seen = []
-            for batch in stretch.read(builder.row_columns):
+            for batch in stretch.read(builder.row_columns, encoded=frozenset(builder.row_columns)):
                 seen.append(np.zeros(len(batch), np.uint8))
                 builder.see(batch, seen[-1])
             builder.count(stretch, np.concatenate(seen))

@@ -15,6 +15,7 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterable
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -156,7 +157,7 @@ def cut(
 
 def rows_by_level(levels: LevelCounts) -> dict[Level, int]:
     """Rows of every level, with a name or without."""
-    return dict(itertools.chain[tuple[Level, int]](levels.counts.items(), levels.hashed.items()))
+    return cast("dict[Level, int]", levels.counts) | cast("dict[Level, int]", levels.hashed)
 
 
 def _spread_cells(
@@ -237,8 +238,9 @@ def _cut_levels(name: str, levels: LevelCounts, rule: BinningRule, missing: bool
         ranked = sorted(rows, key=lambda level: (-rows[level], isinstance(level, int), str(level)))
         frequent = ranked[: rule.max_levels]
     texts = sorted(level for level in frequent if isinstance(level, str))
-    kept = [*texts, *sorted((level for level in frequent if isinstance(level, int)), key=str)]
-    labels = [_level_label(level) for level in kept] + [UNSEEN]
+    prefixes = sorted((level for level in frequent if isinstance(level, int)), key=str)
+    kept: list[Level] = [*texts, *prefixes]
+    labels = [*texts, *map(_prefix_label, prefixes), UNSEEN]
     labels += [OTHER] if len(rows) > len(kept) else []
     labels += [MISSING] if missing else []
     return Binning(
@@ -253,8 +255,15 @@ def _cut_levels(name: str, levels: LevelCounts, rule: BinningRule, missing: bool
     )
 
 
-def _level_label(level: Level) -> str:
-    return level if isinstance(level, str) else f"#{level:x}"
+def _prefix_label(prefix: int) -> str:
+    return f"#{prefix:x}"
+
+
+def _told(level: Level, rows: int) -> str:
+    """A level and its rows as :func:`_binning_id` reads them: whether it is a prefix, its bytes, rows and text."""
+    prefix, text = (False, level) if isinstance(level, str) else (True, _prefix_label(level))
+    size = len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+    return f"{prefix} {size} {rows} {text}"
 
 
 def _binning_id(values: Histogram | LevelCounts | None, scheme: Scheme, rule: BinningRule) -> str:
@@ -269,14 +278,8 @@ def _binning_id(values: Histogram | LevelCounts | None, scheme: Scheme, rule: Bi
     else:
         digest.update(f"levels {values.shift if values else None}\n".encode())
         rows = rows_by_level(values) if values else {}
-        ranked = sorted(rows, key=repr)
-        texts = [_level_label(level).encode(errors="surrogatepass") for level in ranked]
-        digest.update(
-            b"".join(
-                b"%s %d %d %s" % (b"True" if isinstance(level, int) else b"False", len(text), rows[level], text)
-                for level, text in zip(ranked, texts, strict=True)
-            )
-        )
+        told = [_told(level, rows[level]) for level in sorted(rows, key=repr)]
+        digest.update("".join(told).encode(errors="surrogatepass"))
         parameters = f"{rule.max_levels}" + (" combined" if rule.combined else "")
     digest.update(f"\n{scheme} {parameters} {rule.missing}".encode())
     return f"{scheme}-{digest.hexdigest()[:16]}"

@@ -177,10 +177,11 @@ def _counts_below(edges: tuple[float, ...], histogram: Histogram, column: Column
 
 def _count_levels(binning: Binning, levels: LevelCounts) -> Counts:
     rows = rows_by_level(levels)
-    named = [rows.pop(level, 0) for level in binning.levels]
-    known = sum(count for level, count in rows.items() if level in binning.known)
-    unseen = sum(rows.values()) - known
-    other = [known] if OTHER in binning.labels[binning.named :] else []
+    named = [rows.get(level, 0) for level in binning.levels]
+    other = []
+    if OTHER in binning.labels[binning.named :]:
+        other = [sum(rows.get(level, 0) for level in binning.known.difference(binning.levels))]
+    unseen = levels.total - sum(named) - sum(other)
     return np.array([*named, unseen, *other], np.int64)
 
 

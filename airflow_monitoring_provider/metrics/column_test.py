@@ -162,12 +162,12 @@ def _of_skewed(score: Floats, reference: Counts, current: Counts, p_value: float
 
 def _without(score: Floats, weights: Floats, other: Floats) -> Floats:
     """What is left of a score when its regression on another one is taken off."""
-    return score - other * ((weights * score * other).sum() / (weights * other * other).sum())
+    return np.asarray(score - other * ((weights * score * other).sum() / (weights * other * other).sum()))
 
 
 def _around_zero(score: Floats, weights: Floats) -> Floats:
     """What is left of a score when its mean over all rows is taken off."""
-    return score - (weights * score).sum() / weights.sum()
+    return np.asarray(score - (weights * score).sum() / weights.sum())
 
 
 def combine(p_values: Sequence[float], weights: Sequence[float]) -> float:

@@ -23,7 +23,7 @@ from airflow_monitoring_provider.metrics.cells import Cells
 from airflow_monitoring_provider.metrics.chance import Dealt, Distance
 from airflow_monitoring_provider.metrics.choice import Choice
 from airflow_monitoring_provider.metrics.distances import Counts, Shares
-from airflow_monitoring_provider.metrics.precision import shared_buckets, shared_positions
+from airflow_monitoring_provider.metrics.precision import shared_codes, shared_positions
 from airflow_monitoring_provider.metrics.reasons import Reason
 from airflow_monitoring_provider.metrics.significance import TestResult, chi_square, ks_p_value, two_proportions
 from airflow_monitoring_provider.profiles.histogram import Histogram
@@ -79,12 +79,16 @@ class Sides:
     @functools.cached_property
     def buckets(self) -> tuple[Counts, Counts]:
         """Counts of both sides per value at their common precision, in order."""
-        return shared_buckets(*self._both)
+        return self._shared[1:]
 
     @functools.cached_property
     def positions(self) -> tuple[Counts, Counts, Shares]:
         """Counts of both sides over the values that their own buckets stand for, and those values."""
-        return shared_positions(*self._both)
+        reference, current = self._both
+        if reference.shift != current.shift:
+            return shared_positions(reference, current)
+        codes, a, b = self._shared
+        return a, b, reference.middles(codes)
 
     @functools.cached_property
     def moments(self) -> tuple[Moments, Moments]:
@@ -121,6 +125,10 @@ class Sides:
         """What chance alone exceeds with probability alpha of a chi-square with a degree less than there are cells."""
         degrees = self.cells.used - 1
         return float(chdtri(degrees, self.alpha)) if degrees > 0 else 0.0
+
+    @functools.cached_property
+    def _shared(self) -> tuple[Counts, Counts, Counts]:
+        return shared_codes(*self._both)
 
     @property
     def _both(self) -> tuple[Histogram, Histogram]:

@@ -27,15 +27,18 @@ def precision_of(reference: Histogram, current: Histogram) -> dict[str, float]:
 
 def shared_buckets(reference: Histogram, current: Histogram) -> tuple[Counts, Counts]:
     """Counts of both sides over the union of their buckets at the common precision, in the order of the values."""
+    return shared_codes(reference, current)[1:]
+
+
+def shared_codes(reference: Histogram, current: Histogram) -> tuple[npt.NDArray[np.int64], Counts, Counts]:
+    """The union of both sides' buckets at the common precision, by their codes, and :func:`shared_buckets`."""
     a, b = common_precision(reference, current)
     codes = _union(a.codes, b.codes)
-    return _spread(codes, a.codes, a.counts), _spread(codes, b.codes, b.counts)
+    return codes, _spread(codes, a.codes, a.counts), _spread(codes, b.codes, b.counts)
 
 
 def shared_positions(reference: Histogram, current: Histogram) -> tuple[Counts, Counts, npt.NDArray[np.float64]]:
     """Counts of both sides over the union of the values their own buckets stand for: no precision is given up."""
-    if reference.shift == current.shift and reference.mirrored == current.mirrored:
-        return *shared_buckets(reference, current), reference.middles(_union(reference.codes, current.codes))
     ours, theirs = reference.representatives(), current.representatives()
     positions = _union(ours, theirs)
     return _spread(positions, ours, reference.counts), _spread(positions, theirs, current.counts), positions

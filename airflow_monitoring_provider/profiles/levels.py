@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
@@ -81,7 +82,7 @@ class LevelCounts:
         """Some levels have no name of their own."""
         return self.shift > 0
 
-    @property
+    @functools.cached_property
     def total(self) -> int:
         """How many rows are counted."""
         return sum(self.counts.values()) + sum(self.hashed.values())
