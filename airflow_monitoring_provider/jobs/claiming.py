@@ -6,12 +6,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow_monitoring_provider.definitions import JobDefinition, JobState, Window
+from airflow_monitoring_provider.definitions import JobDefinition, JobState, RowStatus, Window
 from airflow_monitoring_provider.exceptions import JobAborted, JobInterrupted, MonitoringError, Superseded
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.progress import told
 from airflow_monitoring_provider.outputs.output import Attempt, RowWriter
-from airflow_monitoring_provider.store.records import Claim, RunInfo
+from airflow_monitoring_provider.store.records import Claim, RunInfo, SnapshotRecord
 from airflow_monitoring_provider.store.store import MonitoringStore
 
 log = logging.getLogger(__name__)
@@ -65,9 +65,20 @@ def attempt_of(store: MonitoringStore, claim: Claim) -> Attempt:
 
 def rows_last_time(store: MonitoringStore, claim: Claim) -> int | None:
     """Rows that this job had before, else those of the definition's newest one: what the percentage is measured by."""
+    last = _last_time(store, claim)
+    return None if last is None else last.rows
+
+
+def repeated_last_time(store: MonitoringStore, claim: Claim) -> bool:
+    """Whether rows repeated identifiers then."""
+    last = _last_time(store, claim)
+    return last is not None and RowStatus.DUPLICATE_IDENTIFIER.text in last.status_counts
+
+
+def _last_time(store: MonitoringStore, claim: Claim) -> SnapshotRecord | None:
     last = [store.job(claim.job_id)] if claim.snapshot_revision else []
     for job in last or store.jobs(definition_id=claim.definition_id, state=JobState.COMPLETED, limit=1):
-        return job.snapshot.rows if job.snapshot else None
+        return job.snapshot
     return None
 
 

@@ -49,6 +49,7 @@ from airflow_monitoring_provider.jobs.baseline import find_reference
 from airflow_monitoring_provider.jobs.claiming import claim_window, rows_last_time, settled
 from airflow_monitoring_provider.jobs.copied import CopiedColumns
 from airflow_monitoring_provider.jobs.custom import RowMetrics, sql_outcomes
+from airflow_monitoring_provider.jobs.distinguishing import find_duplicates
 from airflow_monitoring_provider.jobs.finishing import JobSummary, finish_job, label_committed
 from airflow_monitoring_provider.jobs.job_plan import JobPlan
 from airflow_monitoring_provider.jobs.named_columns import check_named_columns
@@ -58,7 +59,6 @@ from airflow_monitoring_provider.jobs.reading import (
     Reading,
     check_rejected,
     columns_of,
-    find_duplicates,
     identifiers_of,
     open_rows,
     pass_over,

@@ -1,9 +1,9 @@
-"""Read the rows of one window once: a profile, a status for every row, and the prediction log.
+"""Read the rows of one window: a profile, a status for every row, and the prediction log.
 
 Rows are read in stretches: first the few columns that decide a row's status or go on as rows, then, by other threads
 and column by column where the source allows it, what is only counted.
 
-Memory holds some record batches, the profile and, while duplicates are looked for, one partition of identifier hashes.
+Memory holds some record batches, the profile and, at the end, one partition of identifier hashes.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import pyarrow as pa
 
 from airflow_monitoring_provider.definitions import JobDefinition, RowStatus, Window
 from airflow_monitoring_provider.engines.arrow import ProfileBuilder, usable_cores
-from airflow_monitoring_provider.engines.duplicates import AdjacentDuplicates, SpilledDuplicates
 from airflow_monitoring_provider.engines.kinds import read_columns
 from airflow_monitoring_provider.engines.plans import current_plan
 from airflow_monitoring_provider.engines.screen import Duplicates, Screen
@@ -29,8 +28,10 @@ from airflow_monitoring_provider.exceptions import TooManyRejectedRows
 from airflow_monitoring_provider.intake.parts import PartSource
 from airflow_monitoring_provider.intake.source import RowSource, TimeFilter, open_stretches
 from airflow_monitoring_provider.jobs.actuals_log import RowLog, logged_columns, open_log, written_columns
+from airflow_monitoring_provider.jobs.claiming import repeated_last_time
 from airflow_monitoring_provider.jobs.copied import CopiedColumns
 from airflow_monitoring_provider.jobs.custom import RowMetrics, sql_outcomes
+from airflow_monitoring_provider.jobs.distinguishing import read_distinguished
 from airflow_monitoring_provider.jobs.log_thread import LogThread
 from airflow_monitoring_provider.jobs.named_columns import check_named_columns
 from airflow_monitoring_provider.jobs.ports import Ports
@@ -43,6 +44,7 @@ from airflow_monitoring_provider.outputs.output import RowWriter
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, SchemaChanges
 from airflow_monitoring_provider.profiles.profile import Profile
 from airflow_monitoring_provider.store.records import Claim, PredictionFile
+from airflow_monitoring_provider.store.storage import Storage
 
 
 class Rows(Protocol):
@@ -121,37 +123,82 @@ def read_rows(
     progress.stage("read", f"reading {source.label}")
     copied = CopiedColumns(definition, planned.schema).schema
     pushed = pushed_profile(definition, planned.profile, copied, source, window_filter, writer, progress)
-    with ExitStack() as resources:
-        scratch = resources.enter_context(scratch_folder())
-        duplicates = resources.enter_context(
-            find_duplicates(source, () if pushed else identifiers_of(definition), window_filter, scratch, progress)
-        )
-        spool = None
-        if definition.output_settings is not None and pushed is None:
-            spool = Spool(copied, scratch)
-        logged = resources.enter_context(
-            open_log(definition, planned.profile, planned.schema, ports.store.storage, claim)
-        )
-        own = RowMetrics(definition, planned.schema)
+    with (
+        scratch_folder() as scratch,
+        _Kept(definition, planned, None if pushed else copied, ports.store.storage, claim, scratch) as kept,
+    ):
+
+        def read(duplicates: Duplicates | None) -> Profile:
+            kept.renew()
+            into = (kept.spool, kept.logged, kept.own)
+            return pass_over(definition, planned, source, window_filter, duplicates, *into, progress)
+
         if pushed is not None:
             profile = pushed.profile
         else:
-            profile = pass_over(definition, planned, source, window_filter, duplicates, spool, logged, own, progress)
+            doubtful = repeated_last_time(ports.store, claim)
+            told_apart = (source, identifiers_of(definition), window_filter, scratch, progress)
+            profile = read_distinguished(read, *told_apart, doubtful=doubtful)
         check_rejected(definition, profile)
-        if spool is not None:
-            spool.finish()
+        if kept.spool is not None:
+            kept.spool.finish()
         progress.stage("compare", told_rows(profile))
-        column, file = definition.timestamp_column, logged.close()
+        column, file = definition.timestamp_column, kept.logged.close()
         yield Reading(
             profile=profile,
             schema_changes=planned.changes,
-            rows=spool if pushed is None else pushed.rows,
+            rows=kept.spool if pushed is None else pushed.rows,
             null_timestamps=source.null_timestamps(column) if column else 0,
             log_files=() if file is None else (file,),
-            eligible=logged.eligible,
-            unreadable_times=logged.unreadable_times,
-            custom=own.outcomes() | sql_outcomes(definition, source, window_filter),
+            eligible=kept.logged.eligible,
+            unreadable_times=kept.logged.unreadable_times,
+            custom=kept.own.outcomes() | sql_outcomes(definition, source, window_filter),
         )
+
+
+class _Kept:
+    """What is kept of the rows while they are read; begun anew where they are read again.
+
+    :param copied: of the rows that wait to be written; None where none do.
+    """
+
+    def __init__(
+        self,
+        definition: JobDefinition,
+        planned: RowPlan,
+        copied: pa.Schema | None,
+        storage: Storage,
+        claim: Claim,
+        scratch: Path,
+    ) -> None:
+        self._about = definition, planned, storage, claim
+        self._copied = copied if definition.output_settings is not None else None
+        self._scratch = scratch
+        self._context = ExitStack()
+        self._read = False
+        self._begin()
+
+    def renew(self) -> None:
+        """The rows are read; what was kept of an earlier reading is gone."""
+        if self._read:
+            self._context.close()
+            if self.spool is not None:
+                self.spool.finish()
+            self._begin()
+        self._read = True
+
+    def _begin(self) -> None:
+        definition, planned, storage, claim = self._about
+        self.spool = None if self._copied is None else Spool(self._copied, self._scratch)
+        self.logged = self._context.enter_context(open_log(definition, planned.profile, planned.schema, storage, claim))
+        self.own = RowMetrics(definition, planned.schema)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Discard a log that was not closed."""
+        self._context.close()
 
 
 def open_rows(definition: JobDefinition, ports: Ports) -> RowSource:
@@ -262,28 +309,6 @@ def screen_of(definition: JobDefinition, plan: ProfilePlan, duplicates: Duplicat
         actuals_only=columns.predictions_columns is None,
         duplicates=duplicates,
     )
-
-
-@contextmanager
-def find_duplicates(
-    source: RowSource | PartSource,
-    identifiers: tuple[str, ...],
-    window_filter: TimeFilter | None,
-    scratch: Path,
-    progress: Progress,
-) -> Iterator[AdjacentDuplicates | SpilledDuplicates | None]:
-    """Sorted sources show duplicates side by side; others are read once for their identifiers alone."""
-    if not identifiers:
-        yield None
-    elif tuple(source.ordered_by[: len(identifiers)]) == identifiers:
-        yield AdjacentDuplicates()
-    else:
-        with SpilledDuplicates(scratch) as found:
-            with source.read(identifiers, window_filter) as batches:
-                for batch in batches:
-                    progress.rows(0, 0)
-                    found.add(batch.columns)
-            yield found
 
 
 def told_rows(profile: Profile) -> str:

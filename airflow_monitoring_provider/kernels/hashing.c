@@ -2,13 +2,7 @@
 
 #include <stdint.h>
 
-/* The finaliser of SplitMix64, which is in the public domain. */
-static uint64_t mix(uint64_t value)
-{
-    value = (value ^ (value >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    value = (value ^ (value >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return value ^ (value >> 31);
-}
+#include "mixing.h"
 
 /* The first `bytes` of 8 as a little-endian number. */
 static uint64_t word_at(const uint8_t *byte, int64_t bytes)
@@ -41,4 +35,14 @@ int64_t hash_texts(const uint8_t *data, int64_t size, const int64_t *offsets, in
         states[row] = state;
     }
     return -1;
+}
+
+/* Mixes a word into the state of each of n rows, in one lane; where `states` is NULL each state is a fresh one. `mixed`
+   may be `states`. */
+void hash_words(const uint64_t *words, const uint64_t *states, int64_t n, int64_t lane, uint64_t seed, uint64_t *mixed)
+{
+    for (int64_t row = 0; row < n; row++) {
+        uint64_t word = lane ? words[row] * seed : words[row] ^ seed;
+        mixed[row] = mix(states ? states[row] * 3 + word : lane ? word + seed : word);
+    }
 }

@@ -1,11 +1,11 @@
-"""Hashing texts one after the other, where they lie."""
+"""Hashing texts and words one after the other, where they lie."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from airflow_monitoring_provider.kernels.counting import address
+from airflow_monitoring_provider.kernels.counting import address, laid_out
 from airflow_monitoring_provider.kernels.library import c_function, library
 
 UInt64Array = npt.NDArray[np.uint64]
@@ -40,3 +40,27 @@ def hash_texts(
     if wrong >= 0:
         raise ValueError(f"text {wrong} of {rows} does not lie within the {data.size} bytes of all")
     return states
+
+
+def hash_words(words: UInt64Array, states: UInt64Array | None, *, lane: int, seed: int) -> UInt64Array | None:
+    """A word (n,) mixed into the state (n,) of each row in one lane, as :mod:`profiles.hashing` defines it.
+
+    :param states: None for fresh ones.
+    :param seed: the lane's, below 2**64.
+    :returns: None without compiled kernels.
+    :raises ValueError: the lengths do not fit.
+    """
+    found = library()
+    if found is None:
+        return None
+    words, word = laid_out(words), np.dtype(np.uint64)
+    mixed = np.empty(words.size, word)
+    c_function(found, "hash_words", "ppnnup", gives=False)(
+        address(words, word, mixed.size),
+        None if states is None else address(states, word, mixed.size),
+        mixed.size,
+        lane,
+        seed,
+        mixed.ctypes.data,
+    )
+    return mixed

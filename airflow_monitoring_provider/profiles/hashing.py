@@ -37,6 +37,9 @@ def mix(values: UInt64Array) -> UInt64Array:
 def hash_words(words: UInt64Array, state: UInt64Array | None = None, *, lane: int = 0) -> UInt64Array:
     """Mix one word per row into the state of each row (a fresh state without one)."""
     seed = _SEEDS[lane]
+    found = kernels.hash_words(words, state, lane=lane, seed=int(seed))
+    if found is not None:
+        return found
     if state is None:
         return mix(words ^ seed if lane == 0 else words * seed + seed)
     return mix(state * np.uint64(3) + (words ^ seed if lane == 0 else words * seed))
