@@ -12,7 +12,8 @@ and what may be a number, by an index into an array of overlapping windows, whic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from airflow_monitoring_provider.profiles.arrays import BoolArray, from_offsets,
 from airflow_monitoring_provider.profiles.instants import FIRST, INSTANT, LAST
 
 IntArray = npt.NDArray[np.int64]
+ByteArray = npt.NDArray[np.uint8]
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\x00"
 TRAILER = b"\xff\xff"
@@ -38,6 +40,34 @@ _EPOCH = _EPOCH_DAYS * _DAY
 _FIRST_DAY, _LAST_DAY = FIRST // _DAY, LAST // _DAY
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Some rows, one after the other.
+
+    :param data: their bytes.
+    :param ends: (rows,), where each row ends in them.
+    """
+
+    data: ByteArray
+    ends: IntArray
+
+    @classmethod
+    def of(cls, rows: Iterable[bytes]) -> RowBlock:
+        """A block of messages of one row each."""
+        messages = list(rows)
+        sizes = np.fromiter(map(len, messages), np.int64, len(messages))
+        return cls(np.frombuffer(b"".join(messages), np.uint8), np.cumsum(sizes))
+
+    def __len__(self) -> int:
+        return self.ends.size
+
+    def part(self, start: int, stop: int) -> RowBlock:
+        """The rows from ``start`` on and before ``stop``."""
+        first = int(self.ends[start - 1]) if start else 0
+        ends = self.ends[start:stop]
+        return RowBlock(self.data[first : int(ends[-1]) if ends.size else first], ends - first)
+
+
 def without_header(first: bytes) -> bytes:
     """The first message without the format's signature, flags and extension."""
     if not first.startswith(SIGNATURE):
@@ -46,16 +76,15 @@ def without_header(first: bytes) -> bytes:
     return first[_HEADER + extension :]
 
 
-def parsed(rows: Sequence[bytes], schema: pa.Schema) -> pa.RecordBatch:
-    """Messages of one row each as a batch.
+def parsed(rows: RowBlock, schema: pa.Schema) -> pa.RecordBatch:
+    """A block of rows as a batch, which holds nothing of the block's memory.
 
     A bool is one byte, an int64 field 2, 4 or 8 bytes (the same in all rows), a float64 one 8 bytes; a string or binary
     field is its bytes, which may not be UTF-8.
     """
     columns = [_COLUMNS.get(kind, _TEXTS) for kind in schema.types]
-    data = b"".join(rows)
-    fields = copy_fields(data, len(rows), [kind for kind, _ in columns])
-    block = _Block(data, rows) if fields is None else _CompiledBlock(data, *fields)
+    fields = copy_fields(rows.data, len(rows), [kind for kind, _ in columns])
+    block = _Block(rows) if fields is None else _CompiledBlock(rows.data, *fields)
     arrays = [made(block, kind) for (_, made), kind in zip(columns, schema.types, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
@@ -63,7 +92,7 @@ def parsed(rows: Sequence[bytes], schema: pa.Schema) -> pa.RecordBatch:
 class _CompiledBlock:
     """The fields of some rows as the kernel found them; each call is about the next column."""
 
-    def __init__(self, data: bytes, values: IntArray, lengths: npt.NDArray[np.int32]) -> None:
+    def __init__(self, data: ByteArray, values: IntArray, lengths: npt.NDArray[np.int32]) -> None:
         self._data = data
         self._columns = zip(values, lengths, strict=True)
 
@@ -85,14 +114,15 @@ class _CompiledBlock:
 class _Block:
     """The same in NumPy: the bytes of some rows, and where in each the next field starts."""
 
-    def __init__(self, data: bytes, rows: Sequence[bytes]) -> None:
+    def __init__(self, rows: RowBlock) -> None:
         self.count = len(rows)
-        lengths = np.fromiter(map(len, rows), np.int64, self.count)
-        data += bytes(_WINDOW)  # a window to look ahead into
+        data = rows.data.tobytes() + bytes(_WINDOW)  # a window to look ahead into
         self._memory = pa.py_buffer(data)
         self._windows = _overlapping(data, np.dtype(f"V{_WINDOW}"))
         self._lengths = _overlapping(data, np.dtype(">i4"))
-        self._at = np.cumsum(lengths) - lengths + 2  # past the number of fields
+        self._at = (
+            np.concatenate([np.zeros(1, np.int64), rows.ends[:-1]])[: self.count] + 2
+        )  # past the number of fields
 
     def wholes(self) -> tuple[IntArray, BoolArray | None]:
         """The next field, of one width in all rows, as whole numbers; and where it is valid (None: everywhere)."""

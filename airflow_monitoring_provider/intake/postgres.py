@@ -8,8 +8,7 @@ and read rows as text (:mod:`row_texts`), with the same result.
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from airflow_monitoring_provider.intake import row_texts
-from airflow_monitoring_provider.intake.copy_rows import BLOCK_BYTES, BLOCK_ROWS, TRAILER, parsed, without_header
+from airflow_monitoring_provider.intake.copy_rows import parsed
+from airflow_monitoring_provider.intake.copy_stream import copied_blocks
 from airflow_monitoring_provider.intake.prefilter import postgres_condition
 from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type
 from airflow_monitoring_provider.intake.source import TimeFilter
@@ -98,11 +98,11 @@ def read_batches(
     schema = pa.schema([(name, arrow_type(relation.types[name])) for name in names])
     wire = pa.schema([(name, _wire_type(relation.types[name], schema.field(name).type)) for name in names])
     fields = [_sent(relation.column(name), relation.types[name], wire.field(name).type) for name in names]
-    with contextlib.closing(_blocks(connection, driver, rows.with_only_columns(*fields))) as blocks:
+    with contextlib.closing(copied_blocks(connection, driver, rows.with_only_columns(*fields))) as blocks:
         for block in blocks:
             step = min(most or len(block), len(block))
             for start in range(0, len(block), step):
-                batch = parsed(block[start : start + step], wire)
+                batch = parsed(block.part(start, start + step), wire)
                 columns = [_delivered(column, kind) for column, kind in zip(batch.columns, schema.types, strict=True)]
                 yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
@@ -139,85 +139,3 @@ def _delivered(column: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_string(kind):
         return texts
     return texts.cast(kind) if pa.types.is_floating(kind) else row_texts.digits(texts).cast(kind)
-
-
-def _blocks(connection: sa.Connection, driver: Any, rows: sa.Select[Any]) -> Generator[list[bytes]]:
-    """Rows as they come, one message each, bounded in number and in bytes; leaving early cancels the statement.
-
-    The server sends a message for each row (PostgreSQL documentation, "COPY Operations"). Those that have arrived are
-    taken from libpq directly, since psycopg's own way costs 0.7 us a row; it does the waiting, where it can be
-    interrupted, and says how the statement ended.
-    """
-    import psycopg
-
-    statement: Any = rows.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
-    # psycopg takes a doubled percent sign for one only where there is a value to bind.
-    selected = str(statement) if statement.params else str(statement).replace("%%", "%")
-    copying = b"COPY (" + selected.encode() + b") TO STDOUT (FORMAT binary, ENCODING 'UTF8')"
-    try:
-        with driver.cursor() as cursor, cursor.copy(copying, statement.params) as copy:
-            yield from _cut(_gathered(copy, driver.pgconn))
-    except psycopg.Error as error:
-        if driver.closed:
-            connection.invalidate(error)
-        wrapped = sa.exc.OperationalError if isinstance(error, psycopg.OperationalError) else sa.exc.DBAPIError
-        raise wrapped("COPY", None, error, connection_invalidated=driver.closed) from None
-
-
-def _gathered(copy: Any, libpq: Any) -> Iterator[list[bytes]]:
-    arrived, least = libpq.get_copy_data, len(TRAILER)  # what no row is as short as
-    message = without_header(bytes(copy.read())) or copy.read()
-    size = len(message)
-    block: list[bytes] = []
-    counted = weight = 0
-    append = block.append
-    while size > least:
-        while size > least:
-            append(bytes(message))  # thousands of memoryviews would keep the garbage collector busy
-            size, message = arrived(1)
-        if size < 0:
-            raise _ending(libpq)
-        if size == 0:  # what came without waiting was no more than libpq's buffer
-            weight += sum(map(len, block[counted:]))
-            counted = len(block)
-            if counted >= BLOCK_ROWS or weight > BLOCK_BYTES:
-                yield block
-                block, counted, weight = [], 0, 0
-                append = block.append
-            message = copy.read()
-            size = len(message)
-    while message:
-        message = copy.read()
-    if block:
-        yield block
-
-
-def _cut(blocks: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
-    """Blocks whose borders the rows alone decide: by those of the network the last digits of sums would differ."""
-    waiting: list[bytes] = []
-    weight = 0
-    for block in blocks:
-        start = 0
-        while start < len(block):
-            piece = block[start : start + BLOCK_ROWS - len(waiting)]
-            added = sum(map(len, piece))
-            if weight + added > BLOCK_BYTES:  # one row of the piece is too much
-                sizes = itertools.accumulate(map(len, piece), initial=weight)
-                over = next(place for place, reached in enumerate(sizes) if reached > BLOCK_BYTES)
-                piece, added = piece[:over], BLOCK_BYTES + 1 - weight
-            waiting += piece
-            weight += added
-            start += len(piece)
-            if len(waiting) == BLOCK_ROWS or weight > BLOCK_BYTES:
-                yield waiting
-                waiting, weight = [], 0
-    if waiting:
-        yield waiting
-
-
-def _ending(libpq: Any) -> Exception:
-    """Why the server ended a COPY before its end."""
-    from psycopg.errors import error_from_result
-
-    results = list(iter(libpq.get_result, None))
-    return error_from_result(results[0])

@@ -8,7 +8,7 @@ transaction as everything else.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -80,12 +80,16 @@ class SqlSource:
                 relation = self._resolved(connection)
             needed = [*columns, *self.ordered_by, *([window.column] if window else [])]
             checked_columns(needed, list(relation.types), self.label)
-            batches = gathered(self._batches(connection, relation, list(columns), window))
+            rows = self._batches(connection, relation, list(columns), window)
+            batches = gathered(rows)
             try:
                 yield batches
             finally:
                 with translated(self.label):
                     batches.close()
+                    # A signal that raised while rows were gathered keeps them open by its traceback, and with them the
+                    # lock of psycopg's connection, for which the end of the transaction would wait for ever.
+                    rows.close()
                     session.close()
 
     @contextlib.contextmanager
@@ -148,7 +152,7 @@ class SqlSource:
 
     def _batches(
         self, connection: sa.Connection, relation: Relation, columns: list[str], window: TimeFilter | None
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Generator[pa.RecordBatch]:
         names = columns if window is None or window.column in columns else [*columns, window.column]
         rows = self._rows(relation, window).order_by(*self._order(relation, names, window))
         cut = None if window is None else WindowCut(window)

@@ -13,6 +13,7 @@ from airflow_monitoring_provider.kernels.library import c_function, library
 
 IntArray = npt.NDArray[np.int64]
 LengthArray = npt.NDArray[np.int32]
+ByteArray = npt.NDArray[np.uint8]
 
 
 class FieldKind(enum.IntEnum):
@@ -28,7 +29,7 @@ class FieldKind(enum.IntEnum):
     """One byte."""
 
 
-def copy_fields(data: bytes, rows: int, kinds: Sequence[FieldKind]) -> tuple[IntArray, LengthArray] | None:
+def copy_fields(data: ByteArray, rows: int, kinds: Sequence[FieldKind]) -> tuple[IntArray, LengthArray] | None:
     """The value and the length of each field of ``rows`` whole rows; None where there are no compiled kernels.
 
     :returns: two arrays (columns, rows); a length of -1 is null, and its value 0.
@@ -40,16 +41,20 @@ def copy_fields(data: bytes, rows: int, kinds: Sequence[FieldKind]) -> tuple[Int
     values = np.empty((len(kinds), rows), np.int64)
     lengths = np.empty((len(kinds), rows), np.int32)
     wrong = c_function(found, "copy_fields", "pnnnppp")(
-        data, len(data), rows, len(kinds), bytes(kinds), values.ctypes.data, lengths.ctypes.data
+        address(data, np.dtype(np.uint8), data.size),
+        data.size,
+        rows,
+        len(kinds),
+        bytes(kinds),
+        values.ctypes.data,
+        lengths.ctypes.data,
     )
     if wrong >= 0:
         raise ValueError(f"row {wrong} of {rows} is not {len(kinds)} fields in PostgreSQL's binary COPY format")
     return values, lengths
 
 
-def copy_bytes(
-    data: bytes, starts: IntArray, lengths: LengthArray
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+def copy_bytes(data: ByteArray, starts: IntArray, lengths: LengthArray) -> tuple[npt.NDArray[np.int32], ByteArray]:
     """The bytes of a column of variable length one after the other, as Arrow has them.
 
     :param starts: (n,), the column's values as :func:`copy_fields` gave them.
@@ -64,8 +69,8 @@ def copy_bytes(
     room = int(np.maximum(lengths, 0).sum(dtype=np.int64))
     offsets, out = np.empty(rows + 1, np.int32), np.empty(room, np.uint8)
     filled = c_function(found, "copy_bytes", "pnppnppn")(
-        data,
-        len(data),
+        address(data, np.dtype(np.uint8), data.size),
+        data.size,
         address(starts, np.dtype(np.int64), rows),
         address(lengths, np.dtype(np.int32), rows),
         rows,

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
+import socket
 from collections.abc import Iterator
 
+import psycopg
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions import SqlIntake
-from airflow_monitoring_provider.intake import postgres, row_texts
+from airflow_monitoring_provider.exceptions import SourceError, SourceUnavailable
+from airflow_monitoring_provider.intake import copy_stream, postgres, row_texts
 from airflow_monitoring_provider.intake.relation import find_table
 from airflow_monitoring_provider.intake.source import TimeFilter
 from airflow_monitoring_provider.intake.sql import SqlSource
+from airflow_monitoring_provider.kernels.library import VARIABLE
 
 START = dt.datetime(2013, 1, 1, 5, tzinfo=dt.UTC)
+ENDLESS = "SELECT a AS n FROM generate_series(1, 100000) a, generate_series(1, 100000) b"
+FEW = "SELECT a AS n FROM generate_series(1, 5000) a"
 END = dt.datetime(2013, 1, 1, 6, tzinfo=dt.UTC)
 
 
@@ -30,6 +38,15 @@ def run(engine: sa.Engine, *statements: str) -> None:
     with engine.begin() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement.replace("%", "%%"))
+
+
+@pytest.fixture(params=["compiled", "numpy"])
+def _kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, request.param)
+
+
+def query(engine: sa.Engine, text: str) -> SqlSource:
+    return SqlSource(engine, SqlIntake(type="jdbc", data_store_id="flights_db", query=text))
 
 
 @pytest.mark.parametrize("window", [None, TimeFilter("at", START, END)])
@@ -83,6 +100,110 @@ def test_drivers_that_cannot_copy_give_the_same_rows(engine: sa.Engine, window: 
         assert texts.column(name).combine_chunks().equals(copied.column(name).combine_chunks()), name
 
 
+def test_a_compiled_psycopg_leads_to_its_own_libpq(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "compiled")
+    linked = copy_stream.linked_libpq()
+    assert linked is not None
+    assert psycopg.pq.version() == linked.PQlibVersion()
+    monkeypatch.setattr(psycopg.pq, "__impl__", "python")
+    copy_stream._linked.cache_clear()
+    assert copy_stream.linked_libpq() is None
+    copy_stream._linked.cache_clear()
+    monkeypatch.setenv(VARIABLE, "numpy")
+    assert copy_stream.linked_libpq() is None
+
+
+@pytest.mark.usefixtures("_kernels")
+def test_rows_of_any_size_arrive(engine: sa.Engine) -> None:
+    sizes = [0, 3 * 2**20, 1, 9 * 2**20, 0, 2**20 - 30, 5]
+    listed = ", ".join(f"({n}, {size})" for n, size in enumerate(sizes))
+    with query(engine, f"SELECT n, repeat('x', s) AS t FROM (VALUES {listed}) v (n, s)").read(["n", "t"], None) as some:
+        found = [(n, len(t)) for batch in some for n, t in zip(*map(pa.Array.to_pylist, batch.columns), strict=True)]
+    assert list(enumerate(sizes)) == found
+
+    with query(engine, "SELECT 1 AS n WHERE false").read(["n"], None) as none:
+        assert [] == list(none)
+
+
+@pytest.mark.usefixtures("_kernels")
+@pytest.mark.parametrize(
+    ("before", "rows", "error"),
+    [
+        ("SELECT 1", "SELECT 1 / (20000 - a) AS n FROM generate_series(1, 30000) a", r"computed.*\(SQLSTATE 22012\)"),
+        ("SET statement_timeout = 50", f"SELECT n FROM ({ENDLESS}) x", r"cancelled the read.*\(SQLSTATE 57014\)"),
+    ],
+)
+def test_a_statement_that_fails_on_its_way_is_told_as_itself(
+    engine: sa.Engine, before: str, rows: str, error: str
+) -> None:
+    with engine.connect() as connection:  # the pool's only one
+        connection.exec_driver_sql(before)
+        connection.commit()
+    with query(engine, rows).read(["n"], None) as batches, pytest.raises((SourceError, SourceUnavailable), match=error):
+        list(batches)
+    with engine.connect() as connection:
+        assert 1 == connection.scalar(sa.select(1))
+    assert 1 == engine.pool.checkedin()  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("_kernels")
+def test_a_line_that_is_cut_is_retryable_and_its_connection_is_not_used_again(engine: sa.Engine) -> None:
+    lines: list[socket.socket] = []
+    sa.event.listen(
+        engine, "connect", lambda driver, _record: lines.append(socket.socket(fileno=os.dup(driver.fileno())))
+    )
+    with query(engine, ENDLESS).read(["n"], None) as batches:
+        next(batches)
+        lines[0].shutdown(socket.SHUT_RDWR)
+        with pytest.raises(SourceUnavailable, match="broke off"):
+            list(batches)
+    with engine.connect() as connection:
+        assert 1 == connection.scalar(sa.select(1))
+    assert 2 == len(lines)
+    for line in lines:
+        line.close()
+
+
+@pytest.mark.usefixtures("_kernels")
+@pytest.mark.parametrize("rows", [ENDLESS, f"{FEW} UNION ALL SELECT 1 FROM pg_sleep(60)"])
+def test_a_signal_ends_the_read_and_the_statement(engine: sa.Engine, rows: str) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(*_signal: object) -> None:
+        raise Killed
+
+    def read() -> None:
+        with source.read(["n"], None) as batches:
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            for _ in batches:
+                pass
+
+    source = query(engine, rows)
+    source.schema()
+    before = signal.signal(signal.SIGALRM, kill)
+    try:
+        with pytest.raises(Killed):
+            read()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    with engine.connect() as connection:
+        assert 1 == connection.scalar(sa.select(1))
+
+
+def test_an_error_raised_while_rows_are_gathered_ends_the_transaction(engine: sa.Engine) -> None:
+    def read() -> None:
+        with query(engine, ENDLESS).read(["n"], None) as batches:
+            next(batches)
+            batches.throw(ZeroDivisionError())  # type: ignore[attr-defined]
+
+    with pytest.raises(ZeroDivisionError):
+        read()
+    with engine.connect() as connection:
+        assert 1 == connection.scalar(sa.select(1))
+
+
 def test_blocks_of_nulls_texts_and_numbers_are_taken_apart(engine: sa.Engine) -> None:
     run(
         engine,
@@ -98,15 +219,7 @@ def test_blocks_of_nulls_texts_and_numbers_are_taken_apart(engine: sa.Engine) ->
 
 
 def test_leaving_early_cancels_the_statement(engine: sa.Engine, postgres_url: str) -> None:
-    source = SqlSource(
-        engine,
-        SqlIntake(
-            type="jdbc",
-            data_store_id="flights_db",
-            query="SELECT a AS n FROM generate_series(1, 100000) a, generate_series(1, 100000) b",
-        ),
-    )
-    with source.read(["n"], None) as batches:
+    with query(engine, ENDLESS).read(["n"], None) as batches:
         next(batches)
     other = sa.create_engine(postgres_url)
     with other.connect() as connection:
@@ -118,12 +231,12 @@ def test_leaving_early_cancels_the_statement(engine: sa.Engine, postgres_url: st
 
 
 def test_the_borders_of_blocks_do_not_depend_on_how_the_network_delivers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "BLOCK_ROWS", 5)
-    monkeypatch.setattr(postgres, "BLOCK_BYTES", 40)
+    monkeypatch.setattr(copy_stream, "BLOCK_ROWS", 5)
+    monkeypatch.setattr(copy_stream, "BLOCK_BYTES", 40)
     rows = [bytes([number]) * (30 if number % 7 == 0 else 3) for number in range(40)]
-    expected = list(postgres._cut(iter([rows])))
+    expected = list(copy_stream.cut(iter([rows])))
     assert rows == [row for block in expected for row in block]
     assert all(len(block) <= 5 for block in expected)
     for size in (1, 2, 3, 11, 39):
         arriving = [rows[start : start + size] for start in range(0, len(rows), size)]
-        assert expected == list(postgres._cut(iter(arriving)))
+        assert expected == list(copy_stream.cut(iter(arriving)))

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_monitoring_provider.intake.copy_rows import parsed
+from airflow_monitoring_provider.intake.copy_rows import RowBlock, parsed
 from airflow_monitoring_provider.kernels.copying import FieldKind, copy_bytes, copy_fields
 from airflow_monitoring_provider.kernels.library import VARIABLE
 
@@ -47,6 +48,10 @@ def _compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "compiled")
 
 
+def laid(data: bytes) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(data, np.uint8)
+
+
 def row(*fields: bytes | None) -> bytes:
     parts = [struct.pack(">i", -1) if field is None else struct.pack(">i", len(field)) + field for field in fields]
     return struct.pack(">h", len(fields)) + b"".join(parts)
@@ -64,7 +69,7 @@ def test_what_was_sent_arrives(data: st.DataObject, names: list[str], count: int
     ]
     schema = pa.schema([(f"{n} {name}", KINDS[name][0]) for n, name in enumerate(names)])
 
-    batch = parsed(rows, schema)
+    batch = parsed(RowBlock.of(rows), schema)
 
     batch.validate(full=True)
     assert schema == batch.schema
@@ -83,13 +88,13 @@ SENT: list[tuple[list[FieldKind], list[bytes]]] = [
 @pytest.mark.parametrize(("kinds", "rows"), SENT)
 def test_rows_that_end_early_or_go_on_are_refused(kinds: list[FieldKind], rows: list[bytes]) -> None:
     whole = b"".join(rows)
-    assert copy_fields(whole, len(rows), kinds) is not None
+    assert copy_fields(laid(whole), len(rows), kinds) is not None
     for end in range(len(whole)):
         broken = int(end >= len(rows[0]))
         with pytest.raises(ValueError, match=f"row {broken} of 2 is not 2 fields"):
-            copy_fields(whole[:end], len(rows), kinds)
+            copy_fields(laid(whole[:end]), len(rows), kinds)
     with pytest.raises(ValueError, match="row 2 of 2"):
-        copy_fields(whole + b"\0", len(rows), kinds)
+        copy_fields(laid(whole + b"\0"), len(rows), kinds)
 
 
 @pytest.mark.usefixtures("_compiled")
@@ -105,7 +110,7 @@ def test_rows_that_end_early_or_go_on_are_refused(kinds: list[FieldKind], rows: 
 )
 def test_a_field_of_another_width_is_refused(kind: FieldKind, field: bytes) -> None:
     with pytest.raises(ValueError, match="row 1 of 2 is not 1 fields"):
-        copy_fields(row(None) + row(field), 2, [kind])
+        copy_fields(laid(row(None) + row(field)), 2, [kind])
 
 
 @pytest.mark.usefixtures("_compiled")
@@ -116,7 +121,7 @@ def test_a_field_of_another_width_is_refused(kind: FieldKind, field: bytes) -> N
 )
 def test_any_bytes_are_taken_for_rows_only_where_they_are(kinds: list[FieldKind], rows: int, data: bytes) -> None:
     try:
-        fields = copy_fields(data, rows, kinds)
+        fields = copy_fields(laid(data), rows, kinds)
     except ValueError:
         return
     assert fields is not None
@@ -140,4 +145,4 @@ def _sent(data: bytes, values: Any, lengths: Any, kinds: list[FieldKind], number
 @pytest.mark.parametrize(("start", "length"), [(-1, 2), (3, 2), (2**62, 2), (0, 5), (-(2**63), 1)])
 def test_texts_that_do_not_lie_within_the_block_are_refused(start: int, length: int) -> None:
     with pytest.raises(ValueError, match="lie outside"):
-        copy_bytes(b"abcd", np.array([0, start]), np.array([1, length], np.int32))
+        copy_bytes(laid(b"abcd"), np.array([0, start]), np.array([1, length], np.int32))
