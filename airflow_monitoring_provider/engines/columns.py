@@ -47,11 +47,14 @@ _WORDS = {
     **dict.fromkeys(("false", "f", "no", "n", "0", "0.0"), "false"),
 }
 
+_TRUTH_VALUES = from_truth(np.array([False, True]))
+
 
 class ColumnCounter:
     """Adds the arrays of one column to its builder.
 
-    Texts that come as dictionaries are counted by their codes, and written out once for all arrays that share one.
+    Truth values are counted as they are, and texts that come as dictionaries by their codes; they are written out once
+    for all arrays that share a dictionary.
 
     :param zone: IANA zone of timestamps that carry none.
     """
@@ -71,6 +74,8 @@ class ColumnCounter:
             _add_instants(self._builder, array, keep, self._zone)
         elif pa.types.is_dictionary(array.type):
             self._add_codes(array, keep)
+        elif pa.types.is_boolean(array.type):
+            self._add_truth_values(array, keep)
         else:
             chosen = array if keep is None else array.filter(from_truth(keep))
             self._builder.add_missing(_add_chosen(self._builder, self._kind, chosen))
@@ -81,10 +86,7 @@ class ColumnCounter:
         return self._builder.finish()
 
     def _add_codes(self, array: pa.DictionaryArray, keep: BoolArray | None) -> None:
-        if self._dictionary is None or not self._dictionary.equals(array.dictionary):
-            self._write_out()
-            self._dictionary = array.dictionary
-            self._counts = np.zeros(len(array.dictionary), np.int64)
+        self._count_in(array.dictionary)
         codes = fixed_width(array.indices, whole_dtype(array.indices.type))
         counted = count_codes(codes, valid_bits(array.indices), keep, self._counts)
         if counted is None:
@@ -94,6 +96,20 @@ class ColumnCounter:
             counted = codes.size
         rows = len(array) if keep is None else int(np.count_nonzero(keep))
         self._builder.add_missing(rows - counted)
+
+    def _add_truth_values(self, array: pa.BooleanArray, keep: BoolArray | None) -> None:
+        chosen = array if keep is None else array.filter(from_truth(keep))
+        self._count_in(_TRUTH_VALUES)
+        true, there = chosen.true_count, len(chosen) - chosen.null_count
+        self._counts += np.array([there - true, true])
+        self._builder.add_missing(len(chosen) - there)
+
+    def _count_in(self, dictionary: pa.Array) -> None:
+        """Counts are those of its entries from here on."""
+        if self._dictionary is None or not self._dictionary.equals(dictionary):
+            self._write_out()
+            self._dictionary = dictionary
+            self._counts = np.zeros(len(dictionary), np.int64)
 
     def _write_out(self) -> None:
         if self._dictionary is None:

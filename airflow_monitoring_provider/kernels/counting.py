@@ -5,6 +5,7 @@ Arrays are NumPy's views of that memory; what C would take on trust is looked at
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -32,18 +33,21 @@ def count_codes(codes: npt.NDArray[Any], valid: Bitmap | None, keep: BoolArray |
         return None
     bitmap, offset = packed(valid, codes.size)
     codes, keep = laid_out(codes), None if keep is None else laid_out(keep)
-    counted = c_function(found, f"count_codes_{codes.dtype.str[-2:]}", "ppnpnpn")(
+    counted = ctypes.c_int64()
+    looked_at = c_function(found, f"count_numbers_{codes.dtype.str[-2:]}", "ppnpnupnp")(
         address(codes, codes.dtype, codes.size),
         bitmap,
         offset,
         None if keep is None else address(keep, np.dtype(np.bool_), codes.size),
         codes.size,
+        0,
         address(counts, np.dtype(np.int64), counts.size, writeable=True),
         counts.size,
+        ctypes.byref(counted),
     )
-    if counted < 0:
+    if looked_at < codes.size:
         raise ValueError(f"a code lies outside the {counts.size} entries of its dictionary")
-    return int(counted)
+    return counted.value
 
 
 def laid_out(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

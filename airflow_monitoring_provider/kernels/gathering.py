@@ -105,6 +105,7 @@ class Rows:
         self._held = numbers, keep = laid_out(numbers), None if keep is None else laid_out(keep)
         self.size = numbers.size
         self.dtype = numbers.dtype
+        self._library = found
         self._function = c_function(found, f"gather_{self.dtype.str[-2:]}", "pppnpn", gives=False)
         self._start = address(numbers, numbers.dtype, self.size)
         self._valid = valid
@@ -130,6 +131,33 @@ class Rows:
         data, keep = self._start + start * self.dtype.itemsize, None if self._keep is None else self._keep + start
         self._function(ctypes.byref(block), data, self._bitmap, self._offset + start, keep, size)
         return self._gathered(block, work, everything=table is None)
+
+    def count_wholes(self, start: int, low: int, counts: IntArray) -> tuple[int, int]:
+        """Add to ``counts`` how often each whole number from ``low`` on occurs in rows from ``start`` on that are there
+        and wanted, up to the first that lies outside.
+
+        :returns: where it stands (the number of rows, where none does), and how many rows were counted.
+        :raises ValueError: the rows are not there, or hold no whole numbers.
+        """
+        if not 0 <= start <= self.size or self.dtype.kind == "f":
+            raise ValueError(f"there are no whole numbers from row {start} on among {self.size} {self.dtype}")
+        counted = ctypes.c_int64()
+        looked_at = c_function(self._library, f"count_numbers_{self.dtype.str[-2:]}", "ppnpnupnp")(
+            self._start + start * self.dtype.itemsize,
+            self._bitmap,
+            self._offset + start,
+            None if self._keep is None else self._keep + start,
+            self.size - start,
+            low,
+            address(counts, np.dtype(np.int64), counts.size, writeable=True),
+            counts.size,
+            ctypes.byref(counted),
+        )
+        return start + int(looked_at), counted.value
+
+    def number(self, row: int) -> int:
+        """The whole number in a row."""
+        return int(self._held[0][row])
 
     def _gathered(self, block: _Block, work: Work, *, everything: bool) -> Gathered:
         values = work.values[: block.count]

@@ -24,6 +24,7 @@ from airflow_monitoring_provider.profiles.histogram import DEFAULT_BUCKETS, Hist
 from airflow_monitoring_provider.profiles.levels import DEFAULT_CAP, LevelCounts, LevelsBuilder
 from airflow_monitoring_provider.profiles.moments import Moments, MomentsBuilder
 from airflow_monitoring_provider.profiles.plan import ColumnPlan, ColumnRole
+from airflow_monitoring_provider.profiles.wholes import WholeCounts
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -171,6 +172,7 @@ class ColumnBuilder:
         self._high: Number | None = None
         self._moments = MomentsBuilder()
         self._histogram = HistogramBuilder(buckets, mirrored=plan.mirrored and plan.kind is ColumnKind.NUMERIC)
+        self._wholes = WholeCounts()
         self._edges = dict.fromkeys(sorted(plan.edges), 0)
         self._levels = LevelsBuilder(level_cap, named=plan.named_levels, names=level_names)
         self._lengths = Moments()
@@ -201,8 +203,10 @@ class ColumnBuilder:
 
         :returns: how many rows were counted; those that are null were not.
         """
-        seen = 0
-        for start in range(0, rows.size, scratch.BLOCK):
+        first = seen = 0
+        if rows.dtype.kind in "iu" and not self._plan.mirrored:
+            first, seen = self._wholes.count(rows)
+        for start in range(first, rows.size, scratch.BLOCK):
             stop = min(start + scratch.BLOCK, rows.size)
             pivot, table = self._moments.pivot, self._histogram.table()
             found = rows.gather(
@@ -212,6 +216,19 @@ class ColumnBuilder:
             self._add_gathered(found)
         self._rows += seen
         return seen
+
+    def _add_wholes(self) -> None:
+        """What was counted of whole numbers becomes part of the rest; their rows were counted."""
+        wholes, counts = self._wholes.drain()
+        if not wholes:
+            return
+        values = np.array(list(map(float, wholes)))
+        for edge in self._edges:
+            self._edges[edge] += int(counts[values < edge].sum())
+        self._zero += int(counts[values == 0].sum())
+        self._moments.merge(Moments.of_counts(values, counts))
+        self._histogram.update_counts(values, counts)
+        self._widen(float(values[0]), float(values[-1]), (wholes[0], wholes[-1]))
 
     def _add_gathered(self, found: Gathered) -> None:
         self._missing += found.nan
@@ -286,6 +303,7 @@ class ColumnBuilder:
 
     def finish(self) -> ColumnProfile:
         """The profile of everything so far."""
+        self._add_wholes()
         kind = self._plan.kind
         numeric, timed = kind is ColumnKind.NUMERIC, kind is ColumnKind.TIMESTAMP
         levelled, measured = kind in _LEVELLED, kind in _MEASURED

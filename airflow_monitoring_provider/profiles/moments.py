@@ -167,6 +167,10 @@ class MomentsBuilder:
         one, two, three, four = self._powers
         self._powers = one + power1, two + power2, three + power3, four + power4
 
+    def merge(self, moments: Moments) -> None:
+        """Add values whose moments are known."""
+        self._begin(self.finish().merge(moments))
+
     def finish(self) -> Moments:
         """The moments of everything so far."""
         n = self._count

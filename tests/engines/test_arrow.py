@@ -159,6 +159,25 @@ def test_whole_numbers_beyond_doubles_keep_their_bounds() -> None:
     assert 2**64 - 1 == profile_batches(plan, [pa.record_batch({"n": unsigned})]).columns["n"].maximum
 
 
+@pytest.mark.parametrize("kind", [ColumnKind.BOOLEAN, ColumnKind.CATEGORICAL, ColumnKind.TEXT])
+def test_truth_values_are_counted_as_their_texts(kind: ColumnKind) -> None:
+    values = [True, None, False, True, True, None, False, True]
+    builder = ProfileBuilder(ProfilePlan((ColumnPlan("x", kind),)))
+    for part in (values[:5], values[5:]):
+        statuses = np.array([RowStatus.DUPLICATE_IDENTIFIER, *[RowStatus.MONITORED] * (len(part) - 1)], np.uint8)
+        builder.update(pa.record_batch({"x": pa.array(part, pa.bool_())}), statuses)
+    found = builder.finish().columns["x"]
+
+    assert (6, 1) == (found.rows, found.missing)
+    if kind is ColumnKind.TEXT:
+        assert found.lengths is not None
+        assert (5, 4.4) == (found.lengths.count, found.lengths.mean)
+    else:
+        assert found.levels is not None
+        assert {"true": 3, "false": 2} == found.levels.counts
+        assert found.lengths is None or found.lengths.count == 0
+
+
 def test_values_of_another_type_are_invalid_and_missing_ones_are_not() -> None:
     plan = ProfilePlan(
         (

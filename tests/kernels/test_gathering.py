@@ -139,6 +139,18 @@ def test_many_blocks_that_change_their_kind_have_numpy_s_counts(mirrored: bool) 
     _assert_same(expected, _profile("compiled", batches, mirrored=mirrored, buckets=2048))
 
 
+@pytest.mark.parametrize("kind", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"])
+@pytest.mark.parametrize("spread", [3, 90, 3000, 10**6])
+def test_whole_numbers_near_each_other_have_numpy_s_counts(kind: str, spread: int) -> None:
+    rng, lowest = np.random.default_rng(spread), np.iinfo(kind).min
+    batches: list[tuple[pa.Array, Any]] = []
+    for size, width in ((500, min(spread, 50)), (700, spread)):
+        values = (rng.integers(0, min(width, np.iinfo(kind).max), size) + (lowest // 2)).astype(kind)
+        batches.append((_array(values, rng.random(size) < 0.9, 3, 2), rng.random(size) < 0.9))
+
+    _assert_same(_profile("numpy", batches), _profile("compiled", batches))
+
+
 def test_no_row_at_all_is_nothing() -> None:
     for array in (pa.array([], pa.float64()), pa.nulls(3, pa.float64()), pa.nulls(0, pa.int64())):
         _assert_same(_profile("numpy", [(array, None)]), _profile("compiled", [(array, None)]))
