@@ -22,6 +22,8 @@ from airflow_monitoring_provider.profiles.canonical import canonical_array
 from airflow_monitoring_provider.profiles.instants import instants, microseconds
 
 _UNITS = {"milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}
+_BUFFER = 1 << 17
+"""Bytes read at a time of each open column: every reader holds as many, and more of them read no faster."""
 _CALENDAR_SKEW = timedelta(hours=25)  # by which wall-clock order and order of instants can disagree in any zone
 
 
@@ -42,7 +44,7 @@ class ParquetRows:
         metadata: Any = None if like is None else like.metadata
         try:
             self._file: Any = pq.ParquetFile(
-                stream, metadata=metadata, read_dictionary=texts or None, pre_buffer=False, buffer_size=1 << 20
+                stream, metadata=metadata, read_dictionary=texts or None, pre_buffer=False, buffer_size=_BUFFER
             )
             self.metadata: Any = self._file.metadata
             self.schema: pa.Schema = self._file.schema_arrow if like is None else like.schema

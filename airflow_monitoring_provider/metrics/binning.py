@@ -200,7 +200,7 @@ def _quantile_cells(histogram: Histogram, bins: int) -> tuple[tuple[float, ...],
         places = np.minimum(_nearest(below, steps * light.total), light.codes.size - 1)
         wanted, reached = lower[places], below[places]
     # An edge that leaves no baseline row between itself and the one before cuts nothing.
-    kept = (reached > 0) & (reached < light.total) & (np.diff(reached, prepend=0) > 0)
+    kept = (reached < light.total) & (reached > np.concatenate(([0], reached[:-1])))
     return tuple(wanted[kept].tolist()), heavy
 
 
