@@ -3,12 +3,14 @@
 How fine the buckets are to be is found on the first rows (:mod:`sql_sample`), so that the whole table is grouped once,
 into somewhat more buckets than the histogram keeps; the rest of the way is the histogram's own coarsening. Groups of
 rows that fill too few buckets so are grouped again, finer: dropping one bit less at most doubles the buckets, so none
-asks for many more than a histogram holds.
+asks for many more than a histogram holds. Groups of no more different values than that are counted as they are.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -65,7 +67,7 @@ def refined(
     :param too_fine: a shift at which there are too many buckets.
     """
     seen = {group: (shift, rows) for group, rows in by_group(found).items()}
-    while True:
+    for step in itertools.count():
         finer: dict[int | None, int] = {}
         for group, (coarse, rows) in seen.items():
             if len(rows) <= buckets and coarse > too_fine + 1:
@@ -73,6 +75,9 @@ def refined(
                 finer[group] = 0 if rows[:, 2].sum() <= buckets else max(0, coarse - max(1, more))
         if not finer:
             break
+        if step == 1:  # nearly as many values as buckets may take a look at all rows for each bit
+            few = [group for group, values in _distinct(part, value, finer).items() if values <= buckets]
+            finer |= dict.fromkeys(few, 0)
         again = by_group(_groups(part, value, finer, mirrored=mirrored))
         seen |= {group: (finer[group], rows) for group, rows in again.items()}
     return {group: histogram_of(rows, coarse, buckets, mirrored=mirrored) for group, (coarse, rows) in seen.items()}
@@ -85,16 +90,28 @@ def by_group(found: IntArray) -> dict[int, IntArray]:
     return dict(zip(groups.tolist(), np.split(ordered, starts[1:]), strict=True)) if groups.size else {}
 
 
+def _distinct(part: Part, value: Value, groups: Iterable[int | None]) -> dict[int, int]:
+    """How many values each of these groups has."""
+    inner = _values(part, value, groups).distinct().subquery("once")
+    counted = sa.select(inner.c.monitoring_code, sa.func.count()).group_by(inner.c.monitoring_code)
+    return {int(group): int(values) for group, values in part.selection.connection.execute(counted)}
+
+
+def _values(part: Part, value: Value, groups: Iterable[int | None]) -> sa.Select[Any]:
+    """The group and the value of each row of the groups that are named, or of all (None)."""
+    conditions = part.where(value.there)
+    chosen = [group for group in groups if group is not None]
+    if part.code is not None and chosen:
+        conditions = (part.code.in_(chosen), *conditions)
+    columns = [part.group().label("monitoring_code"), value.double.label("value")]
+    return sa.select(*columns).select_from(part.rows).where(*conditions)
+
+
 def _groups(
     part: Part, value: Value, shifts: dict[int | None, int], *, mirrored: bool, limit: int | None = None
 ) -> IntArray:
     """(n, 3): group, code, count, of the groups that are named, or of all (None)."""
-    conditions = part.where(value.there)
-    chosen = [group for group in shifts if group is not None]
-    if part.code is not None and chosen:
-        conditions = (part.code.in_(chosen), *conditions)
-    columns = [part.group().label("monitoring_code"), value.double.label("value")]
-    inner = sa.select(*columns).select_from(part.rows).where(*conditions).subquery("codes")
+    inner = _values(part, value, shifts).subquery("codes")
     by_shift: dict[int, list[int]] = {}
     for group, shift in shifts.items():
         by_shift.setdefault(shift, []).extend([] if group is None else [group])

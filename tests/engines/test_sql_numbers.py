@@ -82,6 +82,32 @@ def test_rows_of_which_the_first_ones_tell_nothing_are_counted_all_the_same(
     assert 2 * (most > 32) == len(found.segments)
 
 
+def test_nearly_as_many_values_as_buckets_do_not_take_a_look_at_all_rows_for_each_bit(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_sample, "_SAMPLE", FIRST)
+    random = np.random.default_rng(3)
+    values = random.beta(2, 5, (2, 62))  # of both groups more than there are buckets, of one fewer
+    rows = [
+        {"score": float(values[group, place]), "group": ("even", "odd")[group]}
+        for group, place in zip(random.integers(2, size=ROWS), random.integers(62, size=ROWS), strict=True)
+    ]
+    source = table(engine, rows, score=sa.Double(), group=sa.Text())
+    plan = ProfilePlan(
+        (ColumnPlan("score", ColumnKind.NUMERIC, mirrored=True),),
+        histogram_buckets=64,
+        segments=(SegmentPlan("group", "group", limit=2, levels=("even", "odd")),),
+    )
+    expected, counting = read(plan, source), []
+    sa.event.listen(engine, "before_cursor_execute", lambda *told: counting.append(told[2]))
+
+    found = pushed(plan, source)
+
+    assert_same(expected, found)
+    assert [0, 0] == [segment.columns["score"].histogram.shift for segment in found.segments.values()]
+    assert 20 > sum("GROUP BY" in told for told in counting)
+
+
 @pytest.mark.parametrize("size", [2.0**-60, 1e-9, 1.0, 285.0, 1e60])
 @pytest.mark.parametrize("share", [0.0, 1e-9, -1e-3, 0.5, -1.0])
 def test_no_double_is_so_near_to_a_pivot_that_its_fourth_power_vanishes(size: float, share: float) -> None:
