@@ -35,6 +35,8 @@ _FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "date": dt.date.fromisoformat,
     "Decimal": Decimal,
 }
+_CHOOSE = "set partitions.column to a column of numbers, texts or times"
+_NO_OPERATOR = "42883"  # PostgreSQL's SQLSTATE undefined_function: JSON, for one, has no order
 
 
 def cut_column(
@@ -65,6 +67,7 @@ def find_parts(
 
     :param column: the column as the database is to compare it.
     :param rows: a SELECT of the rows of the window.
+    :raises SourceError: the database does not sort what the column holds.
     """
     total = int(connection.scalar(rows.with_only_columns(sa.func.count())) or 0)
     known = rows.where(column.is_not(None))
@@ -78,7 +81,14 @@ def find_parts(
     chosen = (
         sa.select(placed.c.bound).where((placed.c.place - 1) % step == 0, placed.c.place > 1).order_by(placed.c.place)
     )
-    bounds = list(dict.fromkeys(connection.execute(chosen).scalars()))
+    try:
+        bounds = list(dict.fromkeys(connection.execute(chosen).scalars()))
+    except sa.exc.ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != _NO_OPERATOR:
+            raise
+        raise SourceError(
+            f"{label} cannot be cut by a column whose values the database puts in no order; {_CHOOSE}"
+        ) from None
     return [_to_json(bound, label) for bound in bounds], total
 
 
@@ -163,10 +173,7 @@ def _to_json(value: Any, label: str) -> Any:
         return {"datetime" if isinstance(value, dt.datetime) else "date": value.isoformat()}
     if isinstance(value, Decimal):
         return {"Decimal": str(value)}
-    raise SourceError(
-        f"{label} cannot be cut by a column whose values are of type {type(value).__name__}; choose a column of "
-        "numbers, texts or times"
-    )
+    raise SourceError(f"{label} cannot be cut by a column whose values are of type {type(value).__name__}; {_CHOOSE}")
 
 
 def _from_json(value: Any) -> Any:

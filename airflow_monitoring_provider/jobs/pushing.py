@@ -14,8 +14,9 @@ The limit is what counting cost PostgreSQL on a busy machine: 2.1 to 3.1 us a va
 where reading and profiling the same rows took 0.4 to 1.2 us. The first rows are timed because they tell size, distance
 and driver at once.
 
-``auto`` looks at a clock, so two runs over the same rows may go both ways; counts, histograms and content hash are then
-equal, moments, log loss and the like to 1e-9 only. That is why it has to be asked for.
+``auto`` says in the job's log which way it took, and why. It looks at a clock, so two runs over the same rows may go
+both ways; counts, histograms and content hash are then equal, moments, log loss and the like to 1e-9 only. That is why
+it has to be asked for.
 
 An output in the same database is filled by it as well, by ``INSERT … SELECT``
 (:mod:`~airflow_monitoring_provider.outputs.selected`). Rows that are not read leave nothing for another output, or for
@@ -89,10 +90,8 @@ def pushed_profile(
                 _check_output(writer, copied, selection)
                 rows = SelectedRows(plan, selection, identifiers, copied)
             names = [column.name for column in plan.columns]
-            if definition.engine == "auto" and selection.connection.dialect.name not in PROVEN:
-                return None
-            if definition.engine == "auto" and seconds_a_value(selection, names) < SLOW:
-                return None
+            if definition.engine == "auto":
+                _check_worth(selection, names)
             progress.note(f"the database of {source.label} computes the profile")
             with watched(selection, progress):
                 profile = profile_in_database(plan, selection, identifiers, rows.copied if rows else ())
@@ -103,6 +102,7 @@ def pushed_profile(
                 f"engine: the database cannot profile {source.label}: {reason}; use engine: arrow, which reads the "
                 "rows, or auto"
             ) from None
+        progress.note(f"rows are read, because {reason}")
         return None
     except SourceError as reason:  # a decimal that no double of the database holds: read, it is infinite
         if definition.engine == "sql":
@@ -179,6 +179,20 @@ def _selected(definition: JobDefinition, source: RowSource, window: TimeFilter |
         raise CannotPushDown("a function of customMetrics is given rows")
     with select_in(source, window) as selection:
         yield selection
+
+
+def _check_worth(selection: Selection, names: list[str]) -> None:
+    """What only ``auto`` asks.
+
+    :raises CannotPushDown: the database's profiles are not proven, or its rows arrive faster than it counts them.
+    """
+    dialect = selection.connection.dialect.name
+    if dialect not in PROVEN:
+        raise CannotPushDown(f"{dialect} was never asked for the profiles of rows that were read, too")
+    found = seconds_a_value(selection, names)
+    if found < SLOW:
+        told = f"arrive in {found * 1e6:.2g} µs a value" if found else "arrive together"
+        raise CannotPushDown(f"the first of them {told}, and the database counts from {SLOW * 1e6:g} µs on")
 
 
 def _check_output(writer: RowWriter, copied: pa.Schema, selection: Selection) -> None:

@@ -142,7 +142,7 @@ def read_rows(
         check_rejected(definition, profile)
         if kept.spool is not None:
             kept.spool.finish()
-        progress.stage("compare", told_rows(profile))
+        progress.stage("compare", told_rows(profile, "read" if pushed is None else "counted"))
         column, file = definition.timestamp_column, kept.logged.close()
         yield Reading(
             profile=profile,
@@ -311,10 +311,10 @@ def screen_of(definition: JobDefinition, plan: ProfilePlan, duplicates: Duplicat
     )
 
 
-def told_rows(profile: Profile) -> str:
+def told_rows(profile: Profile, done: str = "read") -> str:
     """A line of the job's log."""
     rejected = profile.rows - profile.status_counts.get(RowStatus.MONITORED.text, 0)
-    return f"read {profile.rows} rows, {rejected} of them rejected"
+    return f"{done} {profile.rows} rows, {rejected} of them rejected"
 
 
 def check_rejected(definition: JobDefinition, profile: Profile) -> None:

@@ -45,3 +45,10 @@ def tools() -> ModuleType:
 def oracle() -> ModuleType:
     """The slow recomputation that results are held against."""
     return slow_job
+
+
+@pytest.fixture
+def postgres_world(postgres_url: str, tmp_path: Path) -> Iterator[job_world.World]:
+    """A world on PostgreSQL alone."""
+    with job_world.open_world(postgres_url, postgres_url, tmp_path) as made:
+        yield made

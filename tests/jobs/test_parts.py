@@ -137,6 +137,14 @@ def test_a_query_without_identifiers_and_output_is_cut_by_a_column(world: Any, d
     assert 0 < one[0]["rows"] < 300
 
 
+def test_a_key_that_the_database_puts_in_no_order_is_an_error(postgres_world: Any, define: Any, tools: Any) -> None:
+    rows = [row | {"key": {"a": row["id"]}} for row in tools.day_rows(0, 40, dirty=False)]
+    postgres_world.table("scores", rows, {**tools.COLUMNS, "key": sa.JSON()})
+    definition = define(output_settings=None, passthrough_columns=None, monitoring_output_settings=None)
+    with pytest.raises(SourceError, match=r"puts in no order; set partitions\.column to a column of numbers"):
+        cut(postgres_world, definition, tools, by="key", column="key")
+
+
 VALUES = st.one_of(st.none(), st.integers(-9, 9), st.sampled_from(["1", "x", "", "é"]), st.floats(-2, 2))
 
 

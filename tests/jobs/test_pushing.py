@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -17,7 +18,7 @@ from sqlalchemy.dialects import postgresql
 from airflow_monitoring_provider.exceptions import ConfigurationError, SourceError, SourceUnavailable
 from airflow_monitoring_provider.jobs import pushing
 from airflow_monitoring_provider.outputs.tables import JOB_COLUMN
-from job_world import COLUMNS, World, open_world
+from job_world import COLUMNS
 
 ONLY_COUNTED = {
     "output_settings": None,
@@ -58,6 +59,25 @@ def test_segments_are_counted_where_their_rows_are(world: Any, define: Any, tool
 
     assert any("computes the profile" in line.line for line in world.store.job(pushed.job_id).log)
     assert read.content_hash == pushed.content_hash
+
+
+def test_the_log_says_which_way_auto_took_and_why(
+    world: Any, define: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.table("scores", tools.day_rows(0, dirty=False))
+
+    def told(**changes: Any) -> str:
+        summary = world.run(define(**ONLY_COUNTED | changes, name=f"auto {changes}", engine="auto"))
+        return "\n".join(line.line for line in world.store.job(summary.job_id).log)
+
+    monkeypatch.setattr(pushing, "SLOW", 10.0)
+    assert re.search(r"rows are read, because the first of them arrive .*\nread 400 rows", told())
+    monkeypatch.setattr(pushing, "SLOW", 0.0)
+    assert re.search(r"the database of table 'scores' .* computes the profile\ncounted 400 rows", told())
+    later = ONLY_COUNTED["monitoring_columns"] | {"association_id_column": "id"}
+    assert "rows are read, because predictions are kept for actuals that come later" in told(monitoring_columns=later)
+    monkeypatch.setattr(pushing, "PROVEN", frozenset())
+    assert f"rows are read, because {world.engine.dialect.name} was never asked" in told(features=["amount"])
 
 
 def test_repeated_identifiers_are_read_by_auto_and_an_error_of_sql(world: Any, define: Any, tools: Any) -> None:
@@ -161,12 +181,6 @@ def test_rows_that_stay_get_the_statuses_of_rows_that_are_read(world: Any, defin
         ((m["state"], m["row_count"], len(m["checksum"])) for m in world.rows("monitoring_output_markers")),
         key=lambda marker: -marker[2],
     )
-
-
-@pytest.fixture
-def postgres_world(postgres_url: str, tmp_path: Path) -> Iterator[World]:
-    with open_world(postgres_url, postgres_url, tmp_path) as made:
-        yield made
 
 
 def test_postgres_copies_its_own_types_as_they_are_read(postgres_world: Any, define: Any, tools: Any) -> None:
