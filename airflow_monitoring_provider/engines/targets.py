@@ -68,8 +68,9 @@ class TargetBuilder:
             ends = [_chosen(finite_numbers(column_of(batch, name)), scored) for name in self._ends]
             self._regression.update(scores[0], values, invalid, (ends[0], ends[1]) if ends else None)
         elif self._classification is not None:
-            found = np.full(rows, MISSING_ACTUAL, np.int64)
-            if actual is not None:
+            if actual is None:
+                found = np.full(rows, MISSING_ACTUAL, np.int64)
+            else:
                 found = _chosen(class_indices(actual, self._target), scored)
             ordered = [scores[place] for place in self._order]
             block = max(1, _BLOCK // len(ordered))

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from airflow_monitoring_provider.kernels.scoring import score_classes
+from airflow_monitoring_provider.profiles import scratch
 from airflow_monitoring_provider.profiles.histogram import DEFAULT_BUCKETS, Histogram, HistogramBuilder
 
 FloatArray = npt.NDArray[np.float64]
@@ -205,6 +207,8 @@ class ClassificationBuilder:
 
     def _update(self, scores: FloatArray, actual: IntArray) -> None:
         score = scores[:, self._positive_index] if self._binary and scores.ndim == 2 else scores
+        if self._binary and self._add_scored(score, actual):
+            return
         predicted = predicted_classes(score, self._positive_index, self._threshold)
         k = len(self._classes)
         self._scored += predicted.size
@@ -244,6 +248,30 @@ class ClassificationBuilder:
             calibration_positives=self._tenths[2].copy(),
             top_k_hits=self._top_k_hits.copy(),
         )
+
+    def _add_scored(self, score: FloatArray, actual: IntArray) -> bool:
+        """Add rows of two classes in one reading by a compiled kernel; False where it cannot."""
+        found = score_classes(
+            score, actual, scratch.split(), positive=self._positive_index, threshold=self._threshold, least=_EPS
+        )
+        if found is None:
+            return False
+        self._scored += score.size
+        self._predicted += found.predicted
+        self._invalid_actual += int(np.count_nonzero(actual == UNKNOWN_ACTUAL))
+        self._labelled += int(found.tenths.sum())
+        self._confusion += found.confusion
+        self._when[self._positive_index].update(found.when)
+        self._otherwise[self._positive_index].update(found.otherwise)
+        self._log_loss_sum -= found.log_sum
+        self._brier_sum += found.brier_sum
+        counts, sums, positives = self._tenths
+        counts += found.tenths
+        sums += found.scores
+        positives += found.positives
+        self._top_k_hits[0] += int(np.trace(found.confusion))
+        self._top_k_hits[1:] += int(found.tenths.sum())
+        return True
 
     def _add_binary(
         self, score: FloatArray, predicted: IntArray, positive: npt.NDArray[np.bool_], actual: IntArray

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from airflow_monitoring_provider.kernels.gathering import Table
+from airflow_monitoring_provider.kernels.gathering import Rows, Table, can_gather
 from airflow_monitoring_provider.profiles import buckets as kernel
 from airflow_monitoring_provider.profiles import scratch
 
@@ -238,9 +238,21 @@ class HistogramBuilder:
 
         :raises ValueError: the histogram is mirrored and a value lies outside [0, 1].
         """
+        rows = Rows(values, None, None) if can_gather(values.dtype) else None
         for start in range(0, values.size, scratch.BLOCK):
-            block = values[start : start + scratch.BLOCK]
-            self.update_block(block, float(block.min()), float(block.max()))
+            block, table = values[start : start + scratch.BLOCK], self.table()
+            if rows is not None and table is not None:
+                self._gather(rows, start, start + block.size, table)
+            else:
+                self.update_block(block, float(block.min()), float(block.max()))
+
+    def _gather(self, rows: Rows, start: int, stop: int, table: Table) -> None:
+        """Count a block in one reading by a compiled kernel."""
+        found = rows.gather(start, stop, scratch.gathering(), pivot=0.0, mirrored=self._mirrored, table=table)
+        if found.values.size < stop - start:
+            raise ValueError("a histogram takes finite values only, and a mirrored one those between 0 and 1")
+        self.zeros += 0 if self._mirrored else found.zero
+        self.update_rest(found.rest, stop - start)
 
     def update_block(self, values: FloatArray, low: float, high: float) -> None:
         """The same for at least one and at most :data:`~.scratch.BLOCK` values, whose bounds are known."""

@@ -21,6 +21,7 @@ class _Arrays(threading.local):
     def __init__(self) -> None:
         self.whole = np.empty((2, BLOCK), np.int64)
         self.gathering: Work | None = None
+        self.split: npt.NDArray[np.float64] | None = None
 
 
 _arrays = _Arrays()
@@ -47,3 +48,10 @@ def gathering() -> Work:
     if _arrays.gathering is None:
         _arrays.gathering = Work(BLOCK)
     return _arrays.gathering
+
+
+def split() -> npt.NDArray[np.float64]:
+    """(2, :data:`BLOCK`) for values that are told apart; other memory than all else here."""
+    if _arrays.split is None:
+        _arrays.split = np.empty((2, BLOCK))
+    return _arrays.split
