@@ -10,7 +10,8 @@ import pyarrow as pa
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 """What Parquet's writer is handed for texts that repeat."""
 _INSTANT = pa.timestamp("us", "UTC")
-_REPEATING = {"predicted_class", "batch_id", "actual", "actual_is_text"}  # columns of the logs
+_CLASSES = {"predicted_class", "actual", "actual_is_text"}
+_REPEATING = {"batch_id", *_CLASSES}  # columns of the logs
 
 
 def prediction_schema(
@@ -62,15 +63,18 @@ def repeating_columns(schema: pa.Schema) -> list[str]:
 def encoding_of(schema: pa.Schema) -> dict[str, Any]:
     """How Parquet's writer encodes the columns of a log: at half the time of the defaults, in half the space.
 
-    Identifiers, scores and instants hardly repeat, so dictionaries of them would be made and thrown away. Bounds of a
-    row group are kept for its instants, and for what repeats; those of identifiers cost more than their text.
+    Identifiers, scores and instants hardly repeat, so dictionaries of them would be made and thrown away. Numbers of 64
+    random bits are a tenth smaller by Zstandard than by Snappy, in four times the time. Bounds of a row group are kept
+    for what a reader may leave groups out by: instants, batches and segments; nearly every group has all classes.
     """
     repeating = repeating_columns(schema)
+    numbers = {field.name for field in schema if pa.types.is_floating(field.type)}
     encodings = {"timestamp": "DELTA_BINARY_PACKED"}
     if schema.field("association_id").type == pa.string():
         encodings["association_id"] = "DELTA_BYTE_ARRAY"
     return {
         "use_dictionary": repeating,
         "column_encoding": encodings,
-        "write_statistics": ["timestamp", *repeating],
+        "compression": {name: "snappy" if name in numbers else "zstd" for name in schema.names},
+        "write_statistics": ["timestamp", *(name for name in repeating if name not in _CLASSES)],
     }

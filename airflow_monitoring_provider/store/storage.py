@@ -241,9 +241,8 @@ class PredictionWriter:
         self._stored = schema
         for place in self._encoded:
             self._stored = self._stored.set(place, schema.field(place).with_type(DICTIONARY))
-        self._writer = pq.ParquetWriter(
-            file, self._stored, compression="zstd", store_schema=not self._encoded, **layout
-        )
+        layout = {"compression": "zstd", **layout}
+        self._writer = pq.ParquetWriter(file, self._stored, store_schema=not self._encoded, **layout)
         self._rows = 0
         self._open = True
 
