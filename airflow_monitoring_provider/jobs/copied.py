@@ -39,7 +39,10 @@ class CopiedColumns:
         self.schema = pa.schema([*fields, pa.field(settings.monitored_status_column, pa.string())])
 
     def take(self, batch: pa.RecordBatch, statuses: StatusArray) -> tuple[pa.RecordBatch, StatusArray]:
-        """The output rows of an intake batch, and the statuses with unstorable values told."""
+        """The output rows of an intake batch, with their statuses as a dictionary, which tell of unstorable values.
+
+        The second are the same statuses as numbers.
+        """
         arrays = []
         unstorable = np.zeros(len(batch), np.bool_)
         for field in list(self.schema)[:-1]:
@@ -52,10 +55,8 @@ class CopiedColumns:
             unstorable |= unstorable_rows(pa.RecordBatch.from_arrays(arrays, names=list(self.names)))
         told = np.where(unstorable & (statuses == RowStatus.MONITORED), RowStatus.UNSTORABLE_VALUE, statuses)
         statuses = told.astype(np.uint8)
-        rows = pa.RecordBatch.from_arrays(
-            [*arrays, _STATUS_TEXTS.take(from_values(statuses, pa.uint8()))], schema=self.schema
-        )
-        return rows, statuses
+        coded = pa.DictionaryArray.from_arrays(from_values(statuses, pa.uint8()), _STATUS_TEXTS)
+        return pa.RecordBatch.from_arrays([*arrays, coded], names=self.schema.names), statuses
 
 
 def plain(kind: pa.DataType) -> pa.DataType:

@@ -20,6 +20,7 @@ from airflow_monitoring_provider.jobs.progress import Progress
 from airflow_monitoring_provider.jobs.pushing import watched
 from airflow_monitoring_provider.jobs.reading import Reading, Rows
 from airflow_monitoring_provider.jobs.reference import Reference
+from airflow_monitoring_provider.jobs.spool import EncodedSpool
 from airflow_monitoring_provider.jobs.timeliness import (
     Timing,
     is_incomplete,
@@ -29,6 +30,7 @@ from airflow_monitoring_provider.jobs.timeliness import (
 )
 from airflow_monitoring_provider.metrics.compare import compare
 from airflow_monitoring_provider.metrics.values import MetricValue
+from airflow_monitoring_provider.outputs.encoding import EncodingWriter
 from airflow_monitoring_provider.outputs.output import Attempt, Receipt, RowWriter
 from airflow_monitoring_provider.outputs.selected import SelectingWriter
 from airflow_monitoring_provider.profiles.serialise import FORMAT_VERSION, to_bytes
@@ -210,7 +212,13 @@ def _write(
     return receipt
 
 
-def _receipt(writer: RowWriter, rows: Rows | ProfiledRows, attempt: Attempt, progress: Progress) -> Receipt:
+def _receipt(
+    writer: RowWriter, rows: Rows | EncodedSpool | ProfiledRows, attempt: Attempt, progress: Progress
+) -> Receipt:
+    if isinstance(rows, EncodedSpool):
+        if not isinstance(writer, EncodingWriter):  # or it had not made the bytes
+            raise TypeError(f"{type(writer).__name__} takes no bytes of a file")
+        return writer.write_encoded(rows.fill, attempt)
     if not isinstance(rows, ProfiledRows):
         return writer.write(rows.batches(), attempt, schema=rows.schema)
     if not isinstance(writer, SelectingWriter):  # or the database had not been asked for a profile

@@ -261,7 +261,7 @@ def _read_part(
                 duplicates = KeptKeys(duplicates, writer)
         rows = None
         if definition.output_settings is not None:
-            rows = StagedRows(writer, CopiedColumns(definition, plan.rows.schema).schema)
+            rows = StagedRows(writer)
         own = RowMetrics(definition, plan.rows.schema)
         profile = pass_over(definition, plan.rows, source, window, duplicates, rows, logged, own, progress)
         ports.store.confirm(claim)  # a newer claim has swept what this one wrote

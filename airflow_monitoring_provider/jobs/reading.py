@@ -32,13 +32,13 @@ from airflow_monitoring_provider.jobs.claiming import repeated_last_time
 from airflow_monitoring_provider.jobs.copied import CopiedColumns
 from airflow_monitoring_provider.jobs.custom import RowMetrics, sql_outcomes
 from airflow_monitoring_provider.jobs.distinguishing import read_distinguished
-from airflow_monitoring_provider.jobs.log_thread import LogThread
 from airflow_monitoring_provider.jobs.named_columns import check_named_columns
 from airflow_monitoring_provider.jobs.ports import Ports
 from airflow_monitoring_provider.jobs.progress import Progress
 from airflow_monitoring_provider.jobs.pushing import pushed_profile
 from airflow_monitoring_provider.jobs.reference import Reference
-from airflow_monitoring_provider.jobs.spool import Spool, scratch_folder
+from airflow_monitoring_provider.jobs.row_thread import RowSink, RowThread
+from airflow_monitoring_provider.jobs.spool import EncodedSpool, open_spool, scratch_folder
 from airflow_monitoring_provider.metrics.custom import Outcome
 from airflow_monitoring_provider.outputs.output import RowWriter
 from airflow_monitoring_provider.profiles.plan import ProfilePlan, SchemaChanges
@@ -54,13 +54,6 @@ class Rows(Protocol):
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows in order, as often as asked for."""
-
-
-class RowSink(Protocol):
-    """Where rows wait."""
-
-    def append(self, batch: pa.RecordBatch) -> None:
-        """Add a batch."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,8 +72,8 @@ class RowPlan:
 class Reading:
     """What one pass over a window gave.
 
-    :param rows: identifiers, passthrough columns and status of every row, or how the output's own database selects
-        them; None where the definition has no output.
+    :param rows: identifiers, passthrough columns and status of every row, as they are or as the bytes of the output's
+        file, or how the output's own database selects them; None where the definition has no output.
     :param null_timestamps: rows of the source that are in no window because their timestamp is null.
     :param log_files: what was logged of the rows, for joins of predictions with late actuals; of a definition that
         aggregates, the retained ones, of so many ``eligible`` rows.
@@ -90,7 +83,7 @@ class Reading:
 
     profile: Profile
     schema_changes: SchemaChanges
-    rows: Rows | ProfiledRows | None
+    rows: Rows | EncodedSpool | ProfiledRows | None
     null_timestamps: int
     log_files: tuple[PredictionFile, ...]
     eligible: int = 0
@@ -110,7 +103,8 @@ def read_rows(
 ) -> Iterator[Reading]:
     """Read the window; the spooled rows live as long as the context.
 
-    :param writer: of the output, which a database that profiles the rows may fill by itself.
+    :param writer: of the output, which a database that profiles the rows may fill by itself, and which may make the
+        bytes of its file beforehand.
     :raises SourceError: a column that the definition needs is not there.
     :raises DefinitionError: it says something of a column that there never was.
     :raises SourceUnavailable: the rows changed while they were read.
@@ -125,7 +119,7 @@ def read_rows(
     pushed = pushed_profile(definition, planned.profile, copied, source, window_filter, writer, progress)
     with (
         scratch_folder() as scratch,
-        _Kept(definition, planned, None if pushed else copied, ports.store.storage, claim, scratch) as kept,
+        _Kept(definition, planned, writer, None if pushed else copied, ports.store.storage, claim, scratch) as kept,
     ):
 
         def read(duplicates: Duplicates | None) -> Profile:
@@ -159,22 +153,23 @@ def read_rows(
 class _Kept:
     """What is kept of the rows while they are read; begun anew where they are read again.
 
-    :param copied: of the rows that wait to be written; None where none do.
+    :param writer: of the output; ``copied``: columns of the rows that wait for it, None where none do.
     """
 
     def __init__(
         self,
         definition: JobDefinition,
         planned: RowPlan,
+        writer: RowWriter | None,
         copied: pa.Schema | None,
         storage: Storage,
         claim: Claim,
         scratch: Path,
     ) -> None:
         self._about = definition, planned, storage, claim
+        self._writer = writer
         self._copied = copied if definition.output_settings is not None else None
         self._scratch = scratch
-        self._context = ExitStack()
         self._read = False
         self._begin()
 
@@ -182,22 +177,24 @@ class _Kept:
         """The rows are read; what was kept of an earlier reading is gone."""
         if self._read:
             self._context.close()
-            if self.spool is not None:
-                self.spool.finish()
             self._begin()
         self._read = True
 
     def _begin(self) -> None:
         definition, planned, storage, claim = self._about
-        self.spool = None if self._copied is None else Spool(self._copied, self._scratch)
-        self.logged = self._context.enter_context(open_log(definition, planned.profile, planned.schema, storage, claim))
-        self.own = RowMetrics(definition, planned.schema)
+        with ExitStack() as begun:
+            self.spool = None
+            if self._copied is not None:
+                self.spool = begun.enter_context(open_spool(self._writer, self._copied, self._scratch))
+            self.logged = begun.enter_context(open_log(definition, planned.profile, planned.schema, storage, claim))
+            self.own = RowMetrics(definition, planned.schema)
+            self._context = begun.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Discard a log that was not closed."""
+        """Discard what is not whole."""
         self._context.close()
 
 
@@ -245,7 +242,7 @@ def pass_over(
     with (
         open_stretches(source, columns_of(definition, planned), window_filter) as stretches,
         ProfileBuilder(planned.profile, threads=usable_cores()) as builder,
-        LogThread(logged, aside=usable_cores() > 1) as log,
+        RowThread(sink, logged, aside=usable_cores() > 1) as thread,
     ):
         logged_too = logged_columns(definition, planned.profile, planned.schema)
         kept = (*identifiers_of(definition), *copied.names, *written_columns(definition, logged_too), *own.columns)
@@ -254,11 +251,10 @@ def pass_over(
         for stretch in stretches:
             seen = []
             for batch in stretch.read(names, encoded=encoded):
-                statuses = screen.statuses(batch)
+                statuses, rows = screen.statuses(batch), None
                 if sink is not None:
                     rows, statuses = copied.take(batch, statuses)
-                    sink.append(rows)
-                log.append(batch, statuses)
+                thread.append(batch, statuses, rows)
                 builder.see(batch, statuses)
                 own.see(batch, statuses)
                 accepted = int(np.count_nonzero(statuses == RowStatus.MONITORED))
@@ -266,7 +262,7 @@ def pass_over(
                 progress.rows(scored, failed)
                 seen.append(statuses)
             builder.count(stretch, np.concatenate(seen))
-        log.finish()
+        thread.finish()
         profile = builder.finish()
     if duplicates is not None:
         duplicates.check()

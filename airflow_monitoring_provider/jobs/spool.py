@@ -6,25 +6,33 @@ that are gone. Machines that share a temporary folder leave each other's alone.
 
 Arrow's streams carry no checksum: a changed byte is another value, and a file that was cut off is a shorter one. So the
 size and SHA-256 of each batch are kept in memory, and a batch is handed out only when it is what was put in.
+
+An output whose file can be made beforehand (:mod:`~airflow_monitoring_provider.outputs.encoding`) has its bytes wait in
+place of the rows, while the next are read; they are copied when it is time to write, under a SHA-256 of all of them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import IO, Any, Self
 
 import pyarrow as pa
 
 from airflow_monitoring_provider.engines.temporary import temporary_folder
 from airflow_monitoring_provider.exceptions import OutputUnavailable
+from airflow_monitoring_provider.outputs.encoding import EncodingWriter, RowEncoder
+from airflow_monitoring_provider.outputs.output import RowWriter
 
 _PREFIX = "airflow-monitoring-spool-"
+_CHUNK_BYTES = 1 << 20
 
 
 @contextmanager
@@ -47,6 +55,7 @@ def scratch_folder(base: Path | None = None) -> Iterator[Path]:
 class Spool:
     """Append record batches of one schema, then read them back in order as often as needed.
 
+    :param schema: theirs; a column of it may come as a dictionary.
     :param folder: a :func:`scratch_folder`, which removes the file in the end.
     """
 
@@ -63,7 +72,7 @@ class Spool:
 
         :raises OutputUnavailable: the disk is full or the folder is gone.
         """
-        block = packed(batch, self.schema)
+        block = packed(batch)
         with temporary_folder():
             self._sink.write(block)
         self._blocks.append((block.size, hashlib.sha256(block).digest()))
@@ -94,10 +103,115 @@ class Spool:
                 yield unpacked(block)
 
 
-def packed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Buffer:
+class EncodedSpool:
+    """Append record batches, which become the bytes of their output's file at once; in the end these are copied there.
+
+    :param encoded: makes the bytes, and writes them to ``file``.
+    """
+
+    def __init__(self, encoded: AbstractContextManager[RowEncoder], file: _HashedFile) -> None:
+        self._file = file
+        self._encoding = ExitStack()
+        with temporary_folder():
+            self._encoder = self._encoding.enter_context(encoded)
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Add a batch; errors as those of :class:`Spool`."""
+        with temporary_folder():
+            self._encoder.append(batch)
+
+    def finish(self) -> None:
+        """End appending; the file is whole from now on."""
+        with temporary_folder():
+            self._encoding.close()
+            self._file.close()
+
+    def fill(self, sink: IO[bytes]) -> tuple[int, str]:
+        """See :class:`~airflow_monitoring_provider.outputs.files.Fill`.
+
+        :raises OutputUnavailable: the file is no longer what was written; what is in ``sink`` must not be used.
+        """
+        digest = hashlib.sha256()
+        for chunk in _chunks(self._file.path):
+            digest.update(chunk)
+            sink.write(chunk)
+        if digest.digest() != self._file.digest.digest():
+            raise _damaged(None)
+        return self._encoder.rows, self._encoder.checksum()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Make no more of a file that is not whole: its end cannot be written where its middle could not."""
+        ended = _EndedEarly()
+        self._encoding.__exit__(_EndedEarly, ended, None)
+        self._file.close()
+
+
+class _EndedEarly(Exception):
+    """Tells whoever encodes rows that no more of them will come."""
+
+
+@contextmanager
+def open_spool(writer: RowWriter | None, schema: pa.Schema, folder: Path) -> Iterator[Spool | EncodedSpool]:
+    """Where rows wait: as the bytes of their file, where the output's writer makes these beforehand, else as rows.
+
+    :param folder: a :func:`scratch_folder`, which removes the file in the end.
+    """
+    with ExitStack() as resources:
+        if writer is None or not isinstance(writer, EncodingWriter) or not writer.encodes:
+            spool = Spool(schema, folder)
+            resources.callback(spool.finish)
+            yield spool
+            return
+        with temporary_folder():
+            file = resources.enter_context(_HashedFile(folder / "rows.encoded"))
+        encoded = writer.encoded(file, schema)  # type: ignore[arg-type]  # it takes bytes
+        yield resources.enter_context(EncodedSpool(encoded, file))
+
+
+class _HashedFile(io.RawIOBase):
+    """A file that is being written, and knows the SHA-256 of what went into it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.digest = hashlib.sha256()
+        self._file = path.open("wb")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        self._file.write(view)
+        self.digest.update(view)
+        return view.nbytes
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file of the temporary folder, whose errors are told as such, and no other's."""
+    try:
+        with path.open("rb") as source:
+            chunk = source.read(_CHUNK_BYTES)
+            while chunk:
+                yield chunk
+                chunk = source.read(_CHUNK_BYTES)
+    except OSError as error:
+        raise _damaged(error) from None
+
+
+def packed(batch: pa.RecordBatch) -> pa.Buffer:
     """A batch as a block of bytes that stands by itself."""
     stream = pa.BufferOutputStream()
-    with pa.ipc.new_stream(stream, schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+    with pa.ipc.new_stream(stream, batch.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
         writer.write_batch(batch)
     return stream.getvalue()
 

@@ -31,15 +31,14 @@ _KEY_BYTES = 17  # two lanes and whether no identifier is null
 
 
 class StagedRows:
-    """A :class:`~airflow_monitoring_provider.jobs.reading.RowSink` that is a section of a staged file."""
+    """A :class:`~airflow_monitoring_provider.jobs.row_thread.RowSink` that is a section of a staged file."""
 
-    def __init__(self, writer: StagedWriter, schema: pa.Schema) -> None:
+    def __init__(self, writer: StagedWriter) -> None:
         self._writer = writer
-        self._schema = schema
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Add a batch."""
-        self._writer.append("rows", packed(batch, self._schema))
+        self._writer.append("rows", packed(batch))
 
 
 class KeyedDuplicates(Protocol):

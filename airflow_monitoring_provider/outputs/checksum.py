@@ -23,10 +23,9 @@ class RowChecksum:
 
     def update(self, batch: pa.RecordBatch) -> None:
         """Add the rows of a batch."""
-        for field, column in zip(batch.schema, batch.columns, strict=True):
-            _type, hashes = self._columns.setdefault(
-                field.name, (str(field.type), [hashlib.sha256() for _ in range(3)])
-            )
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            column = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+            _type, hashes = self._columns.setdefault(name, (str(column.type), [hashlib.sha256() for _ in range(3)]))
             nulls, lengths, contents = hashes
             valid = valid_flags(column)
             nulls.update(valid.view(np.uint8).data)

@@ -17,6 +17,7 @@ Beside each file lies ``.<name>.marker``: JSON with the job's id, the attempt's 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -33,7 +34,7 @@ from airflow_monitoring_provider.definitions import CsvSettings, FileFormat, Fil
 from airflow_monitoring_provider.definitions.places import suffix_of
 from airflow_monitoring_provider.exceptions import ConfigurationError, MonitoringError, OutputError
 from airflow_monitoring_provider.outputs.checksum import RowChecksum
-from airflow_monitoring_provider.outputs.formats import open_rows
+from airflow_monitoring_provider.outputs.formats import RowFile, open_rows
 from airflow_monitoring_provider.outputs.output import DEFAULT_STATUS_COLUMN, Attempt, Receipt
 from airflow_monitoring_provider.outputs.values import storable, stored_type, told
 
@@ -130,6 +131,7 @@ class FileWriter:
         self._status = status_column
         self._distinct = identifiers[0] if len(identifiers) == 1 else None  # each of several may well repeat
         self._wait = wait
+        self.encodes = self._form is FileFormat.PARQUET
         self.label = f"files of connection {output.connection_id!r}"
 
     def last_token(self, attempt: Attempt) -> int:
@@ -146,8 +148,22 @@ class FileWriter:
         schema, rows = _with_schema(batches, schema, self._status)
         broken: list[BaseException] = []
         watched = _watched(rows, broken)
+        return self._placed(attempt, lambda sink: self._filled(sink, watched, schema), broken)
+
+    @contextlib.contextmanager
+    def encoded(self, sink: IO[bytes], schema: pa.Schema) -> Iterator[_Encoder]:
+        """See :meth:`EncodingWriter.encoded`."""
+        stored = pa.schema([(field.name, stored_type(field.type)) for field in schema])
+        with open_rows(sink, self._form, stored, self._csv, distinct=self._distinct, coded=self._status) as rows:
+            yield _Encoder(rows, self._status)
+
+    def write_encoded(self, fill: Fill, attempt: Attempt) -> Receipt:
+        """See :meth:`EncodingWriter.write_encoded`."""
+        return self._placed(attempt, fill, [])
+
+    def _placed(self, attempt: Attempt, fill: Fill, broken: list[BaseException]) -> Receipt:
         try:
-            receipt = self._place(attempt).write(attempt, lambda sink: self._filled(sink, watched, schema))
+            receipt = self._place(attempt).write(attempt, fill)
         except MonitoringError:
             if broken:  # an error of whoever makes the batches is theirs: it says nothing about the output
                 raise broken[0] from None
@@ -156,16 +172,10 @@ class FileWriter:
         return receipt
 
     def _filled(self, sink: IO[bytes], batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> tuple[int, str]:
-        checksum, count = RowChecksum(), 0
-        stored = pa.schema([(field.name, stored_type(field.type)) for field in schema])
-        with open_rows(sink, self._form, stored, self._csv, distinct=self._distinct) as rows:
+        with self.encoded(sink, schema) as encoder:
             for batch in batches:
-                plain, lost = storable(batch)
-                plain = told(plain, lost, self._status)
-                rows.write(plain)
-                checksum.update(plain)
-                count += plain.num_rows
-        return count, checksum.hexdigest()
+                encoder.append(batch)
+        return encoder.rows, encoder.checksum()
 
     def _place(self, attempt: Attempt) -> Place:
         folder, name = window_file(self._url, self._form, attempt)
@@ -176,6 +186,26 @@ class FileWriter:
         from airflow_monitoring_provider.outputs.object_store import ObjectPlace
 
         return ObjectPlace(self._filesystem, self._root, folder, name)
+
+
+class _Encoder:
+    """See :class:`~airflow_monitoring_provider.outputs.encoding.RowEncoder`."""
+
+    def __init__(self, file: RowFile, status_column: str) -> None:
+        self._file = file
+        self._status = status_column
+        self._checksum = RowChecksum()
+        self.rows = 0
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        plain, lost = storable(batch, coded=self._status)
+        plain = told(plain, lost, self._status)
+        self._file.write(plain)
+        self._checksum.update(plain)
+        self.rows += plain.num_rows
+
+    def checksum(self) -> str:
+        return self._checksum.hexdigest()
 
 
 def window_file(url: str, form: FileFormat, attempt: Attempt) -> tuple[str, str]:

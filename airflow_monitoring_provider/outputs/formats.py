@@ -1,7 +1,7 @@
 """Rows as the bytes of a file: CSV as the definition's ``csvSettings`` say, or Parquet.
 
 CSV has a header row, texts in quotes and NULL as nothing; Parquet is compressed with Zstandard in row groups of about
-8 MB, a hundred thousand rows of a status. Memory is bounded by that: a group is held plain and encoded at once.
+4 MB, some hundred thousand rows of a status. Memory is bounded by that: a group is held plain and encoded at once.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import pyarrow as pa
 from airflow_monitoring_provider.definitions import CsvSettings, FileFormat
 from airflow_monitoring_provider.exceptions import OutputError
 from airflow_monitoring_provider.outputs.lines import csv_header, csv_lines
+from airflow_monitoring_provider.outputs.values import CODED
 
-_GROUP_BYTES = 8 * 2**20
+_GROUP_BYTES = 4 * 2**20
 
 
 class RowFile(Protocol):
@@ -28,23 +29,40 @@ class RowFile(Protocol):
 
 
 def open_rows(
-    sink: IO[bytes], form: FileFormat, schema: pa.Schema, csv: CsvSettings, *, distinct: str | None = None
+    sink: IO[bytes],
+    form: FileFormat,
+    schema: pa.Schema,
+    csv: CsvSettings,
+    *,
+    distinct: str | None = None,
+    coded: str | None = None,
 ) -> AbstractContextManager[RowFile]:
     """Rows of a stored schema into an open binary file; the file is whole when the block ends without an error.
 
     :param distinct: a column that hardly has a value twice, if one is known: Parquet gets no dictionary of it, which
         would hold a whole row group once more.
+    :param coded: a column of few texts, which may come as a dictionary of them; readers of the file find texts.
     """
-    return _parquet(sink, schema, distinct) if form is FileFormat.PARQUET else _csv(sink, schema, csv)
+    return _parquet(sink, schema, distinct, coded) if form is FileFormat.PARQUET else _csv(sink, schema, csv)
 
 
 @contextmanager
-def _parquet(sink: IO[bytes], schema: pa.Schema, distinct: str | None) -> Iterator[RowFile]:
+def _parquet(sink: IO[bytes], schema: pa.Schema, distinct: str | None, coded: str | None) -> Iterator[RowFile]:
     import pyarrow.parquet as pq
 
-    repeating = [name for name in schema.names if name != distinct]
-    writer = pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=repeating if distinct else True)
-    rows = _ParquetRows(writer)
+    place = schema.get_field_index(coded) if coded is not None else -1
+    if place >= 0 and pa.types.is_string(schema.field(place).type):
+        schema = schema.set(place, schema.field(place).with_type(CODED))
+    else:
+        place = -1
+    writer = pq.ParquetWriter(
+        sink,
+        schema,
+        compression="zstd",
+        use_dictionary=[name for name in schema.names if name != distinct] if distinct else True,
+        store_schema=place < 0,  # it would tell readers of dictionaries
+    )
+    rows = _ParquetRows(writer, place)
     try:
         yield rows
         rows.flush()
@@ -58,8 +76,9 @@ def _parquet(sink: IO[bytes], schema: pa.Schema, distinct: str | None) -> Iterat
 class _ParquetRows:
     """Gathers batches to row groups: a group for each batch would be a hundred times as many."""
 
-    def __init__(self, writer: Any) -> None:
+    def __init__(self, writer: Any, coded: int) -> None:
         self._writer = writer
+        self._coded = coded
         self._waiting: list[pa.RecordBatch] = []
         self._bytes = 0
 
@@ -73,9 +92,20 @@ class _ParquetRows:
 
     def flush(self) -> None:
         if self._waiting:
-            table = pa.Table.from_batches(self._waiting)
+            table = pa.Table.from_batches([self._encoded(batch) for batch in self._waiting]).unify_dictionaries()
             self._writer.write_table(table, row_group_size=table.num_rows)
         self._waiting, self._bytes = [], 0
+
+    def _encoded(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch with its column of few texts as Parquet's writer takes it."""
+        if self._coded < 0:
+            return batch
+        column = batch.column(self._coded)
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        elif column.type != CODED:  # fewer bytes a row, as long as it waits
+            column = pa.DictionaryArray.from_arrays(column.indices.cast(pa.int32()), column.dictionary)
+        return batch.set_column(self._coded, batch.schema.names[self._coded], column)
 
 
 @contextmanager

@@ -42,12 +42,15 @@ from airflow_monitoring_provider.profiles.arrays import (
     from_truth,
     from_values,
     is_text,
+    text_bytes,
     truth_values,
     valid_flags,
 )
 from airflow_monitoring_provider.profiles.instants import FIRST, INSTANT, LAST
 
 NAIVE = pa.timestamp("us")
+CODED = pa.dictionary(pa.int32(), pa.string())
+"""What writers are handed for texts of which there are few."""
 
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 _DAY = 86_400_000  # milliseconds
@@ -61,11 +64,17 @@ def unstorable_rows(batch: pa.RecordBatch) -> BoolArray:
     return storable(batch)[1]
 
 
-def storable(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, BoolArray]:
-    """The batch as it is written, by the table above, and the rows that lost a value."""
+def storable(batch: pa.RecordBatch, *, coded: str | None = None) -> tuple[pa.RecordBatch, BoolArray]:
+    """The batch as it is written, by the table above, and the rows that lost a value.
+
+    :param coded: a column of few texts that stays a dictionary where it is one.
+    """
     lost = np.zeros(batch.num_rows, dtype=np.bool_)
     columns = []
-    for column in batch.columns:
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if name == coded and _is_coded(column):
+            columns.append(column)
+            continue
         plain, missing = _storable_column(column)
         if missing is not None:
             lost |= missing
@@ -84,9 +93,13 @@ def told(batch: pa.RecordBatch, lost: BoolArray, status_column: str) -> pa.Recor
     if position < 0 or not lost.any():
         return batch
     statuses = batch.column(position)
+    coded = pa.types.is_dictionary(statuses.type)
+    if coded:
+        statuses = statuses.dictionary_decode()
     accepted = truth_values(pc.is_in(statuses, value_set=repeated(RowStatus.MONITORED.text, 1)))
     unstorable = repeated(RowStatus.UNSTORABLE_VALUE.text, len(batch))
     changed = pc.if_else(from_truth(lost & accepted), unstorable, statuses)
+    changed = changed.dictionary_encode() if coded else changed
     return batch.set_column(position, status_column, changed)
 
 
@@ -95,6 +108,13 @@ def repeated(text: str, count: int) -> pa.StringArray:
     data = text.encode()
     offsets = np.arange(count + 1, dtype=np.int32) * len(data)
     return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(data * count)])
+
+
+def _is_coded(column: pa.Array) -> bool:
+    """A dictionary of plain texts, each of which can be stored."""
+    if not pa.types.is_dictionary(column.type) or not pa.types.is_string(column.type.value_type):
+        return False
+    return not column.dictionary.null_count and _texts(column.dictionary)[1] is None
 
 
 def _storable_column(column: pa.Array) -> tuple[pa.Array, BoolArray | None]:
@@ -198,6 +218,9 @@ def _decimals(column: pa.Array) -> pa.Array:
 
 
 def _texts(column: pa.StringArray) -> tuple[pa.Array, BoolArray | None]:
+    data, _ = text_bytes(column)
+    if not data.size or (data.min() and data.max() < 128):  # ASCII without NUL: a look at every byte, of none in detail
+        return column, None
     broken = None
     try:
         column.validate(full=True)

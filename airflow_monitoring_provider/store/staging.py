@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import secrets
+import threading
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import IO, Any
@@ -32,7 +33,11 @@ class _Block:
 
 
 class StagedWriter:
-    """Writes one file block by block; leaving the context without :meth:`close` leaves no file."""
+    """Writes one file block by block; leaving the context without :meth:`close` leaves no file.
+
+    Sections may grow in threads of their own, all of which have ended when it is closed or left. Blocks of one section
+    keep their order; between those of others they lie as they come.
+    """
 
     def __init__(self, storage: Storage, claim: Claim, part: int) -> None:
         self._storage = storage
@@ -41,6 +46,7 @@ class StagedWriter:
             storage.file_name(claim.job_id, claim.token, f"{part}-{secrets.token_hex(8)}", "part"),
         )
         self._blocks: list[_Block] = []
+        self._turn = threading.Lock()
 
     def append(self, section: str, block: Any) -> None:
         """Add a block: any bytes-like object.
@@ -48,9 +54,10 @@ class StagedWriter:
         :raises StoreUnavailable: the storage cannot be written.
         """
         view = memoryview(block)
-        with self._storage.translated("write"):
+        noted = _Block(section, view.nbytes, hashlib.sha256(view).hexdigest())
+        with self._turn, self._storage.translated("write"):  # the index tells blocks in the order of their bytes
             self._file.write(view)
-        self._blocks.append(_Block(section, view.nbytes, hashlib.sha256(view).hexdigest()))
+            self._blocks.append(noted)
 
     def close(self, facts: Mapping[str, Any]) -> StagedFile:
         """Make the file whole.

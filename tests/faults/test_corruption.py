@@ -97,7 +97,7 @@ def test_a_spool_damaged_between_reading_and_writing_ends_the_attempt_and_nothin
         with bench.world(case) as world:
             victim = Child({"world": world.spec(), "who": "victim", "day": 1, "at": step, "do": "STOP"})
             assert victim.wait_until_frozen()
-            (spool,) = world.folder.glob("tmp/airflow-monitoring-spool-*/rows.arrow")
+            (spool,) = world.folder.glob("tmp/airflow-monitoring-spool-*/rows.*")
             put(spool, damage(spool.read_bytes()))
             victim.thaw()
             victim.wait()
@@ -115,7 +115,7 @@ def _spool_of(bench: Bench, case: Case, *, day: int, step: int) -> bytes:
     with bench.world(case) as world:
         other = Child({"world": world.spec(), "who": "other", "day": day, "at": step, "do": "STOP"})
         assert other.wait_until_frozen()
-        (spool,) = world.folder.glob("tmp/airflow-monitoring-spool-*/rows.arrow")
+        (spool,) = world.folder.glob("tmp/airflow-monitoring-spool-*/rows.*")
         data = spool.read_bytes()
         other.thaw()
         other.wait()

@@ -8,12 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
+from airflow_monitoring_provider.definitions import CsvSettings, FileFormat, FileOutput
 from airflow_monitoring_provider.exceptions import OutputUnavailable
-from airflow_monitoring_provider.jobs.spool import Spool, scratch_folder
+from airflow_monitoring_provider.jobs.spool import EncodedSpool, Spool, open_spool, scratch_folder
+from airflow_monitoring_provider.outputs.files import FileWriter
+from airflow_monitoring_provider.outputs.output import Attempt
 
 BATCH = pa.record_batch({"id": [1, None, 3], "text": ["a", "", None]})
+ATTEMPT = Attempt("definition", "job", None, None, 1, "store")
 DEAD = "from airflow_monitoring_provider.jobs.spool import scratch_folder; import os, sys; from pathlib import Path\n"
 DEAD += "folder = scratch_folder(Path(sys.argv[1])); print(folder.__enter__(), flush=True); os._exit(9)"
 
@@ -103,6 +109,60 @@ def test_every_changed_byte_of_a_spool_is_noticed(tmp_path: Path) -> None:
         assert parts[: len(found)] == found
     path.write_bytes(whole)
     assert parts == list(spool.batches())
+
+
+def encoded_spool(folder: Path, files: Path) -> tuple[EncodedSpool, FileWriter]:
+    """A finished spool of a Parquet file of three rows."""
+    output = FileOutput(type="file", url="out", format=FileFormat.PARQUET)
+    writer = FileWriter(LocalFileSystem(), str(files), output, CsvSettings(), status_column="text")
+    with open_spool(writer, BATCH.schema, folder) as spool:
+        assert isinstance(spool, EncodedSpool)
+        for part in (BATCH.slice(0, 2), BATCH.slice(2)):
+            spool.append(part)
+        spool.finish()
+    return spool, writer
+
+
+def test_a_file_that_was_made_beforehand_is_the_one_that_is_made_of_the_rows(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "files").mkdir()
+    spool, writer = encoded_spool(tmp_path / "spool", tmp_path / "files")
+
+    expected = writer.write([BATCH], ATTEMPT)
+    (path,) = tmp_path.glob("files/out/*/*.parquet")
+    whole = path.read_bytes()
+    assert BATCH == pq.read_table(path).to_batches()[0]
+    path.unlink()
+    assert expected == writer.write_encoded(spool.fill, ATTEMPT)
+    assert BATCH == pq.read_table(path).to_batches()[0]
+    assert len(whole) == path.stat().st_size
+
+
+@pytest.mark.parametrize("what", ["empty", "cut by a byte", "gone", "changed"])
+def test_a_file_made_beforehand_that_is_not_what_was_made_is_never_put_in_its_place(tmp_path: Path, what: str) -> None:
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "files").mkdir()
+    spool, writer = encoded_spool(tmp_path / "spool", tmp_path / "files")
+    writer.write([BATCH.slice(1)], ATTEMPT)
+    (path,) = tmp_path.glob("files/out/*/*.parquet")
+    before = path.read_bytes()
+    (waiting,) = (tmp_path / "spool").iterdir()
+    damage = DAMAGE | {"changed": lambda data: data[:40] + bytes([data[40] ^ 1]) + data[41:]}
+    damaged = damage[what](waiting.read_bytes())
+    waiting.unlink() if damaged is None else waiting.write_bytes(damaged)
+
+    with pytest.raises(OutputUnavailable, match=r"cannot be read back: .* the next attempt reads them anew"):
+        writer.write_encoded(spool.fill, ATTEMPT)
+    assert before == path.read_bytes()
+    assert [path] == [file for file in path.parent.iterdir() if not file.name.startswith(".")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_under_a_file_made_beforehand_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "rows.encoded").symlink_to("/dev/full")
+    with pytest.raises(OutputUnavailable, match="No space left on device; free space there or set TMPDIR"):
+        encoded_spool(tmp_path / "spool", tmp_path)
 
 
 def _written(batches: list[pa.RecordBatch]) -> bytes:

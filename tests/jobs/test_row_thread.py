@@ -1,4 +1,4 @@
-"""Rows that a thread logs while others are read: all of them, in order, and no error is lost."""
+"""Rows that a thread encodes while others are read: all of them, in order, and no error is lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from airflow_monitoring_provider.jobs.log_thread import LogThread
+from airflow_monitoring_provider.jobs.row_thread import RowThread
 from airflow_monitoring_provider.store.records import PredictionFile
 
 
@@ -22,6 +22,7 @@ class SlowLog:
 
     def __init__(self) -> None:
         self.values: list[int] = []
+        self.rows = Kept()
         self.threads: set[int] = set()
 
     def append(self, batch: pa.RecordBatch, statuses: np.ndarray) -> None:
@@ -48,22 +49,41 @@ def batch(first: int) -> tuple[pa.RecordBatch, np.ndarray]:
     return pa.RecordBatch.from_arrays([pa.array([first, first + 1, first + 2])], ["id"]), np.array([0, 1, 0], np.uint8)
 
 
+class Kept:
+    """A sink in memory that refuses a batch of which the first number is 100."""
+
+    def __init__(self) -> None:
+        self.values: list[int] = []
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        values = batch.column(0).to_pylist()
+        if values[0] == 100:
+            raise OSError("no space left")
+        self.values += values
+
+
+def append(thread: RowThread, first: int) -> None:
+    rows, statuses = batch(first)
+    thread.append(rows, statuses, rows)
+
+
 @pytest.mark.parametrize("aside", [True, False])
-def test_every_row_is_logged_in_order(aside: bool) -> None:
+def test_every_row_is_kept_and_logged_in_order(aside: bool) -> None:
     kept = SlowLog()
-    with LogThread(kept, aside=aside) as log:
+    with RowThread(kept.rows, kept, aside=aside) as log:
         for first in range(0, 60, 3):
-            log.append(*batch(first))
+            append(log, first)
         log.finish()
         assert [value for value in range(60) if value % 3 != 1] == kept.values
+        assert list(range(60)) == kept.rows.values
     assert aside == (threading.get_ident() not in kept.threads)
 
 
 def log_all(kept: SlowLog, firsts: list[int], *, aside: bool, ends_with: Exception | None = None) -> None:
     """Log batches, and end as reading does: all is logged, or something else went wrong."""
-    with LogThread(kept, aside=aside) as log:
+    with RowThread(kept.rows, kept, aside=aside) as log:
         for first in firsts:
-            log.append(*batch(first))
+            append(log, first)
         if ends_with is not None:
             raise ends_with
         log.finish()
@@ -71,11 +91,16 @@ def log_all(kept: SlowLog, firsts: list[int], *, aside: bool, ends_with: Excepti
 
 @pytest.mark.parametrize("aside", [True, False])
 @pytest.mark.parametrize("later", [[], [3], [3, 6, 9]])
-def test_an_error_of_the_log_ends_the_reading_and_nothing_is_logged_after_it(aside: bool, later: list[int]) -> None:
+@pytest.mark.parametrize("refused", [-9, 100])
+def test_an_error_of_the_log_or_the_sink_ends_the_reading_and_nothing_comes_after_it(
+    aside: bool, later: list[int], refused: int
+) -> None:
     kept = SlowLog()
     with pytest.raises(OSError, match="no space left"):
-        log_all(kept, [0, -9, *later], aside=aside)
+        log_all(kept, [0, refused, *later], aside=aside)
     assert [0, 2] == kept.values
+    assert [0, 1, 2] == kept.rows.values[:3]
+    assert not set(later) & set(kept.rows.values)
 
 
 def test_nobody_writes_to_the_log_once_an_error_elsewhere_has_ended_the_reading() -> None:
@@ -83,4 +108,4 @@ def test_nobody_writes_to_the_log_once_an_error_elsewhere_has_ended_the_reading(
     with pytest.raises(KeyError):
         log_all(kept, [0], aside=True, ends_with=KeyError("a column"))
     assert [0, 2] == kept.values
-    assert not [each for each in threading.enumerate() if each.name.startswith("monitoring-log-rows")]
+    assert not [each for each in threading.enumerate() if each.name.startswith("monitoring-rows")]
