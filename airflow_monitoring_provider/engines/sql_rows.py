@@ -93,7 +93,8 @@ class SelectedRows:
         columns: list[Expression] = [rows.c[name] for name in self.schema.names]
         if self.selection.connection.dialect.name == "sqlite":
             shown = [_shown(column, field.type) for column, field in zip(columns, self.schema, strict=True)]
-            return [sa.func.count(), getattr(sa.func, _DIGEST)(*shown, type_=sa.Text())]
+            told = getattr(sa.func, _DIGEST)(*shown, type_=sa.Text())
+            return [sa.func.count(), sa.func.coalesce(told, "")]  # null of no rows
         whole = sa.cast(sa.func.row(*columns), sa.Text())
         lanes = [sa.func.hashtextextended(whole, sa.literal(seed, sa.BigInteger())) for seed in (1, 2)]
         return [sa.func.count(), *(sa.func.coalesce(sa.func.sum(lane), 0) for lane in lanes)]

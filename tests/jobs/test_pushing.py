@@ -218,6 +218,18 @@ def test_a_retry_replaces_rows_that_stay_and_other_windows_keep_theirs(world: An
     assert [100, 406] == sorted(Counter(row[JOB_COLUMN] for row in world.rows("read")).values())
 
 
+@pytest.mark.parametrize("day", [None, 1])
+def test_a_window_without_rows_gets_an_output_without_rows(
+    world: Any, define: Any, tools: Any, day: int | None
+) -> None:
+    world.table("scores", [] if day is None else tools.day_rows(day, dirty=False))
+    timed = WRITTEN | {"timestamp_column": "at"}
+    read = world.run(define(**timed, name="read", engine="arrow"))
+    pushed = world.run(define(**timed, name="pushed", engine="sql"))
+
+    assert (0, 0, read.content_hash) == (pushed.rows, pushed.output_rows, pushed.content_hash)
+
+
 def test_rows_that_changed_since_their_profile_are_not_written(world: Any, define: Any, tools: Any) -> None:
     world.table("scores", odd_rows(tools), COPIED)
     definition = define(**WRITTEN | {"passthrough_columns": ["region"]}, name="pushed", engine="sql")
