@@ -145,6 +145,8 @@ def claim_job(
         count = len(parts.parts)
         store.cut(claim, count, plan.to_bytes(), b"" if reference.profile is None else to_bytes(reference.profile))
         progress.note(f"cut into {count} parts")
+        if definition.engine == "auto":
+            progress.note("rows are read, because a database counts no parts")
     return tuple(PartReference(claim.job_id, claim.token, part, count) for part in range(count))
 
 

@@ -137,6 +137,17 @@ def test_a_query_without_identifiers_and_output_is_cut_by_a_column(world: Any, d
     assert 0 < one[0]["rows"] < 300
 
 
+def test_engine_auto_reads_parts_and_says_so(small_world: Any, define: Any, tools: Any) -> None:
+    small_world.table("scores", tools.day_rows(0, 40, dirty=False))
+    read = small_world.run_in_parts(define(), {"count": 2})
+    done = small_world.run_in_parts(define(name="auto", engine="auto"), {"count": 2})
+    told = [line.line for line in small_world.store.job(done.job_id).log]
+    assert (1, read.content_hash) == (
+        told.count("rows are read, because a database counts no parts"),
+        done.content_hash,
+    )
+
+
 def test_a_key_that_the_database_puts_in_no_order_is_an_error(postgres_world: Any, define: Any, tools: Any) -> None:
     rows = [row | {"key": {"a": row["id"]}} for row in tools.day_rows(0, 40, dirty=False)]
     postgres_world.table("scores", rows, {**tools.COLUMNS, "key": sa.JSON()})
