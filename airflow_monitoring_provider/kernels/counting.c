@@ -22,7 +22,7 @@ enum { LANES = 4, SMALL = 1024, STRETCH = 1 << 16 };
     {                                                                                                                 \
         uint32_t tables[LANES][SMALL];                                                                                \
         int small = size <= SMALL;                                                                                    \
-        int64_t outside = n;                                                                                          \
+        int64_t outside = n, seen = 0;                                                                                \
         for (int64_t start = 0; start < n && outside == n; start += STRETCH) {                                        \
             int64_t end = n - start < STRETCH ? n : start + STRETCH;                                                  \
             if (small)                                                                                                \
@@ -43,7 +43,7 @@ enum { LANES = 4, SMALL = 1024, STRETCH = 1 << 16 };
                         tables[j & (LANES - 1)][place]++;                                                             \
                     else                                                                                              \
                         counts[place]++;                                                                              \
-                    ++*counted;                                                                                       \
+                    seen++;                                                                                           \
                 }                                                                                                     \
             }                                                                                                         \
             if (small)                                                                                                \
@@ -51,6 +51,7 @@ enum { LANES = 4, SMALL = 1024, STRETCH = 1 << 16 };
                     for (int64_t place = 0; place < size; place++)                                                    \
                         counts[place] += tables[lane][place];                                                         \
         }                                                                                                             \
+        *counted += seen;                                                                                             \
         return outside;                                                                                               \
     }
 
