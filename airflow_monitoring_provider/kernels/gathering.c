@@ -141,25 +141,26 @@ static inline int sum_up(struct lanes *sums, const double *values, int64_t n, do
 }
 
 /* Counts the codes of n values in the table; what it does not hold goes to `rest`. */
-static inline void count_codes(struct gathering *g, const double *values, int64_t n)
+static inline void count_codes(struct gathering *g, const double *restrict values, int64_t n)
 {
-    int64_t *table = g->table;
+    int64_t *restrict table = g->table;
+    double *restrict rest = g->rest + g->outside;
     uint64_t low = (uint64_t)g->low, width = (uint64_t)g->width;
     int shift = (int)g->shift;
-    int64_t outside = g->outside, zero = 0;
+    int64_t outside = 0, zero = 0;
     uint64_t second = g->folded ? width : 0, beyond = g->folded ? 0 : ~(uint64_t)0;
     for (int64_t i = 0; i < n; i++) {
         double value = values[i] + 0.0; /* -0.0 becomes 0.0 */
         uint64_t bits = bits_of(value), below = 0 - (bits >> 63), place;
-        zero += value == 0.0;
+        zero += bits == 0;
         place = ((bits & MAGNITUDE) >> shift) - low;
         place |= below & beyond; /* a table without a second one holds nothing below zero */
         if (place < width)
             table[place + (below & second)]++;
         else
-            g->rest[outside++] = values[i];
+            rest[outside++] = values[i];
     }
-    g->outside = outside;
+    g->outside += outside;
     g->zero += zero;
 }
 
