@@ -175,11 +175,12 @@ def combine(p_values: Sequence[float], weights: Sequence[float]) -> float:
 
     Exact for independent ones and for small p in general; one tiny p gives ``p sum(weights) / its weight``.
     """
-    p: npt.NDArray[np.float64] = np.clip(np.asarray(p_values, np.float64), 1e-300, 1 - _TINY)
-    share = np.asarray(weights, np.float64) / np.sum(weights)
+    p: Floats = np.minimum(np.maximum(np.asarray(p_values, np.float64), 1e-300), 1 - _TINY)
+    share = np.asarray(weights, np.float64)
+    share = share / share.sum()
     with np.errstate(over="ignore"):
         scores = np.where(p < _TINY, 1 / (np.pi * p), np.tan((0.5 - p) * np.pi))
-    total = float(np.sum(share * scores))
+    total = float((share * scores).sum())
     if total > 1 / _TINY:
         return float(min(1 / (np.pi * total), 1.0))
     return float(0.5 - math.atan(total) / math.pi)

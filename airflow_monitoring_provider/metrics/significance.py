@@ -70,7 +70,7 @@ def chi_square(reference: Counts, current: Counts) -> TestResult:
         return TestResult("chi_square", 0.0, 1.0, 0)
     expected = together * (n / (n + m))
     # (o - e)^2 / e_R + (o - e)^2 / e_C = (o - e)^2 / e_R * (1 + n / m): the two rows' residuals differ in sign only.
-    statistic = float(np.sum((observed - expected) ** 2 / expected) * (1 + n / m))
+    statistic = float(((observed - expected) ** 2 / expected).sum() * (1 + n / m))
     return TestResult("chi_square", statistic, float(chdtrc(degrees, statistic)), degrees)
 
 
@@ -273,11 +273,11 @@ def _pelz_good_cdf(z: float, size: int) -> float:
     odd, even = _ODD, _EVEN
     odd_weight, even_weight = np.exp(-odd / (2 * z * z)), np.exp(-even / (2 * z * z))
     z2, z4, z6 = z**2, z**4, z**6
-    k0 = np.sum(odd_weight) / z
-    k1 = np.sum((odd - z2) * odd_weight) / (6 * z4)
-    k2 = np.sum((6 * z6 + 2 * z4 + (2 * z4 - 5 * z2) * odd + (1 - 2 * z2) * odd**2) * odd_weight) / (72 * z**7)
-    k2 -= np.sum(even * even_weight) / (36 * z**3)
+    k0 = odd_weight.sum() / z
+    k1 = ((odd - z2) * odd_weight).sum() / (6 * z4)
+    k2 = ((6 * z6 + 2 * z4 + (2 * z4 - 5 * z2) * odd + (1 - 2 * z2) * odd**2) * odd_weight).sum() / (72 * z**7)
+    k2 -= (even * even_weight).sum() / (36 * z**3)
     sixth = (5 - 30 * z2) * odd**3 + (212 * z4 - 60 * z2) * odd**2 + (135 * z4 - 96 * z6) * odd - 30 * z6 - 90 * z**8
-    k3 = np.sum(sixth * odd_weight) / (6480 * z**10)
-    k3 += np.sum((3 * even * z2 - even**2) * even_weight) / (216 * z6)
+    k3 = (sixth * odd_weight).sum() / (6480 * z**10)
+    k3 += ((3 * even * z2 - even**2) * even_weight).sum() / (216 * z6)
     return math.sqrt(np.pi / 2) * float(k0 + k1 / math.sqrt(size) + k2 / size + k3 / size**1.5)

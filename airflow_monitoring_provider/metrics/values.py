@@ -79,10 +79,13 @@ class MetricValue:
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(MetricValue))
-_all_of = operator.attrgetter(*_FIELDS)
+_PLACES = {field.name: place for place, field in enumerate(dataclasses.fields(MetricValue))}
+_all_of = operator.attrgetter(*_PLACES)
 
 
-def changed(value: MetricValue, **changes: Any) -> MetricValue:
+def changed(value: MetricValue, /, **changes: Any) -> MetricValue:
     """``dataclasses.replace`` in half its time, for changes that every value of a batch goes through."""
-    return MetricValue(**{**dict(zip(_FIELDS, _all_of(value), strict=True)), **changes})
+    fields = list(_all_of(value))
+    for name, changed_to in changes.items():
+        fields[_PLACES[name]] = changed_to
+    return MetricValue(*fields)

@@ -202,6 +202,29 @@ def test_the_binning_id_names_baseline_scheme_and_parameters_and_not_the_batch()
     assert 5 == len({name, *others})
 
 
+def test_binning_ids_stay_those_of_stored_results() -> None:
+    odd = ["it's", 'say "so"', 'it\'s "both"', "'", '"', "a", "a b", "ab", "a\\b", "é", "\u202e", "", "True", "#1"]
+    many = [f"level {n}" for n in range(40)]
+
+    assert "discrete-9cf6ca3992ab6978" == cut(levels(*odd, *odd, "a"), RULE).id
+    assert "discrete-00fee359fdb11890" == cut(levels(*many, cap=8), BinningRule(max_levels=5)).id
+    assert "discrete-5742bc63e52b98ed" == cut(levels(*many, level_names="drop"), RULE).id
+    assert "quantile-a43c15a5afd46492" == cut(numbers(np.arange(5000) / 7), RULE).id
+
+
+def test_edges_of_coarse_numbers_are_the_bounds_of_buckets_nearest_to_the_quantiles() -> None:
+    baseline = numbers(np.random.default_rng(3).lognormal(size=5000), buckets=64)
+    histogram = baseline.histogram
+    assert histogram is not None
+    below = np.concatenate(([0], np.cumsum(histogram.counts)))
+    light = bool((histogram.counts * 10 < 5000).all())
+
+    places = [int(np.abs(below - share * 5000).argmin()) for share in np.arange(1, 10) / 10]
+
+    assert light
+    assert tuple(histogram.lower_edges()[sorted(set(places))].tolist()) == cut(baseline, RULE).edges
+
+
 @given(st.lists(st.floats(-1e300, 1e300), min_size=20, max_size=120), st.data())
 def test_no_order_of_rows_changes_a_cell(values: list[float], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(values))

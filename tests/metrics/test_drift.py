@@ -243,6 +243,19 @@ def test_a_million_levels_are_compared_in_bounded_cells() -> None:
     assert 1002 >= values["psi"].details["cells"]
 
 
+def test_what_moved_most_comes_first_and_of_two_that_moved_as_much_the_first_label() -> None:
+    before = {f"level {n:02d}": 10 for n in reversed(range(30))}
+    after = {f"level {n:02d}": 10 + n % 4 for n in range(30)}
+    n, m = sum(before.values()), sum(after.values())
+    expected = sorted(before, key=lambda level: (-round(abs(after[level] / m - before[level] / n), 12), level))[:5]
+
+    sides = (levels(*(level for level, rows in side.items() for _ in range(rows))) for side in (before, after))
+    moved = drift(*sides)["psi"].details["moved"]
+
+    assert expected == [entry["cell"] for entry in moved]
+    assert 1 == len({(entry["reference"], entry["current"]) for entry in moved})
+
+
 def test_the_value_says_what_moved_and_names_levels_only_when_it_may() -> None:
     reference, current = levels(*"aaaabbbbccd"), levels(*"aaaaaaaaabx\n"[:11], "\n")
 
