@@ -26,12 +26,12 @@ _PRIMARY, _QUALITY = "primary", "quality"
 
 def adjusted(values: Sequence[MetricValue], method: Adjustment = Adjustment.BH) -> list[MetricValue]:
     """The values, in their order, with ``adjusted_p_value`` where they have a value and a p-value."""
-    primaries = {(v.column, v.segment): place for place, v in enumerate(values) if v.primary and _tested(v)}
+    tested = [place for place, v in enumerate(values) if v.p_value is not None and v.value is not None]
+    primaries = {(values[place].column, values[place].segment): place for place in tested if values[place].primary}
     families: dict[Hashable, list[int]] = collections.defaultdict(list)
     followers: dict[int, int] = {}
-    for place, value in enumerate(values):
-        if not _tested(value):
-            continue
+    for place in tested:
+        value = values[place]
         leader = primaries.get((value.column, value.segment))
         if leader is not None and leader != place and _same_test(value, values[leader]):
             followers[place] = leader
@@ -46,10 +46,6 @@ def adjusted(values: Sequence[MetricValue], method: Adjustment = Adjustment.BH) 
     for place, leader in followers.items():
         result[place] = changed(values[place], adjusted_p_value=result[leader].adjusted_p_value)
     return result
-
-
-def _tested(value: MetricValue) -> bool:
-    return value.p_value is not None and value.value is not None
 
 
 def _same_test(value: MetricValue, leader: MetricValue) -> bool:

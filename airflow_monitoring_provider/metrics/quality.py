@@ -255,9 +255,7 @@ def _out_of_range(sides: _Sides, reference: ColumnProfile, share: float | None) 
     low, high = reference.minimum, reference.maximum
     if histogram is None or share is None or low is None or high is None:
         return sides.value(name, None, reason=Reason.NO_DATA)
-    below = int(histogram.upper_edges().searchsorted(float(low)))
-    above = int(histogram.lower_edges().searchsorted(float(high), side="right"))
-    hits = int(histogram.counts[:below].sum() + histogram.counts[above:].sum())
+    hits = histogram.counts_outside(float(low), float(high))
     interval = wilson_interval(hits, histogram.total)
     return sides.value(
         name,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ Outside = npt.NDArray[np.bool_] | None
 DEFAULT_BUCKETS = 2048
 
 _FEW = 8
+_NO_SHARE = "quantiles must lie between 0 and 1"
 _MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 _LARGEST = int(np.array(np.finfo(np.float64).max).view(np.int64))
 _HALF = int(np.array(0.5).view(np.int64))
@@ -162,7 +164,18 @@ class Histogram:
 
     def quantile(self, q: float) -> float:
         """One quantile; see :meth:`quantiles`."""
-        return float(self.quantiles(q)[0])
+        if not 0 <= q <= 1:
+            raise ValueError(_NO_SHARE)
+        if not self.total:
+            return math.nan
+        position = q * (self.total - 1)
+        below = math.floor(position)
+        part = position - below
+        a, b = self._in_order(np.array([below, below + 1])).tolist()
+        gap = b - a
+        if math.isinf(gap):
+            return float(a * (1.0 - part) + b * part)
+        return float(a + gap * part if part < 0.5 else b - gap * (1.0 - part))
 
     def quantiles(self, qs: npt.ArrayLike) -> FloatArray:
         """``numpy.quantile(values, qs, method="linear")``: equal when exact, else within half a bucket; NaN when empty.
@@ -171,16 +184,28 @@ class Histogram:
         """
         wanted = np.atleast_1d(np.asarray(qs, np.float64))
         if not ((wanted >= 0) & (wanted <= 1)).all():
-            raise ValueError("quantiles must lie between 0 and 1")
+            raise ValueError(_NO_SHARE)
         if not self.total:
             return np.full(wanted.shape, np.nan)
         position = wanted * (self.total - 1)
         below = np.floor(position)
         part = position - below
-        reached = self.counts.cumsum()
-        places = reached.searchsorted(np.concatenate((below, below + 1)), side="right")
-        values = self.middles(self.codes[np.minimum(places, self.codes.size - 1)])
-        return _interpolate(values[: below.size], values[below.size :], part)
+        return _interpolate(self._in_order(below), self._in_order(below + 1), part)
+
+    def counts_outside(self, low: float, high: float) -> int:
+        """How many values lie in buckets wholly below ``low`` or wholly above ``high`` (finite doubles)."""
+        if self.mirrored:
+            below = self.upper_edges().searchsorted(low)
+            above = self.lower_edges().searchsorted(high, side="right")
+        else:
+            first, last = self._codes_of(np.array([low, high])).tolist()
+            below, above = self.codes.searchsorted(first), self.codes.searchsorted(last, side="right")
+        return int(self.counts[:below].sum() + self.counts[above:].sum())
+
+    def _in_order(self, places: IntArray | FloatArray) -> FloatArray:
+        """The values at places of their order, the last one beyond its end."""
+        buckets = self.counts.cumsum().searchsorted(places, side="right")
+        return self.middles(self.codes[np.minimum(buckets, self.codes.size - 1)])
 
     def _upper_edges(self, codes: IntArray) -> FloatArray:
         return _decode((codes << self.shift) | np.int64((1 << self.shift) - 1), self.mirrored, up=False)

@@ -249,8 +249,8 @@ def test_what_moved_most_comes_first_and_of_two_that_moved_as_much_the_first_lab
     n, m = sum(before.values()), sum(after.values())
     expected = sorted(before, key=lambda level: (-round(abs(after[level] / m - before[level] / n), 12), level))[:5]
 
-    sides = (levels(*(level for level, rows in side.items() for _ in range(rows))) for side in (before, after))
-    moved = drift(*sides)["psi"].details["moved"]
+    sides = [levels(*(level for level, rows in side.items() for _ in range(rows))) for side in (before, after)]
+    moved = drift(sides[0], sides[1])["psi"].details["moved"]
 
     assert expected == [entry["cell"] for entry in moved]
     assert 1 == len({(entry["reference"], entry["current"]) for entry in moved})
