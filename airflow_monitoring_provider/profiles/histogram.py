@@ -6,8 +6,8 @@ when more are, one more bit goes until they fit. No baseline, no parameters, no 
 or merge tree of the same values gives the same bytes. Relatives: HdrHistogram, DDSketch's uniform collapse,
 OpenTelemetry's exponential histogram.
 
-Relative precision is spent near zero. For probabilities the ``mirrored`` form spends it at both ends: above one half
-the code is ``2 code(0.5) - code(1 - x)``, where ``1 - x`` is exact (Sterbenz) and the order of the values is kept.
+Relative precision is spent near zero; the ``mirrored`` form, for probabilities, spends it at both ends of [0, 1]
+(:mod:`.order_codes`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from airflow_monitoring_provider.kernels.gathering import Rows, Table, can_gather
 from airflow_monitoring_provider.profiles import buckets as kernel
 from airflow_monitoring_provider.profiles import scratch
+from airflow_monitoring_provider.profiles.order_codes import MAGNITUDE, code_of, decode, encode
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -32,9 +33,6 @@ DEFAULT_BUCKETS = 2048
 
 _FEW = 8
 _NO_SHARE = "quantiles must lie between 0 and 1"
-_MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
-_LARGEST = int(np.array(np.finfo(np.float64).max).view(np.int64))
-_HALF = int(np.array(0.5).view(np.int64))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,7 +90,7 @@ class Histogram:
 
     def lower_edges(self) -> FloatArray:
         """The smallest double of each bucket; equal to :meth:`upper_edges` when exact."""
-        return _decode(self.codes << self.shift, self.mirrored, up=True)
+        return decode(self.codes << self.shift, self.mirrored, up=True)
 
     def upper_edges(self) -> FloatArray:
         """The largest double of each bucket (inclusive)."""
@@ -104,7 +102,7 @@ class Histogram:
 
     def middles(self, codes: IntArray) -> FloatArray:
         """The middle of any buckets of this precision, by their codes; see :meth:`representatives`."""
-        lower = _decode(codes << self.shift, self.mirrored, up=True)
+        lower = decode(codes << self.shift, self.mirrored, up=True)
         if self.exact:
             return lower
         upper = self._upper_edges(codes)
@@ -149,7 +147,7 @@ class Histogram:
         if self.exact:
             return points + 0.0
         inside = np.isfinite(points) & ((points >= 0) & (points <= 1) if self.mirrored else True)
-        moved = _decode(self._codes_of(points) << self.shift, self.mirrored, up=True)
+        moved = decode(self._codes_of(points) << self.shift, self.mirrored, up=True)
         return np.where(inside, moved, points)
 
     def cdf(self, points: npt.ArrayLike) -> FloatArray:
@@ -208,7 +206,7 @@ class Histogram:
         return self.middles(self.codes[np.minimum(buckets, self.codes.size - 1)])
 
     def _upper_edges(self, codes: IntArray) -> FloatArray:
-        return _decode((codes << self.shift) | np.int64((1 << self.shift) - 1), self.mirrored, up=False)
+        return decode((codes << self.shift) | np.int64((1 << self.shift) - 1), self.mirrored, up=False)
 
     def _join(self, others: tuple[Histogram, ...]) -> Histogram:
         parts = (self, *others)
@@ -235,8 +233,8 @@ class Histogram:
 
     def _codes_of(self, points: FloatArray) -> IntArray:
         if self.mirrored:
-            return np.where(points < 0, -1, _encode(np.clip(points, 0.0, 1.0), True) + (points > 1)) >> self.shift
-        return _encode(points, False) >> self.shift
+            return np.where(points < 0, -1, encode(np.clip(points, 0.0, 1.0), True) + (points > 1)) >> self.shift
+        return encode(points, False) >> self.shift
 
 
 class HistogramBuilder:
@@ -302,7 +300,7 @@ class HistogramBuilder:
         """Count values of a block of ``size`` whose others the table holds already; zeros are the caller's business."""
         if not rest.size:
             return
-        codes = _encode(rest, self._mirrored)
+        codes = encode(rest, self._mirrored)
         codes >>= self._shift
         if self._dense is None and self._codes.size:
             if self._known is None:
@@ -327,30 +325,30 @@ class HistogramBuilder:
     def _count_above(self, dense: kernel.DenseCounts, values: FloatArray, low: float, high: float) -> Outside:
         """Values above zero: their bits are their codes."""
         heights = np.right_shift(values.view(np.int64), self._shift, out=scratch.wholes(0, values.size))
-        return dense.add(heights, None, _bits(low) >> self._shift, _bits(high) >> self._shift)
+        return dense.add(heights, None, code_of(low) >> self._shift, code_of(high) >> self._shift)
 
     def _count_signed(self, dense: kernel.DenseCounts, values: FloatArray, low: float, high: float) -> Outside:
         """Of a negative value the code of its magnitude is the complement of its own, so codes need not be put in
         order first.
         """
-        heights = np.bitwise_and(values.view(np.int64), _MAGNITUDE, out=scratch.wholes(0, values.size))
+        heights = np.bitwise_and(values.view(np.int64), MAGNITUDE, out=scratch.wholes(0, values.size))
         least = int(heights.min())
         if not least:
             self.zeros += values.size - int(np.count_nonzero(heights))
             values = np.add(values, 0.0, out=scratch.doubles(1, values.size))  # turns -0.0 into 0.0
         below = np.right_shift(values.view(np.int64), 63, out=scratch.wholes(1, values.size)) if low < 0.0 else None
         heights >>= self._shift
-        return dense.add(heights, below, least >> self._shift, _bits(max(-low, high)) >> self._shift)
+        return dense.add(heights, below, least >> self._shift, code_of(max(-low, high)) >> self._shift)
 
     def _count_mirrored(self, dense: kernel.DenseCounts, values: FloatArray, low: float, high: float) -> Outside:
-        heights = _encode(values, True)
+        heights = encode(values, True)
         heights >>= self._shift
-        lowest, highest = (int(code) >> self._shift for code in _encode(np.array([low, high]), True))
+        lowest, highest = (int(code) >> self._shift for code in encode(np.array([low, high]), True))
         return dense.add(heights, None, lowest, highest)
 
     def update_counts(self, values: FloatArray, counts: IntArray) -> None:
         """Count ``values[i]`` (finite, in any order) ``counts[i]`` (> 0) times."""
-        codes = _encode(values, self._mirrored) >> self._shift
+        codes = encode(values, self._mirrored) >> self._shift
         self._add(*kernel.add_up(codes, counts))
         self._settle()
 
@@ -374,45 +372,6 @@ class HistogramBuilder:
             self._codes, self._counts = kernel.drop_bits(self._codes, self._counts, extra)
             self._shift += extra
         self._dense = kernel.DenseCounts.over(self._codes)
-
-
-def _encode(values: FloatArray, mirrored: bool) -> IntArray:
-    """Order codes as a fresh int64 array; ``mirrored`` values must lie in [0, 1]."""
-    if mirrored:
-        above = values > 0.5
-        folded: IntArray = (np.minimum(values, 1.0 - values) + 0.0).view(np.int64)
-        flip = above.astype(np.int64)
-        np.negative(flip, out=flip)
-        folded ^= flip  # -1 - code above one half, the code itself below
-        flip &= 2 * _HALF + 1
-        folded += flip
-        return folded
-    codes = (values + 0.0).view(np.int64)  # adding zero turns -0.0 into 0.0
-    if codes.size and codes.min() < 0:
-        codes ^= (codes >> 63) & _MAGNITUDE
-    return codes
-
-
-def _bits(value: float) -> int:
-    """Of a double that is not below zero: its code."""
-    return int(np.float64(value + 0.0).view(np.int64))
-
-
-def _decode(codes: IntArray, mirrored: bool, *, up: bool) -> FloatArray:
-    """The doubles of order codes; a mirrored code between two doubles gives the next one up or down."""
-    if not mirrored:
-        clipped = np.minimum(np.maximum(codes, -_LARGEST - 1), _LARGEST)
-        clipped -= clipped == -1  # the code of -0.0, which is never counted
-        bits: IntArray = clipped ^ ((clipped >> 63) & _MAGNITUDE)
-        return bits.view(np.float64) + 0.0
-    clipped = np.minimum(np.maximum(codes, 0), 2 * _HALF)
-    above = clipped > _HALF
-    small = np.where(above, 2 * _HALF - clipped, clipped).view(np.float64)
-    values = np.where(above, 1.0 - small, small)
-    rest = 1.0 - values
-    if up:
-        return np.where(above & (rest > small), np.nextafter(values, 2.0), values)
-    return np.where(above & (rest < small), np.nextafter(values, 0.0), values)
 
 
 def _interpolate(a: FloatArray, b: FloatArray, part: FloatArray) -> FloatArray:

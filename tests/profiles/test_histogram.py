@@ -47,6 +47,26 @@ def test_buckets_are_disjoint_intervals_that_hold_their_values(values: list[floa
     assert ((array >= lower) & (array <= upper)).sum(axis=0).tolist() == histogram.counts.tolist()
 
 
+@given(st.data(), st.booleans(), st.integers(2, 30))
+def test_what_lies_outside_bounds_is_in_buckets_wholly_outside(
+    data: st.DataObject, mirrored: bool, buckets: int
+) -> None:
+    kind = unit if mirrored else finite
+    histogram = Histogram.of(data.draw(st.lists(kind, min_size=1, max_size=80)), buckets, mirrored=mirrored)
+    low, high = sorted(data.draw(st.tuples(finite | unit, finite | unit)))
+
+    outside = (histogram.upper_edges() < low) | (histogram.lower_edges() > high)
+
+    assert int(histogram.counts[outside].sum()) == histogram.counts_outside(low, high)
+
+
+@given(st.lists(finite, min_size=1, max_size=80), st.integers(2, 30), st.floats(0, 1))
+def test_one_quantile_is_what_several_are(values: list[float], buckets: int, q: float) -> None:
+    histogram = Histogram.of(values, buckets)
+
+    assert histogram.quantiles([q]).tolist() == [histogram.quantile(q)]
+
+
 @given(st.lists(unit, min_size=1, max_size=80), st.integers(2, 30), st.lists(unit, max_size=5))
 def test_mirrored_buckets_are_in_value_order(values: list[float], buckets: int, edges: list[float]) -> None:
     histogram = Histogram.of(values, buckets, mirrored=True)
