@@ -79,7 +79,7 @@ COMPILE = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_
 
 lock: $(STAMP) ## Pin the dependencies again; LOCK_ARGS=--upgrade takes newer versions
 	@$(COMPILE) --group pyproject.toml:bootstrap --output-file requirements-bootstrap.lock
-	@$(COMPILE) --extra postgres --extra demo --group test --group lint pyproject.toml --output-file requirements.lock
+	@$(COMPILE) --extra adbc --extra postgres --extra demo --group test --group lint pyproject.toml --output-file requirements.lock
 
 # The stamp is younger than what it was made from, so an unchanged checkout costs one comparison. pip installs the few
 # packages of the bootstrap lock; uv then installs the rest in a quarter of pip's time, and where uv cannot (a mirror

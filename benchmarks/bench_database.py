@@ -2,12 +2,13 @@
 
     python benchmarks/bench_database.py --rows 200000 --runs 1 --only read sqlite
 
-Sections: PostgreSQL read (peers: the same rows as binary COPY, drained and dropped; the ADBC driver's Arrow batches),
-PostgreSQL push-down (peers: the best queries known here that give the same buckets, written by hand; how fine these are
-is told to them beforehand, and what they found is compared with the profile), PostgreSQL write
-of row statuses (peer: a bare COPY of the same rows), SQLite read (peers: ``fetchmany`` into Arrow arrays, and ADBC),
-and the same PostgreSQL behind a line of limited bandwidth: reading beside push-down. The rows are those of
-``workload.py``; the server is the test group's own. Busy are seconds on processors of client and server together.
+Sections: PostgreSQL read (peers: the same rows as binary COPY, drained and dropped; the ADBC driver's Arrow batches;
+beside them a profile of rows from a connection of type ``adbc``), PostgreSQL push-down (peers: the best queries known
+here that give the same buckets, written by hand; how fine these are is told to them beforehand, and what they found is
+compared with the profile), PostgreSQL write of row statuses (peer: a bare COPY of the same rows), SQLite read (peers:
+``fetchmany`` into Arrow arrays, and ADBC), and the same PostgreSQL behind a line of limited bandwidth: reading beside
+push-down. The rows are those of ``workload.py``; the server is the test group's own. Busy are seconds on processors of
+client and server together.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def main() -> None:
             measure.run(measure.child("load", target, parquet))
         print(measure.machine(), f"; {rows:,} rows", flush=True)
         if "read" in options.only:
-            names = dict.fromkeys(("drain", "adbc_read", "copy_read", "copy_profile"), url)
+            names = dict.fromkeys(("drain", "adbc_read", "adbc_profile", "copy_read", "copy_profile"), url)
             section("PostgreSQL: reading", names, runs, "drain", {"copy_profile": 1.5})
         if "push-down" in options.only:
             measure.run(measure.child("note_buckets", url))
@@ -65,7 +66,7 @@ def main() -> None:
             names = {"bare_copy": url, "written": url}
             section("PostgreSQL: writing a million statuses", names, runs, "bare_copy", {"written": 1.3})
         if "sqlite" in options.only:
-            names = dict.fromkeys(("fetch_arrow", "adbc_read", "lite_read", "lite_profile"), lite)
+            names = dict.fromkeys(("fetch_arrow", "adbc_read", "adbc_profile", "lite_read", "lite_profile"), lite)
             section("SQLite", names, runs, "fetch_arrow", {"lite_profile": 1.3})
         if "line" in options.only:
             slow_lines(directory, Path(folder) / "line", min(rows, options.line_rows), options.line_runs)
@@ -206,6 +207,26 @@ def _source(url: str) -> Any:
     return SqlSource(sa.create_engine(url), SqlIntake(type="jdbc", data_store_id="rows", table="rows"))
 
 
+def _arrow_source(url: str) -> Any:
+    from airflow_monitoring_provider.definitions import SqlIntake
+    from airflow_monitoring_provider.intake.adbc_dialect import open_adbc
+    from airflow_monitoring_provider.intake.sql import SqlSource
+
+    connect, place = _adbc(url)
+    return SqlSource(open_adbc(lambda: connect(place)), SqlIntake(type="jdbc", data_store_id="rows", table="rows"))
+
+
+def _adbc(url: str) -> tuple[Callable[[str], Any], str]:
+    """How the ADBC driver of a database is connected to it."""
+    if url.startswith("sqlite"):
+        from adbc_driver_sqlite import dbapi as sqlite
+
+        return sqlite.connect, url.removeprefix("sqlite:///")
+    from adbc_driver_postgresql import dbapi as postgresql
+
+    return postgresql.connect, url.replace("+psycopg", "")
+
+
 def _timed(work: Any, url: str) -> dict[str, float]:
     before, watch = _server_busy(url), measure.Stopwatch()
     work()
@@ -259,18 +280,23 @@ def copy_read(url: str) -> dict[str, float]:
     return _timed(work, url)
 
 
-def copy_profile(url: str) -> dict[str, Any]:
+def copy_profile(url: str, opened: Callable[[str], Any] = _source) -> dict[str, Any]:
     """Rows to a profile, in as many threads as a job would use."""
     engine.use_lean_memory()
     from airflow_monitoring_provider.engines.arrow import profile_batches, usable_cores
 
-    source, plan, found = _source(url), _plan(), []
+    source, plan, found = opened(url), _plan(), []
 
     def work() -> None:
         with source.read(COLUMNS, None) as batches:
             found.append(profile_batches(plan, batches, threads=usable_cores()))
 
     return {**_timed(work, url), "hash": found[0].content_hash()}
+
+
+def adbc_profile(url: str) -> dict[str, Any]:
+    """The same through the ADBC driver, as from a connection of type ``adbc``."""
+    return copy_profile(url, _arrow_source)
 
 
 def pushed(url: str) -> dict[str, Any]:
@@ -423,15 +449,8 @@ def written(url: str) -> dict[str, float]:
 
 def adbc_read(url: str) -> dict[str, float]:
     """Rows as Arrow batches of the ADBC driver, which is in an environment of its own."""
-    if url.startswith("sqlite"):
-        from adbc_driver_sqlite import dbapi
-
-        place = url.removeprefix("sqlite:///")
-    else:
-        from adbc_driver_postgresql import dbapi
-
-        place = url.replace("+psycopg", "")
-    with dbapi.connect(place) as connection, connection.cursor() as cursor:
+    connect, place = _adbc(url)
+    with connect(place) as connection, connection.cursor() as cursor:
 
         def work() -> None:
             cursor.execute(f"SELECT {', '.join(COLUMNS)} FROM rows")
@@ -475,7 +494,7 @@ CHILDREN = {
         written,
         fetch_arrow,
     )
-} | {"lite_read": copy_read, "lite_profile": copy_profile, "adbc_read": adbc_read}
+} | {"lite_read": copy_read, "lite_profile": copy_profile, "adbc_read": adbc_read, "adbc_profile": adbc_profile}
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--proxy"]:

@@ -1,8 +1,9 @@
 """From an Airflow connection to a SQLAlchemy engine or an fsspec filesystem; secrets stop here.
 
 Databases: SQLite and PostgreSQL (psycopg 3) are opened by this module itself, because their sessions carry this
-package's lock and isolation settings. Every other connection type goes through the hook of its own provider, which
-must offer ``sqlalchemy_url`` (``DbApiHook`` subclasses do).
+package's lock and isolation settings. Connections of type ``adbc`` (Airflow's Apache Arrow provider) are read, and not
+written to, through their hook's own ADBC connection. Every other connection type goes through the hook of its own
+provider, which must offer ``sqlalchemy_url`` (``DbApiHook`` subclasses do).
 
 Files: the scheme of the URL picks the filesystem. Schemes that Airflow knows go through ``ObjectStoragePath`` with the
 connection; any other fsspec scheme is opened with the connection's login, password and ``storage_options`` extra.
@@ -12,8 +13,9 @@ that no definition leaves.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from airflow_monitoring_provider.exceptions import ConfigurationError, ConnectionUnavailable
@@ -112,8 +114,11 @@ def _asked_api_server(conn_id: str) -> bool:
 
 def database_url(conn_id: str, credential_id: str | None = None, *, purpose: str) -> URL:
     """The SQLAlchemy URL of a connection; ``credential_id`` replaces login and password only."""
-    connection = find_connection(conn_id, purpose=purpose)
-    url = _url_of(connection, purpose)
+    return _database_url(find_connection(conn_id, purpose=purpose), credential_id, purpose)
+
+
+def _database_url(connection: Connection, credential_id: str | None, purpose: str) -> URL:
+    conn_id, url = connection.conn_id, _url_of(connection, purpose)
     if credential_id and credential_id != conn_id:
         credential = find_connection(credential_id, purpose=f"{purpose} (credentials)")
         url = url.set(username=credential.login or None, password=credential.password or None)
@@ -121,17 +126,26 @@ def database_url(conn_id: str, credential_id: str | None = None, *, purpose: str
 
 
 def open_database(
-    conn_id: str, credential_id: str | None = None, *, purpose: str, cancelled: Callable[[], bool] | None = None
+    conn_id: str,
+    credential_id: str | None = None,
+    *,
+    purpose: str,
+    cancelled: Callable[[], bool] | None = None,
+    arrow: bool = False,
 ) -> Engine:
     """An engine for reading intake or writing output.
 
     :param cancelled: asked while SQLite works on a statement; true ends the statement with an error. Without it, not
         even a signal is heard before the statement ends, because SQLite runs inside this process.
+    :param arrow: whether a connection of type ``adbc`` will do, from which rows are read and nothing else.
     :raises ConfigurationError: the connection is missing, is no database, or its driver is not installed.
     """
     import sqlalchemy as sa
 
-    url = database_url(conn_id, credential_id, purpose=purpose)
+    connection = find_connection(conn_id, purpose=purpose)
+    if connection.conn_type == "adbc":
+        return _open_adbc(connection, credential_id, purpose, arrow=arrow)
+    url = _database_url(connection, credential_id, purpose)
     try:
         engine = sa.create_engine(url, pool_pre_ping=True)
     except (ImportError, sa.exc.ArgumentError) as error:
@@ -160,6 +174,35 @@ def open_files(url: str, conn_id: str | None, *, purpose: str) -> FileRoot:
     if scheme in _LOCAL_SCHEMES:
         return _local_files(root, conn_id, purpose)
     return FileRoot(filesystem=_object_storage(url, scheme, conn_id, connection, purpose), root=root)
+
+
+def _open_adbc(connection: Connection, credential_id: str | None, purpose: str, *, arrow: bool) -> Engine:
+    from airflow.sdk.exceptions import AirflowException
+
+    what = f"{purpose}: connection {connection.conn_id!r} of type 'adbc'"
+    if not arrow:
+        raise ConfigurationError(f"{what} can be read from and not written to; use one of the database's own type")
+    if credential_id and credential_id != connection.conn_id:
+        raise ConfigurationError(f"{what} has its credentials in itself; remove credentialId")
+
+    def connect() -> Any:
+        with installed():
+            return connection.get_hook().get_conn()
+
+    @contextlib.contextmanager
+    def installed() -> Iterator[None]:
+        try:
+            yield
+        except (AirflowException, ImportError) as error:
+            raise ConfigurationError(
+                f"{what} cannot be opened ({type(error).__name__}); install apache-airflow-providers-apache-arrow and "
+                "the database's ADBC driver"
+            ) from None
+
+    with installed():
+        from airflow_monitoring_provider.intake.adbc_dialect import open_adbc
+
+        return open_adbc(connect)
 
 
 def _url_of(connection: Connection, purpose: str) -> URL:

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_monitoring_provider.exceptions import ConfigurationError
 from airflow_monitoring_provider.hooks.cancelling import CancellableSource
-from airflow_monitoring_provider.hooks.connections import FileRoot, open_database, open_files
+from airflow_monitoring_provider.hooks.connections import FileRoot, database_url, open_database, open_files
 from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
     from airflow_monitoring_provider.definitions import FileOutput, IntakeSettings, JobDefinition
     from airflow_monitoring_provider.intake.source import RowSource
     from airflow_monitoring_provider.jobs.ports import Ports
     from airflow_monitoring_provider.outputs.output import RowWriter
+    from airflow_monitoring_provider.store.store import MonitoringStore
 
 
 @contextmanager
@@ -35,7 +38,8 @@ def open_ports(monitoring_store_conn_id: str, cancelled: Callable[[], bool] = la
         store = resources.enter_context(MonitoringStoreHook(monitoring_store_conn_id).get_conn())
 
         def source(definition: JobDefinition, intake: IntakeSettings, order_by: tuple[str, ...]) -> RowSource:
-            return CancellableSource(_open_source(definition, intake, order_by, resources, cancelled), cancelled)
+            opened = _open_source(definition, intake, order_by, resources, cancelled, store)
+            return CancellableSource(opened, cancelled)
 
         def writer(definition: JobDefinition) -> RowWriter:
             return _open_writer(definition, resources)
@@ -49,6 +53,7 @@ def _open_source(
     order_by: tuple[str, ...],
     resources: ExitStack,
     cancelled: Callable[[], bool],
+    store: MonitoringStore,
 ) -> RowSource:
     from airflow_monitoring_provider.definitions import FileIntake, SqlIntake
     from airflow_monitoring_provider.definitions.embeddings import vector_columns
@@ -56,9 +61,15 @@ def _open_source(
 
     if isinstance(intake, SqlIntake):
         engine = open_database(
-            intake.data_store_id, intake.credential_id, purpose="intakeSettings.dataStoreId", cancelled=cancelled
+            intake.data_store_id,
+            intake.credential_id,
+            purpose="intakeSettings.dataStoreId",
+            cancelled=cancelled,
+            arrow=True,
         )
         resources.callback(engine.dispose)
+        if engine.dialect.name == "adbc":
+            _refuse_shared_file(definition, intake.connection_id, engine, store)
         return open_source(intake, engine=engine, order_by=order_by)
     if isinstance(intake, FileIntake):
         files = open_files(intake.url, intake.connection_id, purpose="intakeSettings.dataStoreId")
@@ -70,6 +81,31 @@ def _open_source(
             vectors=vector_columns(definition),
         )
     return open_source(intake)
+
+
+def _refuse_shared_file(definition: JobDefinition, conn_id: str, engine: Engine, store: MonitoringStore) -> None:
+    """Refuse to read an SQLite file through ADBC that ``sqlite3`` writes to in this process.
+
+    The driver brings a SQLite of its own, and POSIX gives up all locks of a process on a file as soon as one of its
+    openings is closed (sqlite.org, "How To Corrupt An SQLite Database File": several copies in one application).
+    """
+    from pathlib import Path
+
+    from airflow_monitoring_provider.definitions import SqlOutput
+    from airflow_monitoring_provider.intake.adbc_dialect import sqlite_file
+    from airflow_monitoring_provider.intake.faults import translated
+
+    with translated(f"connection {conn_id!r}"):
+        read = sqlite_file(engine)
+    output, written = definition.output_settings, [store.sqlite_file]
+    if isinstance(output, SqlOutput):
+        url = database_url(output.data_store_id, purpose="outputSettings.dataStoreId")
+        written.append(url.database if url.drivername.startswith("sqlite") else None)
+    if read is not None and Path(read).resolve() in {Path(path).resolve() for path in written if path}:
+        raise ConfigurationError(
+            f"connection {conn_id!r} reads an SQLite file through ADBC that this job also writes to, which breaks the "
+            "file's locks; use a connection of type 'sqlite'"
+        )
 
 
 def _open_writer(definition: JobDefinition, resources: ExitStack) -> RowWriter:

@@ -60,7 +60,7 @@ def find_table(connection: sa.Connection, intake: SqlIntake, label: str) -> Rela
 
     :raises SourceError: it is not there; lists what is. Or its catalog cannot be reached through this connection.
     """
-    schema = _schema(connection, intake)
+    schema = schema_of(connection, intake)
     table = str(intake.table)
     if connection.dialect.name == "duckdb":
         known = duckdb.column_types(connection, table, schema, label)
@@ -104,7 +104,11 @@ def _decimal_type(precision: int | None, scale: int | None) -> pa.DataType:
     return pa.int64() if not scale and precision <= 18 else pa.decimal128(precision, scale or 0)
 
 
-def _schema(connection: sa.Connection, intake: SqlIntake) -> str | None:
+def schema_of(connection: sa.Connection, intake: SqlIntake) -> str | None:
+    """The schema that qualifies the intake's table, with its catalog where databases have such.
+
+    :raises SourceError: the catalog cannot be reached through this connection.
+    """
     catalog, database = intake.catalog, connection.dialect.name
     if catalog is None:
         return intake.schema_

@@ -16,12 +16,13 @@ import sqlalchemy as sa
 
 from airflow_monitoring_provider.definitions import Partitions, SqlIntake
 from airflow_monitoring_provider.exceptions import SourceError
-from airflow_monitoring_provider.intake import generic, postgres, sqlite
+from airflow_monitoring_provider.intake import adbc, generic, postgres, sqlite
+from airflow_monitoring_provider.intake.adbc_dialect import is_sqlite
 from airflow_monitoring_provider.intake.faults import translated
 from airflow_monitoring_provider.intake.parts import PartSource, SourcePart, SourceParts
 from airflow_monitoring_provider.intake.prefilter import unreadable_text
 from airflow_monitoring_provider.intake.query import checked_query
-from airflow_monitoring_provider.intake.relation import Relation, SqlType, arrow_type, find_table
+from airflow_monitoring_provider.intake.relation import Relation, arrow_type, find_table
 from airflow_monitoring_provider.intake.selection import SqlSelection, select_window
 from airflow_monitoring_provider.intake.source import (
     CannotPushDown,
@@ -35,7 +36,8 @@ from airflow_monitoring_provider.intake.window_cut import WindowCut
 from airflow_monitoring_provider.intake.words import COMPILED, PROVEN, cannot
 
 _MOST_COUNTED = 1001  # one more than a categorical metric may have
-_READERS: dict[str, Any] = {"postgresql": postgres, "sqlite": sqlite}
+_READERS: dict[str, Any] = {"postgresql": postgres, "sqlite": sqlite, "adbc": adbc}
+_READ_ONLY = ("postgresql", "sqlite")  # whose transactions are
 
 _SORTED = (sa.Boolean, sa.Numeric, sa.Integer, sa.DateTime, sa.Date, sa.String, sa.LargeBinary)
 
@@ -131,7 +133,9 @@ class SqlSource:
             rows = self._rows(relation, window)
             texts = self._reader.texts(connection, relation, names, rows)
             key = self._sort_key(relation.column(by or names[0]))
-            most = partitions if by else partitions.model_copy(update={"count": 1})
+            # ADBC drivers take a bound value only as the column's own type.
+            whole = not by or self._reader is adbc
+            most = partitions.model_copy(update={"count": 1}) if whole else partitions
             bounds, count = find_parts(connection, key, rows, most, self.label)
         return as_parts(by, bounds, texts, count)
 
@@ -146,7 +150,7 @@ class SqlSource:
             if self._intake.query is not None:
                 found = _find_query(connection, self._intake.query, self.label)
             else:
-                found = find_table(connection, self._intake, self.label)
+                found = _find_table(connection, self._intake, self.label)
             self._relation = self._reader.resolved(connection, found)
         return self._relation
 
@@ -193,7 +197,7 @@ class SqlSource:
 
     def _sort_key(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         # SQLite compares by the column's declared collation; NOCASE would let other rows come between equal ones.
-        return sa.collate(column, "BINARY") if self._engine.dialect.name == "sqlite" else column
+        return sa.collate(column, "BINARY") if is_sqlite(self._engine.dialect) else column
 
     def _judge(self, connection: sa.Connection, relation: Relation, cut: WindowCut | None) -> None:
         """Nothing that arrived is a time: an error, unless the database left out rows because it could read theirs."""
@@ -244,10 +248,22 @@ def _expression(selection: Selection, text: str) -> sa.ColumnElement[Any]:
     :raises CannotPushDown: the database's transaction is not read-only.
     """
     dialect = selection.connection.dialect.name
-    if dialect not in _READERS:
-        raise CannotPushDown(f"SQL of custom metrics runs inside {' and '.join(_READERS)} only, and this is {dialect}")
+    if dialect not in _READ_ONLY:
+        raise CannotPushDown(
+            f"SQL of custom metrics runs inside {' and '.join(_READ_ONLY)} only, and this is {dialect}"
+        )
     checked = checked_query(f"SELECT {text}", dialect).removeprefix("SELECT ")
     return sa.literal_column(f"({checked}\n)").label("value")
+
+
+def _everything() -> sa.ColumnElement[Any]:
+    return sa.literal_column("*")
+
+
+def _find_table(connection: sa.Connection, intake: SqlIntake, label: str) -> Relation:
+    if connection.dialect.name == "adbc":
+        return adbc.find_table(connection, intake, _everything(), label)
+    return find_table(connection, intake, label)
 
 
 def _find_query(connection: sa.Connection, query: str, label: str) -> Relation:
@@ -255,14 +271,14 @@ def _find_query(connection: sa.Connection, query: str, label: str) -> Relation:
     text = checked_query(query, connection.dialect.name)
     # A colon would be a bound parameter to SQLAlchemy; the line break ends a comment in the query's last line.
     body = sa.text(text.replace(":", "\\:") + "\n")
-    probe: sa.Select[Any] = (
-        sa.select(sa.literal_column("*")).select_from(body.columns().subquery("intake")).where(sa.false())
-    )
+    if connection.dialect.name == "adbc":
+        return adbc.find_query(connection, body, _everything(), label)
+    probe: sa.Select[Any] = sa.select(_everything()).select_from(body.columns().subquery("intake")).where(sa.false())
     result = connection.execute(probe)
     description = result.cursor.description if result.cursor is not None else ()
     names = [column[0] for column in description]
     described = getattr(_READERS.get(connection.dialect.name), "described_type", lambda _column: sa.types.NullType())
-    types: dict[str, SqlType] = {column[0]: described(column) for column in description}
+    types = {column[0]: described(column) for column in description}
     result.close()
     if len(types) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})

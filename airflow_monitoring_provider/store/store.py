@@ -74,6 +74,11 @@ class MonitoringStore(BatchStore, RetentionStore, WindowStore, CustomStore):
         super().__init__(engine, embedded=embedded, clock=clock)
         self.storage = storage
 
+    @property
+    def sqlite_file(self) -> str | None:
+        """Where the store's tables are in a file of SQLite, that file."""
+        return self._engine.url.database if self._engine.dialect.name == "sqlite" else None
+
     def migrate(self) -> bool:
         """Create or upgrade the tables; whether anything had to be done. Raises :class:`StoreSchemaError`."""
         return schema.migrate(self._engine)

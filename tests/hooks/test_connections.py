@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse
 
+from airflow_monitoring_provider.definitions import SqlIntake
 from airflow_monitoring_provider.exceptions import ConfigurationError, ConnectionUnavailable
 from airflow_monitoring_provider.hooks.connections import database_url, open_database, open_files
 from airflow_monitoring_provider.hooks.monitoring_store import MonitoringStoreHook
+from airflow_monitoring_provider.intake.sql import SqlSource
 
 PASSWORD = "canary-p4ss"
 
@@ -125,6 +128,35 @@ def test_credential_replaces_login_and_password_only(set_connection: Callable[..
     set_connection("other", conn_type="generic", host="elsewhere", login="c", password="d", schema="no")
     url = database_url("warehouse", "other", purpose="intake")
     assert ("c", "d", "db", "sales") == (url.username, url.password, url.host, url.database)
+
+
+def test_arrow_is_read_through_the_hook_of_its_connection(
+    set_connection: Callable[..., None], postgres_url: str
+) -> None:
+    place = {"uri": postgres_url.replace("+psycopg", "")}
+    extra = {"driver": "adbc_driver_postgresql", "dialect": "postgresql", "db_kwargs": place}
+    set_connection("arrows", conn_type="adbc", extra=extra)
+    engine = open_database("arrows", purpose="intake", arrow=True)
+    source = SqlSource(engine, SqlIntake(type="jdbc", data_store_id="arrows", query="SELECT 1.5::numeric(5, 2) AS n"))
+    with source.read(["n"], None) as batches:
+        assert [[Decimal("1.50")]] == [batch.column(0).to_pylist() for batch in batches]
+    assert "adbc" == engine.dialect.name
+    engine.dispose()
+
+    with pytest.raises(ConfigurationError, match="'arrows' of type 'adbc' can be read from and not written to"):
+        open_database("arrows", purpose="output")
+    with pytest.raises(ConfigurationError, match="'arrows' of type 'adbc' has its credentials in itself"):
+        open_database("arrows", "other", purpose="intake", arrow=True)
+
+
+def test_arrow_without_its_driver_says_what_to_install(set_connection: Callable[..., None]) -> None:
+    set_connection("arrows", conn_type="adbc", password=PASSWORD, extra={"driver": "adbc_driver_nowhere"})
+    source = SqlSource(
+        open_database("arrows", purpose="intake", arrow=True), SqlIntake(type="jdbc", data_store_id="arrows", table="t")
+    )
+    with pytest.raises(ConfigurationError, match="'arrows' of type 'adbc' cannot be opened") as caught:
+        source.schema()
+    assert PASSWORD not in str(caught.value)
 
 
 def test_connection_that_is_no_database(set_connection: Callable[..., None]) -> None:

@@ -42,3 +42,36 @@ def test_results_below_what_is_read_are_refused_whatever_hides_it(
         with pytest.raises(ConfigurationError, match="the next run would read its own results"):
             ports.writer(definition(hidden))
         assert ports.writer(definition(hidden.replace("in/", "beside/")))
+
+
+@pytest.mark.parametrize("written", ["output", "store"])
+def test_a_sqlite_file_is_not_read_by_a_second_sqlite_while_it_is_written(
+    written: str, airflow_home: Path, tmp_path: Path, set_connection: Callable[..., None]
+) -> None:
+    def arrows(path: Path) -> None:
+        extra = {"driver": "adbc_driver_sqlite", "dialect": "sqlite", "db_kwargs": {"uri": f"file:{path}"}}
+        set_connection("arrows", conn_type="adbc", extra=extra)
+
+    set_connection("lite", conn_type="sqlite", host=str(tmp_path / "results.sqlite"))
+    definition = load_definition(
+        {
+            "name": "scores",
+            "deployment_id": "d",
+            "monitoring_columns": {"predictions_columns": "score"},
+            "intake_settings": {"type": "jdbc", "data_store_id": "arrows", "table": "scores"},
+            "output_settings": {
+                "type": "jdbc",
+                "data_store_id": "lite",
+                "table": "results",
+                "statement_type": "insert",
+                "create_table_if_not_exists": True,
+            },
+        }
+    )
+    with open_ports("monitoring_store_default") as ports:
+        files = {"output": tmp_path / "results.sqlite", "store": Path(str(ports.store.sqlite_file))}
+        arrows(files[written])
+        with pytest.raises(ConfigurationError, match="reads an SQLite file through ADBC that this job also writes to"):
+            ports.source(definition, definition.intake_settings, ())
+        arrows(tmp_path / "rows.sqlite")
+        assert ports.source(definition, definition.intake_settings, ())
