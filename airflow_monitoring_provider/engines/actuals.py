@@ -24,6 +24,7 @@ from airflow_monitoring_provider.engines.targets import class_indices
 from airflow_monitoring_provider.profiles.arrays import (
     BoolArray,
     fixed_width,
+    from_texts,
     from_truth,
     from_values,
     truth_values,
@@ -38,7 +39,7 @@ IntArray = npt.NDArray[np.int64]
 UNTIMED = np.iinfo(np.int64).min
 """The instant of an actual that has none: before every other."""
 _SLOTS = (1 << 4, 1 << 24)  # fewest and most slots that keys are looked up in: of four slots at most one is taken
-_TRUTH = pa.array(["true", "false"]), pa.array(["1", "0"])
+_TRUTH = from_texts(["true", "false"], pa.string()), from_texts(["1", "0"], pa.string())
 
 
 SPILLED = pa.schema(
@@ -137,7 +138,7 @@ class ActualRows:
             self.moment[rows],
             self.until[rows],
             self.source[rows],
-            self.texts.take(pa.array(rows)),
+            self.texts.take(from_values(rows, pa.int64())),
             self.textual[rows],
         )
 

@@ -21,7 +21,7 @@ from airflow_monitoring_provider.engines.actuals import (
     numbers_of,
 )
 from airflow_monitoring_provider.engines.row_keys import row_keys
-from airflow_monitoring_provider.profiles.arrays import BoolArray, fixed_width, truth_values, valid_flags
+from airflow_monitoring_provider.profiles.arrays import BoolArray, fixed_width, from_values, truth_values, valid_flags
 from airflow_monitoring_provider.profiles.classification import UNKNOWN_ACTUAL, ClassificationBuilder
 from airflow_monitoring_provider.profiles.hashing import UInt64Array
 from airflow_monitoring_provider.profiles.histogram import HistogramBuilder
@@ -72,7 +72,7 @@ class LabelJoin:
         if own is not None and self._profile.plan.actual_time_column is not None:
             rows = chosen[own[chosen]]
             self._add_lags(moments(batch.column("timestamp"))[rows], moments(batch.column("actual_timestamp"))[rows])
-        rows_chosen = batch.take(pa.array(chosen))
+        rows_chosen = batch.take(from_values(chosen, pa.int64()))
         actual, invalid = self._actuals(rows_chosen, known, found[chosen], None if own is None else own[chosen])
         scores = self._scores(rows_chosen)
         self._whole.update(scores, actual, invalid)

@@ -35,7 +35,7 @@ from airflow_monitoring_provider.exceptions import MonitoringError, RetryableErr
 from airflow_monitoring_provider.intake.source import RowSource, TimeFilter, column_of
 from airflow_monitoring_provider.metrics.custom import CUSTOM, Outcome, combined, custom_values, failed, outcome
 from airflow_monitoring_provider.metrics.values import MetricValue
-from airflow_monitoring_provider.profiles.arrays import from_truth, is_text
+from airflow_monitoring_provider.profiles.arrays import from_truth, from_values, is_text
 from airflow_monitoring_provider.profiles.instants import instants
 from airflow_monitoring_provider.profiles.profile import Profile
 
@@ -117,7 +117,7 @@ class RowMetrics:
         if pa.types.is_integer(wanted) or pa.types.is_floating(wanted) or pa.types.is_decimal(wanted):
             read = read_doubles(array)
             mask = np.isnan(read.values) if read.valid is None else np.isnan(read.values) | ~read.valid
-            return pa.array(read.values, mask=mask)
+            return from_values(read.values, pa.float64(), ~mask)
         return instants(array, self._timezone) if pa.types.is_timestamp(wanted) else array
 
 

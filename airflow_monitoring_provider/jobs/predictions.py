@@ -93,7 +93,7 @@ class PredictionLog:
         scores, predicted = read_predictions(rows, self._target)
         ids = canonical_array(column_of(rows, self._association_id))
         if not named[keep].all():
-            ids = pc.if_else(from_truth(named[keep]), ids, pa.scalar(None, ids.type))
+            ids = pc.if_else(from_truth(named[keep]), ids, pa.nulls(len(ids), ids.type))
         values: dict[str, Any] = {"association_id": ids}
         if self._target.target_type is TargetType.REGRESSION:
             names = ("prediction", *(("lower", "upper") if scores.shape[1] > 1 else ()))

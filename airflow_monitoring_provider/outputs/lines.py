@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from airflow_monitoring_provider.kernels.library import library
 from airflow_monitoring_provider.kernels.lines import LineColumn, LineKind, join_lines
 from airflow_monitoring_provider.outputs.values import repeated
-from airflow_monitoring_provider.profiles.arrays import fixed_width, valid_bits
+from airflow_monitoring_provider.profiles.arrays import fixed_width, from_texts, valid_bits
 
 _MARKS_IN_NUMBERS = " .:-+"
 _PART_BYTES = 32 * 1024 * 1024
@@ -54,7 +54,7 @@ def csv_header(names: list[str], delimiter: str, quote: str) -> bytes:
 def texts(column: pa.Array) -> pa.StringArray:
     """Any column of :func:`~airflow_monitoring_provider.outputs.values.storable` as text; null stays null."""
     if pa.types.is_binary(column.type):
-        return pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
+        return from_texts([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
     return column.cast(pa.string())
 
 
