@@ -10,6 +10,13 @@ import sys
 
 _VARIABLE = "ARROW_DEFAULT_MEMORY_POOL"
 _POOL = "jemalloc"
+_SETTINGS = {
+    _VARIABLE: _POOL,
+    # Batches are few and large, and move from thread to thread: an arena for each processor and a cache for each thread
+    # keep 12 MB of what was freed, and what is no longer used goes back in half a second. No run was slower by it.
+    "JE_ARROW_MALLOC_CONF": "narenas:1,tcache:false,dirty_decay_ms:500,muzzy_decay_ms:0",
+}
+"""What Arrow and its jemalloc read of the environment, once, while they are loaded."""
 
 
 def use_lean_memory() -> None:
@@ -27,11 +34,13 @@ def use_lean_memory() -> None:
         return
     # Arrow's wheels for Linux hold it; a build without it says so, and keeps its own default.
     if "pyarrow" not in sys.modules and sys.platform == "linux":
-        os.environ[_VARIABLE] = _POOL
+        settings = {name: value for name, value in _SETTINGS.items() if name not in os.environ}
+        os.environ.update(settings)
         try:
             import pyarrow  # noqa: F401
         finally:
-            del os.environ[_VARIABLE]
+            for name in settings:
+                del os.environ[name]
         return
     import pyarrow as pa
 

@@ -1,7 +1,7 @@
 """Rows as the bytes of a file: CSV as the definition's ``csvSettings`` say, or Parquet.
 
-CSV has a header row, texts in quotes and NULL as nothing; Parquet is compressed with Zstandard in row groups of about
-4 MB, some hundred thousand rows of a status. Memory is bounded by that: a group is held plain and encoded at once.
+CSV has a header row, texts in quotes and NULL as nothing; Parquet is compressed with Zstandard in row groups of two
+hundred thousand rows, of wide ones 8 MB. Memory is bounded by that: a group is held plain and encoded at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from airflow_monitoring_provider.exceptions import OutputError
 from airflow_monitoring_provider.outputs.lines import csv_header, csv_lines
 from airflow_monitoring_provider.outputs.values import CODED
 
-_GROUP_BYTES = 4 * 2**20
+_GROUP_BYTES = 8 * 2**20
+_GROUP_ROWS = 3 * 65_536
 
 
 class RowFile(Protocol):
@@ -80,21 +81,22 @@ class _ParquetRows:
         self._writer = writer
         self._coded = coded
         self._waiting: list[pa.RecordBatch] = []
-        self._bytes = 0
+        self._bytes = self._rows = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         if not batch.num_rows:
             return
         self._waiting.append(batch)
         self._bytes += batch.nbytes
-        if self._bytes >= _GROUP_BYTES:
+        self._rows += batch.num_rows
+        if self._bytes >= _GROUP_BYTES or self._rows >= _GROUP_ROWS:
             self.flush()
 
     def flush(self) -> None:
         if self._waiting:
             table = pa.Table.from_batches([self._encoded(batch) for batch in self._waiting]).unify_dictionaries()
             self._writer.write_table(table, row_group_size=table.num_rows)
-        self._waiting, self._bytes = [], 0
+        self._waiting, self._bytes, self._rows = [], 0, 0
 
     def _encoded(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch with its column of few texts as Parquet's writer takes it."""

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 _VARIABLE = "ARROW_DEFAULT_MEMORY_POOL"
+_SETTINGS = "JE_ARROW_MALLOC_CONF"
 _USE = "from airflow_monitoring_provider.engines.lean_memory import use_lean_memory; use_lean_memory(); "
 _ASK = f"import os, pyarrow; print(pyarrow.default_memory_pool().backend_name, os.environ.get({_VARIABLE!r}))"
 
@@ -31,6 +32,16 @@ def test_a_job_uses_the_pool_that_gives_back_unless_another_was_chosen(
     before: str, chosen: str | None, expected: str
 ) -> None:
     assert expected == _output(before + _USE + _ASK, chosen)
+
+
+@pytest.mark.parametrize("own", [None, "narenas:2"])
+def test_the_settings_of_that_pool_are_understood_and_kept_from_other_processes(own: str | None) -> None:
+    script = _USE + f"import os, pyarrow as pa; pa.py_buffer(bytes(9)); print(os.environ.get({_SETTINGS!r}))"
+
+    environment = {name: value for name, value in os.environ.items() if name not in (_VARIABLE, _SETTINGS)}
+    environment |= {} if own is None else {_SETTINGS: own}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert (str(own), "") == (done.stdout.strip(), done.stderr)  # jemalloc complains of what it does not know
 
 
 def test_pages_that_arrow_decompresses_within_itself_come_from_that_pool_too(tmp_path: Path) -> None:
