@@ -20,16 +20,20 @@ from airflow_monitoring_provider.profiles.instants import INSTANT
 def load(connection: sa.Connection, table: sa.Table, batch: pa.RecordBatch, label: str) -> None:
     """Insert a batch of :func:`~airflow_monitoring_provider.outputs.values.storable` into columns of its names.
 
+    A column of texts may be a dictionary of them.
+
     :raises OutputError: a value does not fit its column's type; names the column.
     """
     if batch.num_rows == 0:
         return
     batch = _fitted(batch, table, label)
     driver: Any = connection.connection.driver_connection
+    if type(driver).__module__.partition(".")[0] == "psycopg":
+        _copy(driver, table, batch)
+        return
+    batch = _decoded(batch)
     if connection.dialect.name == "sqlite":
         _executemany(driver, connection, table, batch)
-    elif type(driver).__module__.partition(".")[0] == "psycopg":
-        _copy(driver, table, batch)
     else:
         rows = [dict(zip(batch.schema.names, row, strict=True)) for row in _rows(batch)]
         connection.execute(sa.insert(table), rows)
@@ -42,6 +46,11 @@ def cells(column: pa.Array) -> list[Any]:
     if pa.types.is_temporal(column.type) or pa.types.is_decimal(column.type):
         column = column.cast(pa.string())
     return column.to_pylist()  # type: ignore[no-any-return]
+
+
+def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = [c.dictionary_decode() if pa.types.is_dictionary(c.type) else c for c in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 def _rows(batch: pa.RecordBatch) -> Any:

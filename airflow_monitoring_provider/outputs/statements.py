@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from airflow_monitoring_provider.outputs.loading import load
 from airflow_monitoring_provider.outputs.stage import Stage
 from airflow_monitoring_provider.outputs.tables import JOB_COLUMN, Target
 from airflow_monitoring_provider.outputs.values import repeated
-from airflow_monitoring_provider.profiles.arrays import from_truth, truth_values
+from airflow_monitoring_provider.profiles.arrays import from_truth, from_values, truth_values
 
 
 class Statement(Protocol):
@@ -58,7 +59,9 @@ class Append:
 
     def add(self, connection: sa.Connection, batch: pa.RecordBatch) -> None:
         """See :class:`Statement`."""
-        owned = batch.append_column(JOB_COLUMN, repeated(self._job_id, batch.num_rows))
+        codes = from_values(np.zeros(batch.num_rows, np.int32), pa.int32())
+        job = pa.DictionaryArray.from_arrays(codes, repeated(self._job_id, 1))
+        owned = batch.append_column(JOB_COLUMN, job)
         load(connection, self._table, owned, self._label)
 
     def settle(self, connection: sa.Connection) -> None:
