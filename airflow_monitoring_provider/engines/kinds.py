@@ -194,8 +194,11 @@ def read_columns(
     identifiers: Iterable[str] = (),
     copied: Iterable[str] = (),
 ) -> tuple[str, ...]:
-    """The columns a job has to read: the plan's, then identifiers, logged and copied ones, each once."""
-    extra = [plan.timestamp_column, plan.actual_time_column, *identifiers, *copied]
+    """The columns a job has to read: identifiers, the plan's, then logged and copied ones, each once.
+
+    Where several are missing, the first is the one that is told.
+    """
+    extra = [plan.timestamp_column, plan.actual_time_column, *copied]
     extra += [name for segment in plan.segments for name in segment.columns]
     if plan.ranking is not None:
         extra.append(plan.ranking.query_column)
@@ -204,7 +207,8 @@ def read_columns(
     extra += [name for embedding in plan.embeddings for name in embedding.columns]
     if plan.target is not None:
         extra += plan.target.read_columns
-    return tuple(dict.fromkeys([*(column.name for column in plan.columns), *(name for name in extra if name)]))
+    planned = (column.name for column in plan.columns)
+    return tuple(dict.fromkeys([*identifiers, *planned, *(name for name in extra if name)]))
 
 
 def _actual_time(definition: JobDefinition) -> str | None:
