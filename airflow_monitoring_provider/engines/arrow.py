@@ -237,6 +237,13 @@ class ProfileBuilder:
             self._latest = high if self._latest is None else max(self._latest, high)
 
 
+def scored_rows(statuses: StatusArray) -> BoolArray:
+    """(rows,), True where a row counts in predictions and performance."""
+    table = np.zeros(len(RowStatus), np.bool_)
+    table[list(SCORED)] = True
+    return table[statuses]
+
+
 def usable_cores() -> int:
     """How many threads are worth their while: the cores that this process may use, at most eight."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-import numpy as np
 import pyarrow as pa
 
 from airflow_monitoring_provider.definitions import JobDefinition
-from airflow_monitoring_provider.engines.arrow import SCORED
+from airflow_monitoring_provider.engines.arrow import scored_rows
 from airflow_monitoring_provider.engines.screen import StatusArray
 from airflow_monitoring_provider.intake.source import column_of
 from airflow_monitoring_provider.jobs.predictions import (
@@ -76,7 +75,7 @@ class ActualsLog:
 
     def append(self, batch: pa.RecordBatch, statuses: StatusArray) -> None:
         """Log the rows of a batch that can be logged."""
-        keep = np.isin(statuses, SCORED) & named_rows(column_of(batch, self._id))
+        keep = scored_rows(statuses) & named_rows(column_of(batch, self._id))
         texts, textual = logged_actuals(column_of(batch, self._actual))
         keep &= valid_flags(texts)
         if not keep.any():

@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from airflow_monitoring_provider.definitions import (
     CsvSettings,
@@ -123,11 +122,7 @@ def _logged(wanted: Export, ports: Ports) -> tuple[pa.Schema, Iterator[pa.Record
     )
     if not found:
         raise NotFound(f"no {wanted.source} of these batches and this time are kept")
-    schemas = []
-    for each in found:
-        with store.storage.opened(each.path) as stream:
-            schemas.append(pq.read_schema(stream).remove_metadata())
-    schema = _together(schemas)
+    schema = _together([store.storage.schema_of(each) for each in found])
 
     def batches() -> Iterator[pa.RecordBatch]:
         for each in found:

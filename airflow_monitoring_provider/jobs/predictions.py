@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_monitoring_provider.definitions import JobDefinition, TargetType
-from airflow_monitoring_provider.engines.arrow import SCORED
+from airflow_monitoring_provider.engines.arrow import scored_rows
 from airflow_monitoring_provider.engines.instants import read_instants
 from airflow_monitoring_provider.engines.screen import StatusArray
 from airflow_monitoring_provider.engines.segments import SegmentReader
@@ -44,8 +44,8 @@ from airflow_monitoring_provider.store.storage import PredictionWriter, Storage
 class PredictionLog:
     """Writes the log of one attempt (or of a part of it, from 1) or of a report; it counts once the commit lists it.
 
-    Association ids are kept as canonical text, so that an integer key joins whether actuals come from a database or a
-    CSV file.
+    Readers are handed association ids as canonical texts, so that an integer key joins whether actuals come from a
+    database or a CSV file; whole numbers are logged as they are.
     """
 
     def __init__(
@@ -60,28 +60,15 @@ class PredictionLog:
         self._actual = plan.target.actual_column if plan.target is not None else None
         self._actual_timestamp = definition.monitoring_columns.actuals_timestamp_column
         self._segments = [(segment, SegmentReader(segment, plan.level_names)) for segment in plan.segments]
+        self._logs = plan.target is not None and bool(plan.target.prediction_columns)
         self._writer: PredictionWriter | None = None
-        if self._association_id is None or plan.target is None or not plan.target.prediction_columns:
-            return
-        self._writer = storage.write_predictions(
-            deployment_id=claim.deployment_id,
-            batch_id=claim.batch_id,
-            job_id=claim.job_id,
-            token=claim.token,
-            schema=prediction_schema(
-                classes=_classes(plan.target),
-                segments=[segment.name for segment in plan.segments],
-                actuals=self._actual is not None,
-                intervals=plan.target.interval_columns is not None,
-            ),
-            part=part,
-        )
+        self._about = storage, claim, part
 
     def append(self, batch: pa.RecordBatch, statuses: StatusArray) -> None:
         """Log the rows of a batch that can be logged."""
-        if self._writer is None or self._target is None or self._association_id is None:
+        if not self._logs or self._target is None or self._association_id is None:
             return
-        keep = np.isin(statuses, SCORED)
+        keep = scored_rows(statuses)
         named = named_rows(column_of(batch, self._association_id))
         if self._actual is None:
             keep &= named
@@ -91,7 +78,7 @@ class PredictionLog:
         if not rows.num_rows:
             return
         scores, predicted = read_predictions(rows, self._target)
-        ids = canonical_array(column_of(rows, self._association_id))
+        ids = _logged_ids(column_of(rows, self._association_id))
         if not named[keep].all():
             ids = pc.if_else(from_truth(named[keep]), ids, pa.nulls(len(ids), ids.type))
         values: dict[str, Any] = {"association_id": ids}
@@ -111,8 +98,27 @@ class PredictionLog:
             values["actual_timestamp"] = logged_instants(rows, self._actual_timestamp, self._timezone)
         for segment, reader in self._segments:
             values[f"segment:{segment.name}"] = coded_texts(segment.ids, reader.codes(rows))
-        arrays = [_stored(values[field.name], field.type) for field in self._writer.schema]
-        self._writer.append(pa.RecordBatch.from_arrays(arrays, names=self._writer.schema.names))
+        writer = self._writer = self._writer or self._open(self._target, ids.type)
+        arrays = [_stored(values[field.name], field.type) for field in writer.schema]
+        writer.append(pa.RecordBatch.from_arrays(arrays, names=writer.schema.names))
+
+    def _open(self, target: TargetPlan, identifier: pa.DataType) -> PredictionWriter:
+        """The file, once the first rows have told the type of ids, which is that of all others."""
+        storage, claim, part = self._about
+        return storage.write_predictions(
+            deployment_id=claim.deployment_id,
+            batch_id=claim.batch_id,
+            job_id=claim.job_id,
+            token=claim.token,
+            schema=prediction_schema(
+                classes=_classes(target),
+                identifier=identifier,
+                segments=[segment.name for segment, _ in self._segments],
+                actuals=self._actual is not None,
+                intervals=target.interval_columns is not None,
+            ),
+            part=part,
+        )
 
     def close(self) -> PredictionFile | None:
         """Make the log whole; None where nothing was logged."""
@@ -140,6 +146,13 @@ def named_rows(ids: pa.Array) -> BoolArray:
     return valid_flags(ids) & ~unstorable_rows(pa.RecordBatch.from_arrays([ids], names=["association_id"]))
 
 
+def _logged_ids(ids: pa.Array) -> pa.Array:
+    """Whole numbers of 64 bits as they are, everything else as canonical text."""
+    if pa.types.is_integer(ids.type) and not pa.types.is_uint64(ids.type):
+        return ids.cast(pa.int64())
+    return canonical_array(ids).cast(pa.string())
+
+
 def logged_actuals(array: pa.Array) -> tuple[pa.DictionaryArray, pa.Array]:
     """Actuals as a dictionary of canonical texts, each there once, and whether their column held text."""
     textual = is_text(array.type.value_type if pa.types.is_dictionary(array.type) else array.type)
@@ -152,7 +165,10 @@ def logged_actuals(array: pa.Array) -> tuple[pa.DictionaryArray, pa.Array]:
 def coded_texts(texts: Sequence[str], codes: npt.NDArray[Any]) -> pa.DictionaryArray:
     """(rows,), the text each code (rows,) stands for, null where it is below zero; the texts differ."""
     known = codes >= 0
-    indices = from_values(np.maximum(codes, 0).astype(np.int32), pa.int32(), known)
+    if known.all():
+        indices = from_values(codes.astype(np.int32, copy=False), pa.int32())
+    else:
+        indices = from_values(np.maximum(codes, 0).astype(np.int32), pa.int32(), known)
     return pa.DictionaryArray.from_arrays(indices, from_texts(texts, pa.string()))
 
 

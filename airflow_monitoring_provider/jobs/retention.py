@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 
 from airflow_monitoring_provider.definitions import JobDefinition, MonitoringAggregation, RetentionPolicy
-from airflow_monitoring_provider.engines.arrow import SCORED
+from airflow_monitoring_provider.engines.arrow import scored_rows
 from airflow_monitoring_provider.engines.kinds import read_columns
 from airflow_monitoring_provider.engines.row_digests import (
     WHOLE,
@@ -98,7 +98,7 @@ class RetainedRows:
         """Look at the rows of a batch."""
         if not self._asked.retains:
             return
-        keep = np.isin(statuses, SCORED)
+        keep = scored_rows(statuses)
         columns = [cast_to(column_of(batch, field.name), field.type) for field in self._schema]
         rows = pa.RecordBatch.from_arrays(columns, schema=self._schema)
         for name in self._identifiers:

@@ -28,7 +28,7 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_monitoring_provider.exceptions import ConfigurationError, CorruptData, StoreUnavailable
 from airflow_monitoring_provider.store.file_names import folder as folder_of
 from airflow_monitoring_provider.store.file_names import owner
-from airflow_monitoring_provider.store.log_columns import DICTIONARY, encoding_of, repeating_columns
+from airflow_monitoring_provider.store.log_columns import DICTIONARY, encoding_of, repeating_columns, told, told_schema
 from airflow_monitoring_provider.store.records import FileKind, PredictionFile
 
 
@@ -131,7 +131,14 @@ class Storage:
             except FileNotFoundError:
                 raise CorruptData(f"prediction file {file.path} is listed, but gone") from None
         with stream, pq.ParquetFile(stream) as parquet:
-            yield from parquet.iter_batches(batch_size=65_536, columns=columns)
+            for batch in parquet.iter_batches(batch_size=65_536, columns=columns):
+                yield told(batch) if _holds_predictions(file) else batch
+
+    def schema_of(self, file: PredictionFile) -> pa.Schema:
+        """The columns that :meth:`read_predictions` gives; errors as :meth:`opened`."""
+        with self.opened(file.path) as stream:
+            schema = pq.read_schema(stream).remove_metadata()
+        return told_schema(schema) if _holds_predictions(file) else schema
 
     def sweep(
         self,
@@ -324,6 +331,11 @@ class NewFile(io.RawIOBase):
 
     def tell(self) -> int:
         return self.size
+
+
+def _holds_predictions(file: PredictionFile) -> bool:
+    """Not actuals or retained rows, whose columns are those of their source."""
+    return file.path.startswith(f"{FileKind.PREDICTIONS}/")
 
 
 @contextlib.contextmanager

@@ -90,7 +90,7 @@ def test_what_repeats_has_a_dictionary_and_what_is_looked_for_has_bounds(storage
     columns = [group.column(place) for place in range(group.num_columns)]
     repeating = {"predicted_class", "batch_id", "segment:carrier"}
     assert {column.path_in_schema for column in columns if column.has_dictionary_page} == repeating
-    assert {column.path_in_schema for column in columns if column.is_stats_set} == repeating | {"timestamp"}
+    assert {column.path_in_schema for column in columns if column.is_stats_set} == {"segment:carrier", "timestamp"}
 
 
 def test_texts_that_come_as_dictionaries_come_back_as_texts(storage: Storage, tmp_path: Path) -> None:
@@ -300,3 +300,20 @@ def test_an_object_store_works_the_same_way() -> None:
             list(storage.read_predictions(old))
     finally:
         memory.rm("/bucket", recursive=True)
+
+
+def test_whole_numbers_that_identify_rows_come_back_as_texts(storage: Storage, tmp_path: Path) -> None:
+    schema = prediction_schema(identifier=pa.int64())
+    numbers, texts = [2**63 - 1, -7, None, 0], ["9223372036854775807", "-7", None, "0"]
+    table = pa.table([numbers, [0.5] * 4, [NOON] * 4, ["batch"] * 4], schema=schema)
+    with storage.write_predictions(
+        deployment_id="dep", batch_id="batch", job_id="job", token=1, schema=schema
+    ) as opened:
+        opened.append(table.to_batches()[0])
+        file = opened.close()
+
+    assert file is not None
+    assert pa.int64() == pq.read_schema(tmp_path / "root" / file.path).field("association_id").type
+    assert texts == pa.Table.from_batches(storage.read_predictions(file))["association_id"].to_pylist()
+    assert texts == next(storage.read_predictions(file, ["association_id"])).column(0).to_pylist()
+    assert prediction_schema() == storage.schema_of(file)
