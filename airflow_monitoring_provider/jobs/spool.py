@@ -13,6 +13,7 @@ place of the rows, while the next are read; they are copied when it is time to w
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -146,7 +147,6 @@ class EncodedSpool:
         """Make no more of a file that is not whole: its end cannot be written where its middle could not."""
         ended = _EndedEarly()
         self._encoding.__exit__(_EndedEarly, ended, None)
-        self._file.close()
 
 
 class _EndedEarly(Exception):
@@ -192,8 +192,17 @@ class _HashedFile(io.RawIOBase):
         return self._file.tell()
 
     def close(self) -> None:
-        self._file.close()
-        super().close()
+        try:
+            self._file.close()
+        finally:
+            super().close()
+
+    def __exit__(self, *_error: object) -> None:
+        """What still waits in memory of a file that is not whole is lost: on a full disk it would fail once more, and
+        hide the error that says so.
+        """
+        with contextlib.suppress(OSError):
+            self.close()
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -163,6 +164,20 @@ def test_a_full_disk_under_a_file_made_beforehand_says_what_to_do(tmp_path: Path
     (tmp_path / "spool" / "rows.encoded").symlink_to("/dev/full")
     with pytest.raises(OutputUnavailable, match="No space left on device; free space there or set TMPDIR"):
         encoded_spool(tmp_path / "spool", tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_disk_that_fills_under_a_file_made_beforehand_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "rows.encoded").symlink_to("/dev/full")
+    numbers = np.random.default_rng(0).random(250_000)  # a row group, which is written while more rows come
+    rows = pa.record_batch({"id": numbers})
+    output = FileOutput(type="file", url="out", format=FileFormat.PARQUET)
+    writer = FileWriter(LocalFileSystem(), str(tmp_path), output, CsvSettings(), status_column="text")
+    with (
+        pytest.raises(OutputUnavailable, match="No space left on device; free space there or set TMPDIR"),
+        open_spool(writer, rows.schema, tmp_path) as spool,
+    ):
+        spool.append(rows)
 
 
 def _written(batches: list[pa.RecordBatch]) -> bytes:
