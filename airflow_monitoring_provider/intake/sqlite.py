@@ -100,7 +100,9 @@ def _text_as_bytes(connection: sa.Connection) -> Iterator[None]:
 
 
 def _declared(kind: SqlType) -> SqlType:
-    """NUMERIC is a float here, as it is in the file, unless it is declared without fraction."""
+    """NUMERIC is a float here, as it is in the file, unless it is declared without fraction; REAL has eight bytes."""
+    if isinstance(kind, sa.REAL):
+        return sa.Double()
     if isinstance(kind, sa.Numeric) and not isinstance(kind, sa.Float):
         whole = kind.precision is not None and not kind.scale
         return sa.BigInteger() if whole else sa.Float()

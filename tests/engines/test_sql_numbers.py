@@ -108,6 +108,21 @@ def test_nearly_as_many_values_as_buckets_do_not_take_a_look_at_all_rows_for_eac
     assert 20 > sum("GROUP BY" in told for told in counting)
 
 
+@pytest.mark.parametrize("declared", ["REAL", "DOUBLE PRECISION", "FLOAT", "DOUBLE"])
+def test_sqlite_counts_every_digit_of_a_double_whatever_its_column_is_called(declared: str, tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'database.sqlite'}")
+    values = [0.1 + 0.2, 2.0**53 + 2, math.nextafter(1.0, 2.0), math.pi]
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE TABLE t (x {declared})")
+        connection.exec_driver_sql("INSERT INTO t VALUES (?)", [(value,) for value in values])
+    plan, source = ProfilePlan((ColumnPlan("x", ColumnKind.NUMERIC),)), table(engine, [], make=False)
+
+    found = pushed(plan, source)
+    assert (min(values), max(values)) == (found.columns["x"].minimum, found.columns["x"].maximum)
+    assert_same(read(plan, source), found)
+    engine.dispose()
+
+
 @pytest.mark.parametrize("size", [2.0**-60, 1e-9, 1.0, 285.0, 1e60])
 @pytest.mark.parametrize("share", [0.0, 1e-9, -1e-3, 0.5, -1.0])
 def test_no_double_is_so_near_to_a_pivot_that_its_fourth_power_vanishes(size: float, share: float) -> None:

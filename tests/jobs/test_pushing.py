@@ -112,6 +112,7 @@ COPIED: dict[str, Any] = {
     "ratio": sa.Double(),
     "flag": sa.Boolean(),
     "raw": sa.LargeBinary(),
+    "single": sa.REAL(),  # and yet of eight bytes in SQLite
 }
 ON_POSTGRES: dict[str, Any] = {
     "day": sa.Date(),
@@ -143,7 +144,7 @@ def odd_rows(tools: Any) -> list[dict[str, Any]]:
         {"id": 9998, "score": 2.0, "region": "Straße \U0001f600", "ratio": 5e-324},
         {"id": 2**63 - 1, "score": 0.25, "flag": True, "raw": b"\x00\xff"},
         {"id": -(2**63), "score": 0.75, "flag": False, "raw": b"", "ratio": 0.1},
-        {"id": 7_000_001, "score": 0.5, "ratio": math.inf},
+        {"id": 7_000_001, "score": 0.5, "ratio": math.inf, "single": 1 / 3},
     ]
     known = [row for row in tools.day_rows(0, dirty=False) if row.pop("at")]
     return [dict.fromkeys(COPIED) | row for row in [*known, *rows]]
@@ -172,7 +173,7 @@ def both(world: Any, define: Any, **changes: Any) -> tuple[Any, Any]:
 def test_rows_that_stay_get_the_statuses_of_rows_that_are_read(world: Any, define: Any, tools: Any) -> None:
     world.table("scores", odd_rows(tools), COPIED)
 
-    summary, _ = both(world, define, passthrough_columns=["region", "ratio", "flag", "raw", "churned"])
+    summary, _ = both(world, define, passthrough_columns=["region", "ratio", "flag", "raw", "churned", "single"])
 
     assert {"monitored": 403, "rejected:missing_identifier": 1, "rejected:missing_prediction": 1,
             "rejected:invalid_prediction": 1} == summary.status_counts  # fmt: skip
