@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import sys
 from collections.abc import Iterator
 
 import sqlalchemy as sa
@@ -78,12 +79,14 @@ def translate_errors() -> Iterator[None]:
 
     Errors that may pass by themselves become :class:`StoreUnavailable`, a missing table or column
     :class:`StoreSchemaError`, everything else a :class:`TerminalError` that names the driver's error class and code.
-    The original is not chained, because its text holds values.
+    The original is not chained, because its text holds values. Where the task was told to stop, and tidying up failed,
+    it stops for what it was told.
     """
+    handled = sys.exc_info()[1]
     try:
         yield
     except sa.exc.SQLAlchemyError as error:
-        raise _meaning(error) from None
+        raise _interruption(error, handled) or _meaning(error) from None
     except sqlite3.Error as error:
         raise _of_sqlite(error) from None
     except UnicodeEncodeError:
@@ -116,6 +119,19 @@ def _refused(error: sa.exc.SQLAlchemyError) -> bool:
         return _primary(original) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT}
     code = getattr(original, "sqlstate", None) or ""
     return code[:2] in {"23", "25", "40", "53"} and code != "40003"
+
+
+def _interruption(error: BaseException, handled: BaseException | None) -> BaseException | None:
+    """What a signal raised before an error of a statement that it broke off, if the caller was not at it already.
+
+    SQLAlchemy tries a connection and then sets it back, which psycopg refuses in the middle of what the server does.
+    """
+    found: BaseException | None = error
+    while found is not None and found is not handled:
+        if not isinstance(found, Exception | GeneratorExit):
+            return found
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def _meaning(error: sa.exc.SQLAlchemyError) -> MonitoringError:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -118,6 +119,41 @@ def test_a_server_that_is_not_there_is_unavailable_and_its_address_is_not_told(
         store.jobs()
     shown = "".join(traceback.format_exception(refused.value)).replace(__file__, "")
     assert not [word for word in ("s3cret", "127.0.0.1", "nowhere", "ada:") if word in shown]
+
+
+class Ended(BaseException):
+    """What Airflow raises in a task whose time is up."""
+
+
+class EndedCursor(psycopg.Cursor[Any]):
+    """A statement that a signal breaks off."""
+
+    def execute(self, *_arguments: Any, **_options: Any) -> EndedCursor:
+        self.connection.pgconn.send_query(b"SELECT pg_sleep(1)")
+        raise Ended
+
+
+def test_a_signal_while_a_connection_is_tried_reaches_the_caller(postgres_url: str) -> None:
+    engine = open_engine(postgres_url)
+    with reading(engine) as connection:
+        driver: Any = connection.connection.driver_connection
+    driver.cursor_factory = EndedCursor
+
+    with pytest.raises(Ended), reading(engine):
+        pass
+    with reading(engine) as connection:
+        assert 1 == connection.scalar(sa.select(1))
+    engine.dispose()
+
+
+def test_an_error_while_a_signal_is_answered_is_the_store_s_own(store_url: str) -> None:
+    engine = open_engine(store_url)
+    try:
+        raise Ended
+    except Ended:
+        with pytest.raises((TerminalError, RetryableError)), reading(engine) as connection:
+            connection.execute(sa.text("SELECT nothing FROM nowhere"))
+    engine.dispose()
 
 
 def test_a_missing_database_is_unavailable_and_its_name_is_not_told(postgres_url: str) -> None:
