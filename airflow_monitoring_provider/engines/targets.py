@@ -183,9 +183,12 @@ def class_indices(actual: pa.Array, target: TargetPlan, *, textual: bool | None 
         else:
             value = _value(text, words) if by_value else None
             table.append(other if value is None else by_value.get(value, other))
-    codes = fixed_width(encoded.indices, whole_dtype(encoded.indices.type)).astype(np.int64) + 1
+    codes = fixed_width(encoded.indices, whole_dtype(encoded.indices.type))
     there = valid_rows(encoded.indices)
-    return np.array(table, np.int64)[codes if there is None else np.where(there, codes, 0)]
+    found = np.array(table, np.int64)
+    if there is None:
+        return found[1:].take(codes)
+    return found.take(np.where(there, codes.astype(np.int64) + 1, 0))
 
 
 def _by_value(classes: tuple[str, ...], words: dict[str, float]) -> dict[float, int]:

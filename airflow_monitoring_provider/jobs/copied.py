@@ -53,9 +53,10 @@ class CopiedColumns:
             arrays.append(cast)
         if arrays:
             unstorable |= unstorable_rows(pa.RecordBatch.from_arrays(arrays, names=list(self.names)))
-        told = np.where(unstorable & (statuses == RowStatus.MONITORED), RowStatus.UNSTORABLE_VALUE, statuses)
-        statuses = told.astype(np.uint8)
-        coded = pa.DictionaryArray.from_arrays(from_values(statuses, pa.uint8()), _STATUS_TEXTS)
+        if unstorable.any():
+            told = np.where(unstorable & (statuses == RowStatus.MONITORED), RowStatus.UNSTORABLE_VALUE, statuses)
+            statuses = told.astype(np.uint8)
+        coded = pa.DictionaryArray.from_arrays(from_values(statuses, pa.uint8()), _STATUS_TEXTS, safe=False)
         return pa.RecordBatch.from_arrays([*arrays, coded], names=self.schema.names), statuses
 
 

@@ -158,7 +158,10 @@ def logged_actuals(array: pa.Array) -> tuple[pa.DictionaryArray, pa.Array]:
     textual = is_text(array.type.value_type if pa.types.is_dictionary(array.type) else array.type)
     written = canonical_dictionary(array)
     distinct = written.dictionary.cast(pa.string()).dictionary_encode()  # two values may be written alike, or be null
-    texts = pa.DictionaryArray.from_arrays(distinct.indices.take(written.indices), distinct.dictionary)
+    indices = written.indices
+    if len(distinct.dictionary) < len(written.dictionary) or distinct.null_count:
+        indices = distinct.indices.take(indices)
+    texts = pa.DictionaryArray.from_arrays(indices.cast(pa.int32()), distinct.dictionary, safe=False)
     return texts, from_truth(np.full(len(array), textual))
 
 
@@ -169,7 +172,7 @@ def coded_texts(texts: Sequence[str], codes: npt.NDArray[Any]) -> pa.DictionaryA
         indices = from_values(codes.astype(np.int32, copy=False), pa.int32())
     else:
         indices = from_values(np.maximum(codes, 0).astype(np.int32), pa.int32(), known)
-    return pa.DictionaryArray.from_arrays(indices, from_texts(texts, pa.string()))
+    return pa.DictionaryArray.from_arrays(indices, from_texts(texts, pa.string()), safe=False)
 
 
 def _stored(values: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -304,14 +304,16 @@ def test_values_of_python_numpy_and_pandas_arrive_as_plain_ones() -> None:
     texts=st.lists(st.one_of(st.none(), st.text(max_size=5)), min_size=1, max_size=20),
     cut=st.integers(0, 20),
     other=st.integers(0, 19),
+    coded=st.booleans(),
 )
-def test_a_checksum_knows_every_value_and_no_cut(texts: list[str | None], cut: int, other: int) -> None:
+def test_a_checksum_knows_every_value_and_no_cut(texts: list[str | None], cut: int, other: int, coded: bool) -> None:
     def checksum(values: list[str | None], at: int) -> str:
-        columns = {"text": pa.array(values, pa.string()), "n": pa.array([1.5] * len(values))}
+        text = pa.array(values, pa.string())
+        columns = {"text": text.dictionary_encode() if coded else text, "n": pa.array([1.5] * len(values))}
         whole = pa.RecordBatch.from_pydict(columns)
         made = RowChecksum()
         for part in (whole.slice(0, at), whole.slice(at)):
-            made.update(part)
+            made.update(part.set_column(0, "text", _reversed(part.column(0))) if coded and at % 2 else part)
         return made.hexdigest()
 
     changed = [*texts]
@@ -319,6 +321,13 @@ def test_a_checksum_knows_every_value_and_no_cut(texts: list[str | None], cut: i
 
     assert checksum(texts, 0) == checksum(texts, min(cut, len(texts)))
     assert checksum(texts, 0) != checksum(changed, 0)
+
+
+def _reversed(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The same texts by a dictionary in another order."""
+    last = len(column.dictionary) - 1
+    codes = pa.array([None if code is None else last - code for code in column.indices.to_pylist()], pa.int32())
+    return pa.DictionaryArray.from_arrays(codes, column.dictionary[::-1])
 
 
 class _Stubborn:
