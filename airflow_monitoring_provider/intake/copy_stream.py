@@ -47,6 +47,12 @@ def copied_blocks(connection: sa.Connection, driver: Any, rows: sa.Select[Any]) 
             connection.invalidate(error)
         wrapped = sa.exc.OperationalError if isinstance(error, psycopg.OperationalError) else sa.exc.DBAPIError
         raise wrapped("COPY", None, error, connection_invalidated=driver.closed) from None
+    except BaseException:
+        # psycopg leaves a statement at work that a signal broke off before its first answer, while a table is locked
+        # perhaps: the transaction could not be ended then, and the error of that would hide the signal.
+        if driver.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+            connection.invalidate()
+        raise
 
 
 def linked_libpq() -> ctypes.CDLL | None:

@@ -192,6 +192,34 @@ def test_a_signal_ends_the_read_and_the_statement(engine: sa.Engine, rows: str) 
         assert 1 == connection.scalar(sa.select(1))
 
 
+def test_a_signal_while_a_table_is_locked_reaches_the_caller(engine: sa.Engine) -> None:
+    class Ended(BaseException):
+        """What Airflow raises in a task whose time is up."""
+
+    def end(*_signal: object) -> None:
+        raise Ended
+
+    def read() -> None:
+        with source.read(["n"], None) as batches:
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            next(batches)
+
+    run(engine, "CREATE TABLE t AS SELECT 1 AS n")
+    source = SqlSource(engine, SqlIntake(type="jdbc", data_store_id="flights_db", table="t"))
+    source.schema()
+    before = signal.signal(signal.SIGALRM, end)
+    try:
+        with engine.connect() as other:
+            other.exec_driver_sql("LOCK TABLE t")
+            with pytest.raises(Ended):
+                read()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    with source.read(["n"], None) as batches:
+        assert 1 == next(batches).num_rows
+
+
 def test_an_error_raised_while_rows_are_gathered_ends_the_transaction(engine: sa.Engine) -> None:
     def read() -> None:
         with query(engine, ENDLESS).read(["n"], None) as batches:
