@@ -61,7 +61,7 @@ class AssumedDistinct:
     def flags(self, identifiers: Sequence[pa.Array]) -> BoolArray:
         """(rows,), False everywhere.
 
-        :raises IdentifiersRepeat: as soon as it shows, which is here only where the rows lie near each other.
+        :raises IdentifiersRepeat: here already where the rows lie near each other, and not too late.
         """
         keys, complete = first_lane(identifiers)
         rows = keys.size
@@ -88,9 +88,9 @@ class AssumedDistinct:
         ends = np.stack(self._ends)
         begins = np.concatenate((np.zeros((len(ends), 1), np.int64), ends[:, :-1]), axis=1)
         offsets = np.concatenate(([0], np.cumsum(ends[:-1, -1])))[:, None]
+        pieces = (np.stack((begins, ends), axis=2) + offsets[:, :, None]).transpose(1, 0, 2) * 8
         for part in range(_PARTS):
-            pieces = np.stack((begins[:, part], ends[:, part]), axis=1) + offsets
-            keys = self._read(pieces * 8)
+            keys = self._read(pieces[part])
             total = repeating.mixed_sum(keys)
             total = int(mix(keys).sum(dtype=np.uint64)) if total is None else total
             if total != int(self._sums[part]):
@@ -124,7 +124,9 @@ class AssumedDistinct:
 
     def _spill(self) -> None:
         spread, ends = self._spread()
-        self._refuse_repeated(spread, ends)
+        turn = len(self._ends) + 1
+        if not turn & (turn - 1):  # the first, second, fourth: in the end all of them are looked at
+            self._refuse_repeated(spread, ends)
         with temporary_folder():
             if self._file is None:
                 self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
@@ -150,7 +152,8 @@ class AssumedDistinct:
 
     def _refuse_repeated(self, keys: UInt64Array, ends: IntArray) -> None:
         """Raise where a key comes twice; equal ones are in one part."""
-        places = repeating.places_for(int(np.diff(ends, prepend=0).max()))
+        most = keys.size if ends.size == 1 else int(np.diff(ends, prepend=0).max())
+        places = repeating.places_for(most)
         if self._table.size < places:
             self._table = np.empty(places, np.uint64)
         answer = repeating.keys_repeat(keys, ends, self._table)

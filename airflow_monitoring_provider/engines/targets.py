@@ -93,7 +93,8 @@ def read_predictions(batch: pa.RecordBatch, target: TargetPlan) -> tuple[FloatAr
         regression).
     """
     columns = [read_doubles(column_of(batch, name)).values for _, name in target.prediction_columns]
-    scores = np.stack([columns[place] for place in _score_order(target)], axis=1)
+    ordered = [columns[place] for place in _score_order(target)]
+    scores = ordered[0][:, None] if len(ordered) == 1 else np.stack(ordered, axis=1)
     if target.target_type is TargetType.REGRESSION:
         ends = [finite_numbers(column_of(batch, name))[:, None] for name in target.interval_columns or ()]
         return np.hstack([scores, *ends]), np.zeros(len(batch), np.int64)

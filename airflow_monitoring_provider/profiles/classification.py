@@ -158,7 +158,8 @@ def predicted_classes(scores: FloatArray, positive_index: int, threshold: float)
         or (n, K) of every class: the most probable one, of equals the first.
     """
     if scores.ndim == 1:
-        return np.where(scores >= threshold, positive_index, 1 - positive_index)
+        reached = scores >= threshold
+        return (reached if positive_index else ~reached).astype(np.int64)
     return np.argmax(scores, axis=1) if scores.size else np.zeros(0, np.int64)
 
 
