@@ -39,7 +39,7 @@ _MOST_COUNTED = 1001  # one more than a categorical metric may have
 _READERS: dict[str, Any] = {"postgresql": postgres, "sqlite": sqlite, "adbc": adbc}
 _READ_ONLY = ("postgresql", "sqlite")  # whose transactions are
 
-_SORTED = (sa.Boolean, sa.Numeric, sa.Integer, sa.DateTime, sa.Date, sa.String, sa.LargeBinary)
+_SORTED = (sa.Boolean, sa.Numeric, sa.Float, sa.Integer, sa.DateTime, sa.Date, sa.String, sa.LargeBinary)
 
 
 class SqlSource:

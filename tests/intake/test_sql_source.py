@@ -503,6 +503,24 @@ def test_rows_with_equal_keys_have_one_order_however_they_are_stored(engine: sa.
     assert [(0, '"z"'), (1, '"b"'), (1, '"c"'), (1, '"a"')] == found
 
 
+@pytest.mark.parametrize("kind", [sa.Double(), sa.REAL(), sa.Float(), sa.Numeric(6, 1)], ids=str)
+def test_numbers_of_equal_keys_are_sorted_as_numbers(engine: sa.Engine, kind: Any) -> None:
+    numbers = [10.0, 9.0, -1.0, -2.0]
+    made(engine, sa.Column("k", sa.Integer()), sa.Column("x", kind), data=[{"k": 1, "x": x} for x in numbers])
+
+    assert sorted(numbers) == [float(x) for (x,) in rows(table_source(engine, order_by=("k",)), "x")]
+
+
+def test_a_thousand_columns_are_read_and_sorted(engine: sa.Engine) -> None:
+    names = [f"c{n}" for n in range(1100)]
+    run(engine, f"CREATE TABLE t (k integer, {', '.join(f'{name} double precision' for name in names)})")
+    run(engine, "INSERT INTO t (k, c7) VALUES (1, 10), (1, 9)")
+
+    found = rows(table_source(engine, order_by=("k",)), "k", *names)
+
+    assert [9.0, 10.0] == [row[8] for row in found]
+
+
 def test_unsorted_rows_come_in_the_same_order_every_time(engine: sa.Engine) -> None:
     made(engine, sa.Column("a", sa.Integer), data=[{"a": (n * 7919) % 10_007} for n in range(10_007)])
 
