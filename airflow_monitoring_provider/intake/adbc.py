@@ -47,9 +47,12 @@ def find_table(connection: sa.Connection, intake: SqlIntake, everything: sa.Colu
     name, schema = str(intake.table), schema_of(connection, intake)
     try:
         types = _types(connection, sa.select(everything).select_from(sa.table(name, schema=schema)))
-    except sa.exc.DBAPIError:
+    except sa.exc.DBAPIError as error:
         connection.rollback()
-        names = _tables(connection, intake.schema_)
+        try:
+            names = _tables(connection, intake.schema_)
+        except dbapi_of(connection.dialect).Error:  # not even that can be asked
+            raise error from None
         if name in names:
             raise
         where = f" in schema {schema!r}" if schema else ""

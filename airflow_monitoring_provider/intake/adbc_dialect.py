@@ -52,7 +52,8 @@ class AdbcDialect(default.DefaultDialect):
     def is_disconnect(self, e: Exception, connection: Any, cursor: Any) -> bool:
         """Whether the connection is of no more use after an error."""
         state = str(getattr(e, "sqlstate", None) or "")
-        return state.startswith("08") or state in ("57P01", "57P02", "57P03") or _status(e) == "IO"
+        # PostgreSQL's driver says IO of whatever else it was told, with a state.
+        return state.startswith("08") or state in ("57P01", "57P02", "57P03") or (not state and _status(e) == "IO")
 
     def do_execute(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
         """Execute; SQLite's driver, which takes a column's type from the first batch, looks at more than 1024 rows."""

@@ -166,6 +166,22 @@ def test_errors_are_those_of_the_usual_driver(usual: sa.Engine, arrow: sa.Engine
         read(source(arrow, table="scores"), "y")
 
 
+def test_what_a_database_refuses_is_no_broken_connection(usual: sa.Engine, arrow: sa.Engine, tmp_path: Path) -> None:
+    run(
+        usual,
+        "CREATE FUNCTION refuse() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'canary'; END $$",
+    )
+    refused = r"of connection 'scores': the database refused the statement \(\w+, SQLSTATE P0001\)$"
+    for engine in (usual, arrow):
+        with pytest.raises(SourceError, match=refused):
+            read(source(engine, query="SELECT refuse() AS n"))
+    (tmp_path / "text.sqlite").write_text("no database " * 100)
+    engine = open_adbc(lambda: adbc_driver_sqlite.dbapi.connect(str(tmp_path / "text.sqlite")))
+    with pytest.raises(SourceError, match=r"^table 't' of connection 'scores': the database refused the statement"):
+        read(source(engine, table="t"))
+    engine.dispose()
+
+
 def test_a_server_that_ends_the_connection_is_retryable(usual: sa.Engine, arrow: sa.Engine) -> None:
     end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%%'"
     with source(arrow, query=ENDLESS).read(["n"], None) as batches:
