@@ -76,6 +76,9 @@ class _Codes:
         texts = [*column.dictionary.to_pylist(), None]
         if valid is not None:
             codes = np.where(valid, codes, len(texts) - 1)
+        elif (codes == codes[0]).all() and self._texts.get(texts[codes[0]]) == self._last:
+            self._rows += codes.size  # the usual case
+            return
         used = np.flatnonzero(np.bincount(codes, minlength=len(texts)))
         fresh = [code for code in used.tolist() if texts[code] not in self._texts]
         for code in sorted(fresh, key=lambda code: int(np.argmax(codes == code))):
