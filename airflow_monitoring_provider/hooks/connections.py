@@ -184,6 +184,10 @@ def _open_adbc(connection: Connection, credential_id: str | None, purpose: str, 
         raise ConfigurationError(f"{what} can be read from and not written to; use one of the database's own type")
     if credential_id and credential_id != connection.conn_id:
         raise ConfigurationError(f"{what} has its credentials in itself; remove credentialId")
+    for name in ("db_kwargs", "conn_kwargs"):
+        options = connection.extra_dejson.get(name, {})
+        if not isinstance(options, dict):
+            raise ConfigurationError(f"{what}: {name} of its extra must be an object, not {type(options).__name__}")
 
     def connect() -> Any:
         with installed():

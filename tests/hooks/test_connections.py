@@ -159,6 +159,16 @@ def test_arrow_without_its_driver_says_what_to_install(set_connection: Callable[
     assert PASSWORD not in str(caught.value)
 
 
+def test_options_of_adbc_that_are_no_object_are_named(set_connection: Any) -> None:
+    extra = {"driver": "adbc_driver_postgresql", "db_kwargs": '{"uri": "postgresql://"}'}
+    set_connection("arrows", conn_type="adbc", extra=extra)
+
+    with pytest.raises(
+        ConfigurationError, match="'arrows' of type 'adbc': db_kwargs of its extra must be an object, not str"
+    ):
+        open_database("arrows", purpose="intake", arrow=True)
+
+
 def test_connection_that_is_no_database(set_connection: Callable[..., None]) -> None:
     set_connection("web", conn_type="http", host="example.com", password=PASSWORD)
     with pytest.raises(ConfigurationError, match="'web' of type 'http' gives no SQLAlchemy engine") as caught:
